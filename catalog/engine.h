@@ -1,0 +1,44 @@
+/* engine.h owns serving engines: their coefficients per version range, and what runs on what. */
+#pragma once
+#include "catalog/dtype.h"
+#include "catalog/gpu.h"
+
+#include <stddef.h>
+
+/* Coefficients are data, not code: one value per engine profile, see engine_coef.def for name, unit, meaning. */
+struct engine_coefs {
+#define COEF(name, unit, meaning) double name;
+#include "catalog/engine_coef.def"
+#undef COEF
+};
+
+struct engine_profile {
+    const char *engine;       /* "vllm", "tensorrt-llm", "sglang", "llama.cpp" */
+    const char *version_from; /* inclusive, "0.17" */
+    const char *version_to;   /* inclusive; "" = newest known */
+    const char *source;       /* of the fit: rows and error */
+    date_t as_of;
+    struct engine_coefs coef;
+};
+
+/* (engine, GPU architecture) pairs that work, with the weight formats that run there. */
+struct engine_support {
+    const char *engine;
+    const char *architecture; /* gpu.architecture */
+    uint32_t weight_dtypes;   /* bit (1u << enum dtype) */
+    bool fp8_kv;              /* an fp8 KV cache is supported */
+    const char *source;
+    date_t as_of;
+};
+
+struct coef_info {
+    const char *name, *unit, *meaning;
+    size_t offset; /* in struct engine_coefs */
+};
+extern const struct coef_info coef_infos[];
+extern const size_t coef_count;
+
+/* Version order by dotted numbers: "0.9" < "0.19" < "0.19.1"; a profile covers from ≤ version ≤ to, where
+ * "0.19.1" is covered by a range that ends in "0.19". */
+int engine_version_compare(const char *a, const char *b);
+bool engine_profile_covers(const struct engine_profile *profile, const char *version);

@@ -1,0 +1,32 @@
+/* load.h owns the way from CSV text to a snapshot. It does no I/O: the caller brings the text. */
+#pragma once
+#include "catalog/snapshot.h"
+
+enum catalog_file {
+    FILE_GPUS,
+    FILE_GPU_ALIASES,
+    FILE_MODELS,
+    FILE_MODEL_ALIASES,
+    FILE_ENGINE_PROFILES,
+    FILE_ENGINE_SUPPORT,
+    FILE_REGIONS,
+    FILE_OFFERS,
+    FILE_PURCHASE_PRICES,
+    FILE_OPERATING_COSTS,
+    FILE_API_PRICES,
+    CATALOG_FILE_COUNT
+};
+
+struct catalog_text {
+    const char *name; /* for messages: "offers.csv" */
+    const char *text; /* UTF-8, not NUL-terminated */
+    size_t length;
+};
+
+/* Builds a snapshot from all files. A bad row is refused: every problem names file, line, field and reason
+ * ("offers.csv:17 usd_per_hour"), and no snapshot comes out. The texts are not referenced afterwards. */
+enum status catalog_load(const struct catalog_text files[CATALOG_FILE_COUNT], struct problems *problems,
+                         struct snapshot **ret_snapshot) MUST_CHECK;
+
+/* The facts that are built into the program (catalog/data). */
+const struct catalog_text *catalog_bundled(void);

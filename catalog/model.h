@@ -1,0 +1,62 @@
+/* model.h owns what a language model is: the architecture facts that memory and speed depend on.
+ * Meaning of the columns: docs/catalog.md. A model comes from the catalog or from a config.json (hf/). */
+#pragma once
+#include "catalog/dtype.h"
+#include "catalog/units.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum attention_kind {
+    ATTENTION_UNKNOWN, /* only the size is known */
+    ATTENTION_MHA,
+    ATTENTION_GQA,
+    ATTENTION_MQA,
+    ATTENTION_MLA,
+    ATTENTION_HYBRID_SWA,    /* some layers see a sliding window or a chunk */
+    ATTENTION_HYBRID_LINEAR, /* some layers keep a state of constant size */
+    ATTENTION_MAMBA,         /* all layers do */
+    ATTENTION_COUNT
+};
+
+/* 0 means that the architecture has no such thing. Counts of parameters are doubles: exact below 2^53. */
+struct model {
+    const char *id; /* Hugging Face id; "" for a model given by its size */
+    const char *family, *architecture;
+    double parameters;        /* of the text model; embeddings counted once if tied, twice if not */
+    double active_parameters; /* the same with experts_per_token routed experts */
+    double vision_parameters; /* of the vision tower, loaded beside it; 0 if none or unknown */
+    uint32_t layers;          /* decoder layers of any kind */
+    uint32_t hidden_size, attention_heads, kv_heads, head_dim;
+    uint32_t intermediate_size; /* of a dense FFN */
+    uint32_t vocabulary_size;
+    bool tied_embeddings;
+    uint32_t max_position_tokens; /* 0: the file states no limit */
+    enum attention_kind attention_kind;
+    uint32_t sliding_window_tokens; /* window, or chunk when `chunked` */
+    bool chunked;                   /* Llama 4: attention inside chunks instead of a sliding window */
+    uint32_t full_attention_layers, sliding_layers, linear_layers; /* layers with each kind of cache */
+    uint32_t kv_lora_rank, qk_rope_head_dim, qk_nope_head_dim, v_head_dim, q_lora_rank; /* MLA */
+    uint32_t experts, experts_per_token, shared_experts;
+    uint32_t moe_intermediate_size, shared_expert_intermediate_size;
+    uint32_t dense_layers; /* layers of an MoE model whose FFN is dense */
+    enum dtype native_dtype; /* of the quantised weights as published; DTYPE_UNKNOWN if not stated */
+    double ssm_state_elements, conv_state_elements; /* per sequence, all layers together */
+    uint32_t ssm_state_element_bytes;
+    bool native_multimodal; /* the engine profiles a vision encoder at start (gemma-3, Llama-4, Kimi-VL) */
+    bool encoder_only;      /* embeds or ranks; generates nothing */
+    const char *license, *source, *note;
+    date_t as_of;
+};
+
+const char *attention_kind_name(enum attention_kind kind);
+enum attention_kind attention_kind_parse(const char *name); /* ATTENTION_UNKNOWN if there is none */
+static inline bool model_is_moe(const struct model *model)
+{
+    return model->experts > 0;
+}
+/* A model of which only the number of parameters (or the bytes of its weights) is known. */
+static inline bool model_size_only(const struct model *model)
+{
+    return model->layers == 0;
+}

@@ -1,0 +1,20 @@
+/* text.h owns the strict reading of numbers and names: the one place where text becomes a number. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The whole of `text` must be one finite decimal number (no hex, no "nan", no blanks). Locale-independent. */
+bool text_parse_double(const char *text, double *ret_value);
+bool text_parse_int64(const char *text, int64_t *ret_value);
+/* "70B", "1.5T", "350M", "7e9" or a plain number. */
+bool text_parse_count(const char *text, double *ret_value);
+
+enum { NUMBER_TEXT_BYTES = 40 };
+/* The shortest decimal that reads back as the same double; "null" for NaN and infinities. Integers without a
+ * point. Returns the length. */
+size_t text_format_double(double value, char text[NUMBER_TEXT_BYTES]);
+
+/* Levenshtein distance of two names, any case, at most `limit` + 1. */
+size_t text_distance(const char *a, const char *b, size_t limit);
+bool text_valid_utf8(const char *text, size_t length);

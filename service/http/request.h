@@ -1,0 +1,38 @@
+/* request.h owns one request as a handler sees it: parsed by the server, answered by filling the reply. */
+#pragma once
+#include "catalog/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct route;
+
+struct query_pair { /* percent-decoded, valid UTF-8 */
+    const char *name, *value;
+};
+
+struct reply {
+    unsigned http_status;
+    const char *content_type;
+    const char *body;        /* in the request's arena, or static */
+    size_t body_length;
+    const char *etag_id;     /* answer id: becomes a weak ETag per encoding; NULL = none */
+    const char *cache_control; /* NULL = no-cache */
+    const char *csp;         /* Content-Security-Policy of pages; NULL = none */
+};
+
+struct request {
+    const struct route *route;
+    struct arena arena;       /* dies with the request */
+    struct problems problems; /* in the arena: filled by the handler when it fails */
+    const char *method;       /* "GET" or "POST"; HEAD comes as GET */
+    const char *path;         /* without the format suffix */
+    const char *format;       /* suffix without the dot: "csv"; NULL = none given */
+    const struct query_pair *query;
+    size_t query_count;
+    const char *body; /* NUL-terminated too */
+    size_t body_length;
+    const char *request_id;
+    const void *snapshot; /* held for this request: what `acquire` of the server gave */
+    struct reply reply;
+};

@@ -1,0 +1,59 @@
+/* server.h owns the HTTP server: libmicrohttpd in poll mode, guard, router, limits, worker pool, answer cache,
+ * access log, metrics. It knows no handler: routes come as a table. */
+#pragma once
+#include "http/request.h"
+
+#include <stdint.h>
+
+enum route_method { ROUTE_GET = 1, ROUTE_POST = 2 }; /* HEAD follows GET; OPTIONS is answered from the table */
+
+struct route {
+    const char *operation_id; /* as in openapi.yaml */
+    const char *path;         /* exact: "/v1/recommend" */
+    unsigned methods;         /* enum route_method bits */
+    size_t body_max_bytes;    /* 0 = no body */
+    bool formats;             /* .json, .csv, .xml, .txt suffixes and format= are understood */
+    bool computes;            /* runs on the worker pool; otherwise in the HTTP thread */
+    bool cacheable;           /* same question and same catalog version: same answer */
+    /* Fills request->reply, or adds problems and returns their status. On failure the server calls
+     * server_settings.fail, which encodes the problems. */
+    enum status (*handle)(struct request *request);
+    const void *context; /* for the handler */
+};
+
+struct server_settings {
+    const char *listen_address; /* "127.0.0.1", "::1", "0.0.0.0" */
+    uint16_t port;              /* 0 = any free one, see server_port */
+    unsigned threads;           /* HTTP threads; 0 = cores */
+    unsigned workers;           /* computing threads; 0 = cores - 1, at least 1 */
+    unsigned queue_max;         /* computations that wait; more are 503 with Retry-After */
+    unsigned connections_max, connections_per_address_max; /* the second: 0 = no limit */
+    unsigned idle_timeout_s;    /* of a connection */
+    unsigned request_deadline_s; /* total time to receive one request */
+    size_t cache_max_bytes;     /* finished answers in all encodings */
+    const char *cors_origin;    /* "*" or one origin; "" = no CORS */
+    const char *const *allowed_hosts; /* Host names besides loopback names and addresses; NULL-terminated; "*" = any */
+    bool access_log;
+    const struct route *routes; /* ended by a NULL path */
+    /* The immutable thing that handlers read: acquire before the handler, release after it. Its version is part
+     * of every cache key. */
+    const void *(*acquire)(void *data);
+    void (*release)(void *data, const void *snapshot);
+    const char *(*version)(const void *snapshot);
+    void *data;
+    /* Encodes request->problems into request->reply (problem+json, or text). Also used for the server's own refusals. */
+    void (*fail)(struct request *request, enum status status);
+    /* Appends lines to /metrics after the server's own; may be NULL. */
+    void (*metrics)(void *data, void (*append)(void *sink, const char *text), void *sink);
+};
+
+struct server;
+/* Starts listening. On failure adds a problem that names the setting and the reason. */
+enum status server_start(const struct server_settings *settings, struct problems *problems,
+                         struct server **ret_server) MUST_CHECK;
+uint16_t server_port(const struct server *server);
+/* Stops accepting, finishes every open request, then stops. At most drain_s seconds. Returns true if all finished. */
+bool server_drain(struct server *server, unsigned drain_s);
+void server_free(struct server *server); /* accepts NULL */
+/* Handler of the route /metrics (Prometheus text format). */
+enum status server_metrics_handle(struct request *request);

@@ -1,0 +1,82 @@
+/* performance.h owns speed: the time of one engine step, and throughput and latency of one replica under each
+ * kind of load. Formulas: docs/estimator.md, "Throughput and latency", "Load, queue and percentiles". */
+#pragma once
+#include "sizing/memory.h"
+#include "sizing/predicted.h"
+
+enum bound { BOUND_MEMORY_BANDWIDTH, BOUND_COMPUTE, BOUND_KV_CAPACITY, BOUND_COMMUNICATION, BOUND_OVERHEAD, BOUND_COUNT };
+const char *bound_name(enum bound bound);
+
+/* Times of the terms of one decode step, ms. */
+struct step_breakdown {
+    double weights_ms;  /* dense and expert products */
+    double attention_ms;
+    double communication_ms;
+    double prefill_ms;  /* share of admitting new prompts */
+    double overhead_ms; /* per layer, step and request */
+};
+
+/* What one deployment costs per step, precomputed: terms that do not depend on the load. The struct is plain
+ * data; make a new one for another deployment or other lengths. */
+struct roofline {
+    const struct deployment *deployment; /* borrowed */
+    const struct memory *memory;         /* borrowed */
+    double input_tokens, output_tokens;  /* means */
+    double max_batch;                    /* min(KV capacity at these lengths, max_sequences) */
+    double terms[24];                    /* private to performance.c */
+};
+
+/* Lengths are means, in tokens; output_tokens ≥ 1. */
+void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
+                   double input_tokens, double output_tokens);
+
+/* TPOT at n requests in flight (n ≥ 1, not above max_batch), with the prefill that n requests cause; ms. */
+double roofline_tpot_ms(const struct roofline *roofline, double in_flight, struct step_breakdown *ret_breakdown /* or NULL */);
+/* Prefill of one prompt on an engine with n requests in flight: TTFT without waiting; ms. */
+double roofline_ttft_ms(const struct roofline *roofline, double in_flight);
+/* Prefill alone: prompt tokens per second when nothing else runs. */
+double roofline_prefill_tokens_per_second(const struct roofline *roofline);
+/* Upper bound of output tokens/s of the replica whatever the load: cheap, never below the full prediction. */
+double roofline_output_bound(const struct roofline *roofline);
+
+enum load { LOAD_SATURATED, LOAD_CONCURRENCY, LOAD_STATIC_BATCH, LOAD_RATE, LOAD_COUNT };
+const char *load_name(enum load load);
+
+struct load_point {
+    enum load load;
+    double concurrency;         /* LOAD_CONCURRENCY: in flight on this replica */
+    double batch_size;          /* LOAD_STATIC_BATCH */
+    double requests_per_second; /* LOAD_RATE: arrivals at this replica */
+    double arrival_cv2;         /* squared coefficient of variation of arrivals; 1 = Poisson */
+    double percentile;          /* of ttft and tpot at LOAD_RATE: 50, 95, 99; 0 = mean */
+};
+
+struct performance {
+    struct predicted requests_per_second, output_tokens_per_second, total_tokens_per_second;
+    struct predicted prefill_tokens_per_second;
+    struct predicted ttft_ms, tpot_ms, e2e_ms;
+    double in_flight;         /* mean requests in flight */
+    double waiting_ms;        /* mean wait before the prefill starts */
+    double utilization_ratio; /* arrivals / capacity at LOAD_RATE; 1 when saturated */
+    bool stable;              /* false: arrivals exceed what the replica can serve */
+    enum bound bound_by;
+    struct step_breakdown breakdown;
+    enum basis basis;
+};
+
+/* One replica under one load. Allocates nothing. */
+void performance_predict(const struct roofline *roofline, const struct load_point *point,
+                         struct performance *ret_performance);
+
+/* Service-level objective; NaN = no limit. */
+struct slo {
+    double ttft_ms, tpot_ms, e2e_ms;
+    double percentile;            /* 95 */
+    double min_probability_ratio; /* 0.9: of meeting the limits, from the predictions' intervals */
+};
+/* P(all limits met) under the predicted distributions. 1 without limits when stable, 0 when not stable. */
+double performance_slo_probability(const struct performance *performance, const struct slo *slo);
+
+/* Largest arrival rate of one replica at which P(SLO met) ≥ probability; 0 if none. Bisection on a work count. */
+double performance_capacity_rps(const struct roofline *roofline, const struct slo *slo, double arrival_cv2,
+                                double probability);

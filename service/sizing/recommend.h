@@ -1,0 +1,120 @@
+/* recommend.h owns the main question: which GPUs, how many, at what cost and how fast, under every constraint.
+ * Semantics: docs/recommend.md. Pure: reads the snapshot, allocates from the arena, does no I/O. */
+#pragma once
+#include "catalog/snapshot.h"
+#include "catalog/value.h"
+#include "sizing/cost.h"
+#include "sizing/performance.h"
+
+enum objective { OBJECTIVE_COST, OBJECTIVE_THROUGHPUT, OBJECTIVE_COST_PER_THROUGHPUT, OBJECTIVE_LATENCY, OBJECTIVE_ENERGY };
+enum estimator { ESTIMATOR_ROOFLINE, ESTIMATOR_ARTICLE };
+extern const char *const objective_names[], *const estimator_names[], *const purchase_names[], *const basis_names[];
+
+/* As decoded: NaN, VALUE_ABSENT, NULL or count 0 where the caller said nothing. */
+struct recommend_request {
+    struct model_ref model;
+    /* serving */
+    const char *engine, *engine_version;
+    struct text_list weight_dtypes; /* names; "native", "any" */
+    const char *kv_dtype;
+    int64_t max_model_len_tokens;
+    double gpu_memory_utilization_ratio;
+    /* workload */
+    double input_tokens, output_tokens;
+    struct length_histogram input_tokens_histogram, output_tokens_histogram;
+    double requests_per_second, concurrency, output_tokens_per_second, throughput_tokens_per_second;
+    double users, requests_per_user_hour;
+    double total_tokens, deadline_hours;
+    double arrival_cv2;
+    /* slo */
+    double ttft_ms, tpot_ms, e2e_ms, percentile, min_probability_ratio;
+    /* constraints */
+    double budget_usd, budget_usd_per_hour, duration_hours, hours_per_day;
+    uint32_t purchases; /* bits of enum purchase */
+    struct text_list providers, exclude_providers, regions, gpus, exclude_gpus;
+    int64_t max_gpus;
+    double max_power_watts;
+    struct count_map inventory, quota;
+    int64_t spare_replicas, max_price_age_days, min_weight_bits;
+    int64_t min_basis; /* enum basis */
+    double host_cost_ratio, residual_value_ratio, electricity_usd_per_kwh;
+    struct price_adjustments price_adjustments;
+    int64_t objective, estimator, alternatives;
+    const char *explain_gpu;
+    date_t as_of;
+};
+
+enum reject_reason {
+    REJECT_NONE,
+    REJECT_EXCLUDED,          /* by gpus, exclude_gpus */
+    REJECT_UNSUPPORTED,       /* the engine does not run there, or not in that dtype */
+    REJECT_UNKNOWN_FACTS,     /* memory or peak not known */
+    REJECT_MEMORY,            /* no layout holds weights and one request */
+    REJECT_SLO,               /* no load meets the latency limits */
+    REJECT_NO_PRICE,          /* nothing to rent or buy under the constraints */
+    REJECT_PRICE_AGE,
+    REJECT_MAX_GPUS,
+    REJECT_QUOTA,
+    REJECT_POWER,
+    REJECT_BUDGET,
+    REJECT_BUDGET_PER_HOUR,
+    REJECT_BASIS,
+    REJECT_COUNT
+};
+const char *reject_reason_name(enum reject_reason reason);
+
+struct option {
+    struct deployment deployment;
+    struct memory memory;
+    uint32_t gpu; /* index into snapshot.gpus */
+    const struct offer *offer; /* NULL if owned */
+    enum purchase purchase;
+    uint32_t instance_count, gpus_per_instance, gpu_count, gpus_used, gpus_idle;
+    uint32_t replicas, spare_replicas, replicas_at_half_probability;
+    double kv_needed_bytes; /* per fullest rank at the load */
+    struct performance performance; /* of the fleet, at the demand */
+    double meets_slo_probability_ratio;
+    struct predicted capacity_requests_per_second, capacity_output_tokens_per_second; /* fleet, at the SLO */
+    struct cost cost;
+    double power_watts;
+    bool quality_unverified; /* a compressed weight format without a sourced loss */
+    enum reject_reason excluded_by; /* min_basis, max_price_age_days: shown only as an alternative */
+    const char *explanation, *launch_command, *verify_command;
+    uint32_t rank; /* 1 = recommended or best */
+};
+
+struct rejection {
+    uint32_t gpu;
+    enum reject_reason reason;
+    double needed, available; /* in `unit`; NaN when the reason has no figures */
+    const char *unit, *detail;
+};
+
+struct relaxation { /* the smallest change of one constraint that makes an option feasible */
+    const char *constraint; /* field name */
+    double from, to, relative_change;
+    const char *detail;
+    uint32_t gpu;
+};
+
+struct recommendation {
+    const struct recommend_request *request; /* with all defaults written in */
+    const struct model *model;
+    const struct engine_profile *engine;
+    struct option *options; /* by rank; options[0] is recommended if has_recommended */
+    size_t option_count;
+    bool has_recommended;
+    struct rejection *rejected;
+    size_t rejected_count;
+    struct relaxation *relaxations;
+    size_t relaxation_count;
+    uint32_t *pareto; /* ranks */
+    size_t pareto_count;
+    const char *const *warnings, *const *assumptions;
+    size_t warning_count, assumption_count;
+    const char *gpu_explanation; /* of explain_gpu, or NULL */
+};
+
+/* Answers. Bad fields are problems; "nothing fits" is an answer. `request` gets its defaults. */
+enum status recommend(const struct snapshot *snapshot, const struct model *model, struct recommend_request *request,
+                      struct arena *arena, struct problems *problems, struct recommendation *ret_answer) MUST_CHECK;

@@ -1,0 +1,22 @@
+/* encode.h owns turning a finished JSON answer into the formats of spreadsheets, and errors into problem+json. */
+#pragma once
+#include "catalog/status.h"
+#include "wire/out.h"
+
+enum format { FORMAT_JSON, FORMAT_CSV, FORMAT_XML, FORMAT_TXT, FORMAT_COUNT };
+const char *format_name(enum format format);         /* "json": suffix and value of format= */
+const char *format_content_type(enum format format); /* with charset */
+bool format_parse(const char *name, enum format *ret_format);
+
+/* `json` is an answer of ours. `rows` says what a CSV row is: paths of objects or arrays of objects, comma
+ * separated, tried in order and concatenated ("recommended,alternatives"); "" = the whole answer is one row.
+ * CSV: first column `rank`, then the paths below a row joined by "_"; CRLF; a value that starts with =, +, -, @
+ * and is no number gets a leading apostrophe. XML: root <answer>. TXT: the scalar at `field`, a dotted path with
+ * indexes; a predicted quantity gives its value; NO_VALUE (or NOT_FEASIBLE under a null recommended) otherwise. */
+enum status encode(const char *json, size_t length, enum format format, const char *rows, const char *field,
+                   struct problems *problems, struct out *out) MUST_CHECK;
+
+/* RFC 9457 application/problem+json: type, title, status, detail, instance, request_id, errors. */
+void encode_problems(const struct problems *problems, const char *instance, const char *request_id, struct out *out);
+/* "#ERR code: detail" of the first problem: errors=text. */
+void encode_problems_text(const struct problems *problems, struct out *out);
