@@ -8,13 +8,22 @@ const char *format_name(enum format format);         /* "json": suffix and value
 const char *format_content_type(enum format format); /* with charset */
 bool format_parse(const char *name, enum format *ret_format);
 
-/* `json` is an answer of ours. `rows` says what a CSV row is: paths of objects or arrays of objects, comma
- * separated, tried in order and concatenated ("recommended,alternatives"); "" = the whole answer is one row.
- * CSV: first column `rank`, then the paths below a row joined by "_"; CRLF; a value that starts with =, +, -, @
- * and is no number gets a leading apostrophe. XML: root <answer>. TXT: the scalar at `field`, a dotted path with
- * indexes; a predicted quantity gives its value; NO_VALUE (or NOT_FEASIBLE under a null recommended) otherwise. */
-enum status encode(const char *json, size_t length, enum format format, const char *rows, const char *field,
-                   struct problems *problems, struct out *out) MUST_CHECK;
+struct encode_options {
+    enum format format;
+    /* What a CSV row is: paths of objects or arrays of objects, comma separated, concatenated in order
+     * ("recommended,alternatives"); "" = the whole answer is one row. */
+    const char *rows;
+    const char *field;   /* TXT: dotted path with indexes, "recommended.gpus[0].id"; NULL = none given */
+    const char *columns; /* CSV: names of the columns wanted, comma separated, in that order; NULL or "" = all */
+    size_t limit;        /* CSV: most rows; 0 = all */
+};
+
+/* `json` is an answer of ours. JSON: as it is. CSV: first column `rank`, then the paths below a row joined by "_";
+ * CRLF; a text that starts with =, +, -, @ and is no number gets a leading apostrophe. XML: root <answer>. TXT: the
+ * scalar at `field`; a predicted quantity gives its value; NO_VALUE (or NOT_FEASIBLE under a null recommended)
+ * otherwise. */
+enum status encode(const char *json, size_t length, const struct encode_options *options, struct problems *problems,
+                   struct out *out) MUST_CHECK;
 
 /* RFC 9457 application/problem+json: type, title, status, detail, instance, request_id, errors. */
 void encode_problems(const struct problems *problems, const char *instance, const char *request_id, struct out *out);

@@ -3,6 +3,7 @@
 #pragma once
 #include "catalog/status.h"
 #include "catalog/value.h"
+#include "wire/out.h"
 
 enum field_kind {
     FIELD_NUMBER,      /* double */
@@ -51,3 +52,8 @@ void input_done(struct input *input);
  * values out of range and missing required fields are problems with a suggestion for near misses. */
 enum status input_decode(const struct input *input, struct arena *arena, const struct field *fields, size_t field_count,
                          void *request, struct problems *problems) MUST_CHECK;
+
+/* Writes a decoded request as the JSON that would ask for it, members in the order of the table: the `request` of
+ * an answer and the canonical form behind its id. Absent members are null; a config.json is its size and hash. */
+void input_encode(struct out *out, const char *key, const struct field *fields, size_t field_count,
+                  const void *request);

@@ -9,7 +9,7 @@
 
 struct out {
     char *data;
-    size_t length, capacity, max_bytes;
+    size_t length, capacity, max_bytes; /* max_bytes 0 means no limit */
     bool failed;     /* out of memory or over max_bytes: the content is worthless */
     bool separate;   /* private: a comma is due */
 };
