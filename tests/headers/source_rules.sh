@@ -1,0 +1,47 @@
+#!/bin/sh
+# source_rules.sh owns the rules that no compiler checks: which box may use which library, which functions nobody
+# may use, and the first line of a file.
+cd "$1" || exit 1
+failed=0
+sources=$(find catalog service kernels -name '*.[ch]' | sort)
+tests=$(find tests tools -name '*.[ch]' | sort)
+
+report() { # report MESSAGE: fails with the lines on standard input, if there are any
+    lines=$(cat)
+    if [ -n "$lines" ]; then
+        printf '%s:\n%s\n' "$1" "$lines"
+        failed=1
+    fi
+}
+
+only_in() { # only_in HEADER FOLDER...: the header is included in no other folder
+    header=$1
+    shift
+    allowed=$(printf '^%s/[^/]*:|' "$@")
+    # shellcheck disable=SC2086
+    grep -nE "#include <$header" $sources | grep -vE "${allowed%|}" | report "<$header> may be included in $* only"
+}
+
+never() { # never PATTERN WHAT [EXCEPT]: no source uses it
+    # shellcheck disable=SC2086
+    grep -nE "$1" $sources $tests | grep -vE "^(${3:-none})[:0-9]" | report "$2"
+}
+
+# shellcheck disable=SC2086
+first_lines() {
+    for file in $sources; do
+        head -n 1 "$file" | grep -q '^/\*' || echo "$file"
+    done
+}
+
+only_in jansson.h catalog/hf service/wire
+only_in microhttpd.h service/http
+only_in libpq-fe.h service/store
+only_in sodium.h catalog service/http service/api
+only_in zlib.h service/http
+only_in brotli/ service/http
+never '\b(atoi|atol|atoll|atof|sprintf|vsprintf|strcpy|strcat|gets|strtok|alloca)[[:space:]]*\(' 'banned function'
+never '\bstrto(d|f|ld|l|ll|ul|ull|imax|umax)[[:space:]]*\(' 'text becomes a number in catalog/text.c only' 'catalog/text\.c'
+never '\b(exit|_exit|abort)[[:space:]]*\(' 'libraries do not exit' '(service/main\.c|tests/.*|tools/.*|service/cli/.*)'
+first_lines | report 'the first line says what the file owns'
+exit $failed
