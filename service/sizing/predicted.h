@@ -24,3 +24,6 @@ struct predicted predicted_invert(struct predicted quantity, double scale);
 /* P(true value ≤ limit) for a log-normal whose central interval at coverage_ratio is [value/factor, value·factor];
  * 0 or 1 without an interval. */
 double predicted_probability_below(struct predicted quantity, double limit);
+
+/* The normal deviate z with P(|Z| ≤ z) = coverage_ratio, 0 < coverage_ratio < 1. */
+double predicted_deviate(double coverage_ratio);
