@@ -9,21 +9,25 @@ struct deployment {
     const struct model *model;
     const struct gpu *gpu;
     const struct engine_profile *engine;
-    enum dtype weight_dtype; /* never DTYPE_UNKNOWN */
-    enum dtype kv_dtype;     /* never DTYPE_UNKNOWN */
+    enum dtype weight_dtype;                                      /* never DTYPE_UNKNOWN */
+    enum dtype kv_dtype;                                          /* never DTYPE_UNKNOWN */
     uint32_t tensor_parallel, pipeline_parallel, expert_parallel; /* ≥ 1; ep = 1 or tp */
-    uint32_t link_gpus;               /* GPUs that the fast link joins here; ≥ tp: tp uses the link, else PCIe */
+    uint32_t link_gpus; /* GPUs that the fast link joins here; ≥ tp: tp uses the link, else PCIe */
     uint32_t max_model_len_tokens;
-    uint32_t max_batched_tokens;      /* T: most tokens of one step */
-    uint32_t max_sequences;           /* S: most sequences in flight per replica */
+    uint32_t max_batched_tokens; /* T: most tokens of one step */
+    uint32_t max_sequences;      /* S: most sequences in flight per replica */
     double gpu_memory_utilization_ratio;
-    double weights_bytes;             /* of the whole checkpoint when the caller knows it; else NaN */
-    double gpu_used_gib;              /* taken by others on each GPU; 0 */
+    double weights_bytes; /* of the whole checkpoint when the caller knows it; else NaN */
+    double gpu_used_gib;  /* taken by others on each GPU; 0 */
 };
 
 /* Fills everything that is not given (0, NaN, DTYPE_UNKNOWN) from the engine profile, the model and the GPU:
  * native weight dtype, KV "auto" (the model's 16-bit type), T, S, utilisation, link. */
 void deployment_default(struct deployment *deployment);
+
+/* Gives a model of which only the parameters are known a typical dense GQA architecture of that size, so that every
+ * question can be answered: an assumption that the answer must state. Other models stay as they are. */
+void model_assume_architecture(struct model *model);
 
 /* Tensor parallel degrees divide the attention heads; pipeline stages divide into layers. */
 bool deployment_layout_valid(const struct deployment *deployment);

@@ -1,28 +1,31 @@
 /* memory.h owns the memory of one replica as the engine's allocator takes it, per rank.
- * Formulas: docs/estimator.md, "Memory per rank". All figures are bytes of the fullest rank. */
+ * Formulas: docs/estimator.md, "Memory per rank". All figures are of the fullest rank: the one whose KV pool limits
+ * the engine (with pipeline parallelism usually the last stage). */
 #pragma once
 #include "sizing/deployment.h"
 
 struct memory {
     double weights_bytes;
     double activations_bytes;
-    double overhead_bytes;  /* outside the framework, CUDA graphs outside the pool, engine reserve */
-    double kv_pool_bytes;   /* what the engine takes for the KV cache; ≤ 0 = it does not start */
-    double available_bytes; /* utilisation × physical memory − used by others */
-    double physical_bytes;  /* total of cudaMemGetInfo */
-    double kv_bytes_per_token;    /* per rank, of a token that every caching layer keeps */
+    double overhead_bytes;           /* outside the framework, CUDA graphs (in or beside the pool), engine reserve */
+    double kv_pool_bytes;            /* what the engine takes for the KV cache; ≤ 0 = it does not start */
+    double available_bytes;          /* utilisation × physical memory − used by others */
+    double physical_bytes;           /* total of cudaMemGetInfo */
+    double kv_bytes_per_token;       /* per rank, of a token that every caching layer keeps */
     double state_bytes_per_sequence; /* linear layers: constant in context */
-    uint64_t kv_pool_tokens;      /* what the engine logs */
-    double max_concurrency;       /* sequences of max_model_len_tokens that the pool holds */
-    uint32_t max_context_tokens;  /* longest single sequence that fits, up to the model's limit */
-    bool fits;                    /* one sequence of max_model_len_tokens fits */
+    double kv_units;                 /* the pool in the allocator's units, the same on every rank */
+    uint64_t kv_pool_tokens;         /* what the engine logs */
+    double max_concurrency;          /* sequences of max_model_len_tokens that the pool holds */
+    uint32_t max_context_tokens;     /* longest single sequence that fits, up to the model's limit */
+    bool fits;                       /* one sequence of max_model_len_tokens fits */
 };
 
 /* Bytes of all weights of one rank (the fullest), and of the whole checkpoint in this dtype. */
 double memory_weights_rank_bytes(const struct deployment *deployment);
 double memory_weights_total_bytes(const struct model *model, enum dtype dtype);
 
-/* UNSUPPORTED_MODEL_KIND for encoder-only models. Pure; allocates nothing. */
+/* UNSUPPORTED_MODEL_KIND for encoder-only models, and for models given by their size to which
+ * model_assume_architecture was not applied. Pure; allocates nothing. */
 enum status memory_size(const struct deployment *deployment, struct memory *ret_memory) MUST_CHECK;
 
 /* Bytes of the pool that one sequence of `tokens` holds on the fullest rank, whole blocks. */

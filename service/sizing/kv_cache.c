@@ -1,0 +1,106 @@
+/* kv_cache.c owns the shape of the KV cache: what a token, a window and a state cost in the engine's allocator. */
+#include "sizing/stage.h"
+
+enum { STATE_CONVOLUTION_BYTES = 2, DEFAULT_STATE_BYTES = 2 };
+
+/* Bytes of one token in one layer of one rank. */
+static double token_layer_bytes(const struct deployment *deployment)
+{
+    const struct model *model = deployment->model;
+    double bytes = dtype_bits(deployment->kv_dtype) / 8;
+    if (model->kv_lora_rank) return ((double)model->kv_lora_rank + model->qk_rope_head_dim) * bytes;
+    return 2 * ceil((double)model->kv_heads / deployment->tensor_parallel) * model->head_dim * bytes;
+}
+
+/* Bytes of one sequence's state in one linear layer of one rank. */
+static double state_layer_bytes(const struct deployment *deployment)
+{
+    const struct model *model = deployment->model;
+    if (!model->linear_layers) return 0;
+    double element = model->ssm_state_element_bytes ? model->ssm_state_element_bytes : DEFAULT_STATE_BYTES;
+    return (model->ssm_state_elements * element + model->conv_state_elements * STATE_CONVOLUTION_BYTES) /
+           model->linear_layers / deployment->tensor_parallel;
+}
+
+static double smallest_kind(double full, double sliding, double linear)
+{
+    double group = INFINITY;
+    if (full > 0) group = fmin(group, full);
+    if (sliding > 0) group = fmin(group, sliding);
+    if (linear > 0) group = fmin(group, linear);
+    return group;
+}
+
+/* vLLM: layers of one kind form groups of equal size, the last one padded; a block belongs to one group. The page of
+ * an attention layer grows until it holds the state of a linear layer. */
+static void share_pool(struct kv_layout *layout, const struct stage *stage, double full, double sliding, double linear,
+                       double token_bytes, double state_bytes)
+{
+    double group = smallest_kind(full, sliding, linear);
+    if (linear > 0 && token_bytes > 0)
+        layout->block_tokens *= fmax(1, ceil(state_bytes / (layout->block_tokens * token_bytes)));
+    double page = token_bytes > 0 ? layout->block_tokens * token_bytes : state_bytes;
+    layout->unit_bytes = page * ceil(group * stage->layer_ratio);
+    layout->full_units = ceil(full / group);
+    layout->sliding_units = ceil(sliding / group);
+    layout->state_units = ceil(linear / group);
+    layout->token_units = layout->full_units + layout->sliding_units + layout->state_units;
+}
+
+/* The other engines: a pool per kind of layer, so that nothing is padded; a unit is a block of one average layer. */
+static void separate_pools(struct kv_layout *layout, const struct stage *stage, double full, double sliding,
+                           double linear, double token_bytes, double state_bytes)
+{
+    double page = token_bytes > 0 ? layout->block_tokens * token_bytes : state_bytes;
+    layout->unit_bytes = page * stage->layer_ratio;
+    layout->full_units = full;
+    layout->sliding_units = sliding;
+    layout->state_units = page > 0 ? linear * state_bytes / page : 0;
+    layout->token_units = token_bytes > 0 ? full + sliding : linear;
+}
+
+struct kv_layout kv_layout_make(const struct deployment *deployment, const struct stage *stage)
+{
+    const struct model *model = deployment->model;
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    double full = model->full_attention_layers, sliding = model->sliding_layers, linear = model->linear_layers;
+    if (full + sliding + linear == 0) full = model->layers;
+    double window = (double)model->sliding_window_tokens + deployment->max_batched_tokens;
+    double token_bytes = full + sliding > 0 ? token_layer_bytes(deployment) : 0;
+    double state_bytes = state_layer_bytes(deployment);
+    bool shared = coef->kv_shared_groups > 0;
+    struct kv_layout layout = {
+        .block_tokens = coef->kv_block_tokens,
+        .window_tokens = shared && !model->chunked ? window - 1 : window,
+        .window_extra_blocks = shared && !model->chunked ? 1 : 0,
+        .bytes_per_token = token_bytes * (full + sliding) * stage->layer_ratio,
+        .state_bytes = state_bytes * linear * stage->layer_ratio,
+    };
+    (shared ? share_pool : separate_pools)(&layout, stage, full, sliding, linear, token_bytes, state_bytes);
+    layout.unit_bytes = fmax(1, layout.unit_bytes); /* a file without KV heads and without a state */
+    return layout;
+}
+
+double kv_layout_units(const struct kv_layout *layout, double tokens)
+{
+    double units = layout->full_units * ceil(tokens / layout->block_tokens) + layout->state_units;
+    if (layout->sliding_units > 0)
+        units += layout->sliding_units *
+                 (ceil(fmin(layout->window_tokens, tokens) / layout->block_tokens) + layout->window_extra_blocks);
+    return units;
+}
+
+double kv_layout_longest(const struct kv_layout *layout, double units, double limit_tokens)
+{
+    if (kv_layout_units(layout, limit_tokens) <= units) return limit_tokens;
+    if (!(kv_layout_units(layout, 1) <= units)) return 0;
+    double fits = 1, too_long = ceil(limit_tokens / layout->block_tokens); /* blocks */
+    while (too_long - fits > 1) {
+        double middle = floor((fits + too_long) / 2);
+        if (kv_layout_units(layout, middle * layout->block_tokens) <= units)
+            fits = middle;
+        else
+            too_long = middle;
+    }
+    return fits * layout->block_tokens;
+}
