@@ -13,47 +13,87 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
 
 /* Fields. `type` is the request struct that has a member of the field's name. */
 #define API_FIELD_MODEL(type)                                                                                          \
-    {.name = "model", .group = "", .kind = FIELD_MODEL, .offset = offsetof(type, model), .required = true,             \
-     .help = "The model: an id or alias, {\"config\": …}, {\"parameters\": …} or {\"weights_gb\": …}."}
+    {                                                                                                                  \
+        .name = "model", .group = "", .kind = FIELD_MODEL, .offset = offsetof(type, model), .required = true,          \
+        .help = "The model: an id or alias, {\"config\": …}, {\"parameters\": …} or {\"weights_gb\": …}."        \
+    }
 #define API_FIELDS_LENGTHS(type)                                                                                       \
-    {.name = "input_tokens", .group = "workload", .alias = "in", .kind = FIELD_NUMBER,                                 \
-     .offset = offsetof(type, input_tokens), .min = 1, .max = TOKENS_MAX, .unit = "tokens", .preset = "1024",          \
+    {.name = "input_tokens",                                                                                           \
+     .group = "workload",                                                                                              \
+     .alias = "in",                                                                                                    \
+     .kind = FIELD_NUMBER,                                                                                             \
+     .offset = offsetof(type, input_tokens),                                                                           \
+     .min = 1,                                                                                                         \
+     .max = TOKENS_MAX,                                                                                                \
+     .unit = "tokens",                                                                                                 \
+     .preset = "1024",                                                                                                 \
      .help = "Mean length of a prompt."},                                                                              \
-    {.name = "output_tokens", .group = "workload", .alias = "out", .kind = FIELD_NUMBER,                               \
-     .offset = offsetof(type, output_tokens), .min = 1, .max = TOKENS_MAX, .unit = "tokens", .preset = "256",          \
-     .help = "Mean length of an answer."}
+    {                                                                                                                  \
+        .name = "output_tokens", .group = "workload", .alias = "out", .kind = FIELD_NUMBER,                            \
+        .offset = offsetof(type, output_tokens), .min = 1, .max = TOKENS_MAX, .unit = "tokens", .preset = "256",       \
+        .help = "Mean length of an answer."                                                                            \
+    }
 #define API_FIELD_REQUESTS_PER_SECOND(type)                                                                            \
-    {.name = "requests_per_second", .group = "workload", .alias = "rps", .kind = FIELD_NUMBER,                         \
-     .offset = offsetof(type, requests_per_second), .min = 1e-9, .max = 1e9, .unit = "requests/s",                     \
-     .help = "Mean arrival rate at the whole fleet."}
+    {                                                                                                                  \
+        .name = "requests_per_second", .group = "workload", .alias = "rps", .kind = FIELD_NUMBER,                      \
+        .offset = offsetof(type, requests_per_second), .min = 1e-9, .max = 1e9, .unit = "requests/s",                  \
+        .help = "Mean arrival rate at the whole fleet."                                                                \
+    }
 #define API_FIELD_CONCURRENCY(type)                                                                                    \
-    {.name = "concurrency", .group = "workload", .kind = FIELD_NUMBER, .offset = offsetof(type, concurrency),          \
-     .min = 1, .max = 1e9, .unit = "requests", .help = "Requests in flight in the whole fleet."}
+    {                                                                                                                  \
+        .name = "concurrency", .group = "workload", .kind = FIELD_NUMBER, .offset = offsetof(type, concurrency),       \
+        .min = 1, .max = 1e9, .unit = "requests", .help = "Requests in flight in the whole fleet."                     \
+    }
 #define API_FIELD_ARRIVAL_CV2(type)                                                                                    \
-    {.name = "arrival_cv2", .group = "workload", .kind = FIELD_NUMBER, .offset = offsetof(type, arrival_cv2),          \
-     .min = 0, .max = 100, .preset = "1",                                                                              \
-     .help = "Squared coefficient of variation of the times between arrivals: 1 is Poisson, more is bursty."}
+    {                                                                                                                  \
+        .name = "arrival_cv2", .group = "workload", .kind = FIELD_NUMBER, .offset = offsetof(type, arrival_cv2),       \
+        .min = 0, .max = 100, .preset = "1",                                                                           \
+        .help = "Squared coefficient of variation of the times between arrivals: 1 is Poisson, more is bursty."        \
+    }
 #define API_FIELD_PERCENTILE(type)                                                                                     \
-    {.name = "percentile", .group = "slo", .kind = FIELD_NUMBER, .offset = offsetof(type, percentile), .min = 0,       \
-     .max = 99.9, .unit = "percent", .preset = "95",                                                                   \
-     .help = "Which percentile of latency is meant at a request rate; 0 is the mean."}
+    {                                                                                                                  \
+        .name = "percentile", .group = "slo", .kind = FIELD_NUMBER, .offset = offsetof(type, percentile), .min = 0,    \
+        .max = 99.9, .unit = "percent", .preset = "95",                                                                \
+        .help = "Which percentile of latency is meant at a request rate; 0 is the mean."                               \
+    }
 #define API_FIELDS_SERVING(type)                                                                                       \
-    {.name = "engine", .group = "serving", .kind = FIELD_TEXT, .offset = offsetof(type, engine), .preset = "vllm",     \
+    {.name = "engine",                                                                                                 \
+     .group = "serving",                                                                                               \
+     .kind = FIELD_TEXT,                                                                                               \
+     .offset = offsetof(type, engine),                                                                                 \
+     .preset = "vllm",                                                                                                 \
      .help = "Serving engine; see /v1/engines."},                                                                      \
-    {.name = "engine_version", .group = "serving", .kind = FIELD_TEXT, .offset = offsetof(type, engine_version),       \
-     .preset = "newest profile", .help = "Version of the engine, such as 0.19."},                                      \
-    {.name = "kv_dtype", .group = "serving", .kind = FIELD_TEXT, .offset = offsetof(type, kv_dtype),                   \
-     .preset = "auto", .help = "Number format of the KV cache; auto is the model's 16-bit type."},                     \
-    {.name = "max_model_len_tokens", .group = "serving", .kind = FIELD_INTEGER,                                        \
-     .offset = offsetof(type, max_model_len_tokens), .min = 1, .max = TOKENS_MAX, .unit = "tokens",                    \
-     .preset = "the smaller of the model's limit and 8192, at least input plus output",                                \
-     .help = "Longest sequence that the engine is started for."},                                                      \
-    {.name = "gpu_memory_utilization_ratio", .group = "serving", .kind = FIELD_NUMBER,                                 \
-     .offset = offsetof(type, gpu_memory_utilization_ratio), .min = 0.05, .max = 1,                                    \
-     .preset = "the engine profile's", .help = "Share of each GPU's memory that the engine may use."}
+        {.name = "engine_version",                                                                                     \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_TEXT,                                                                                           \
+         .offset = offsetof(type, engine_version),                                                                     \
+         .preset = "newest profile",                                                                                   \
+         .help = "Version of the engine, such as 0.19."},                                                              \
+        {.name = "kv_dtype",                                                                                           \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_TEXT,                                                                                           \
+         .offset = offsetof(type, kv_dtype),                                                                           \
+         .preset = "auto",                                                                                             \
+         .help = "Number format of the KV cache; auto is the model's 16-bit type."},                                   \
+        {.name = "max_model_len_tokens",                                                                               \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_INTEGER,                                                                                        \
+         .offset = offsetof(type, max_model_len_tokens),                                                               \
+         .min = 1,                                                                                                     \
+         .max = TOKENS_MAX,                                                                                            \
+         .unit = "tokens",                                                                                             \
+         .preset = "the smaller of the model's limit and 8192, at least input plus output",                            \
+         .help = "Longest sequence that the engine is started for."},                                                  \
+    {                                                                                                                  \
+        .name = "gpu_memory_utilization_ratio", .group = "serving", .kind = FIELD_NUMBER,                              \
+        .offset = offsetof(type, gpu_memory_utilization_ratio), .min = 0.05, .max = 1,                                 \
+        .preset = "the engine profile's", .help = "Share of each GPU's memory that the engine may use."                \
+    }
 #define API_FIELD_AS_OF(type)                                                                                          \
-    {.name = "as_of", .group = "", .kind = FIELD_DATE, .offset = offsetof(type, as_of),                                \
-     .preset = "the catalog's day", .help = "Day from which the age of prices counts."}
+    {                                                                                                                  \
+        .name = "as_of", .group = "", .kind = FIELD_DATE, .offset = offsetof(type, as_of),                             \
+        .preset = "the catalog's day", .help = "Day from which the age of prices counts."                              \
+    }
 
 /* How a model was given, resolved. */
 struct api_model {
@@ -72,8 +112,8 @@ enum status api_engine_resolve(struct call *call, const char *engine, const char
 /* "native", "auto" and NULL give DTYPE_UNKNOWN: deployment_default knows what they mean. */
 enum status api_dtype_resolve(struct call *call, const char *field, const char *name, enum dtype *ret_dtype) MUST_CHECK;
 /* input + output within the model's limit and within max_model_len_tokens; fills in the default of the latter. */
-enum status api_lengths_resolve(struct call *call, const struct model *model, double input_tokens,
-                                double output_tokens, int64_t *max_model_len_tokens) MUST_CHECK;
+enum status api_lengths_resolve(struct call *call, const struct model *model, double input_tokens, double output_tokens,
+                                int64_t *max_model_len_tokens) MUST_CHECK;
 /* Engine, architecture, weight and KV format must work together. */
 enum status api_support_check(struct call *call, const struct deployment *deployment) MUST_CHECK;
 

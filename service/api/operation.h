@@ -9,8 +9,8 @@ struct call {
     const struct input *input;       /* borrowed; empty for an operation without fields */
     struct arena *arena;
     struct problems *problems;
-    struct out *out;   /* the answer: one JSON object */
-    char id[33];       /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
+    struct out *out; /* the answer: one JSON object */
+    char id[33];     /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
 };
 
 struct operation {
@@ -19,11 +19,14 @@ struct operation {
     const char *summary; /* one sentence */
     const struct field *fields;
     size_t field_count;
-    bool computes;    /* long enough for the worker pool */
-    const char *rows; /* see wire/encode.h */
+    bool computes;               /* long enough for the worker pool */
+    const char *rows;            /* see wire/encode.h */
     const char *const *examples; /* NULL-terminated command lines that --help shows */
     enum status (*run)(struct call *call);
 };
+
+extern const struct operation operation_recommend, operation_memory, operation_throughput, operation_cost;
+extern const struct operation operation_gpus, operation_models, operation_engines, operation_offers;
 
 /* All operations, NULL-terminated: the one table that routes, command line, help and documentation read. */
 extern const struct operation *const operations[];

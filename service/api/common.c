@@ -1,0 +1,229 @@
+/* common.c owns the resolution of shared fields and the shared parts of answers. */
+#include "api/common.h"
+#include "hf/hf_config.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+
+static enum status resolve_named(struct call *call, const char *name, struct model *ret_model)
+{
+    const struct model *found = NULL;
+    enum status status = snapshot_find_model(call->snapshot, ALIAS_USER, name, "model", call->problems, &found);
+    if (status == STATUS_OK) *ret_model = *found;
+    return status;
+}
+
+/* Only a size is known: 16-bit weights, and the shape that models of this size usually have. */
+static enum status resolve_size(double parameters, struct model *ret_model)
+{
+    *ret_model = (struct model){.id = "",
+                                .family = "",
+                                .architecture = "",
+                                .parameters = parameters,
+                                .active_parameters = parameters,
+                                .native_dtype = DTYPE_BF16,
+                                .license = "",
+                                .source = "",
+                                .note = "",
+                                .as_of = DATE_UNKNOWN};
+    model_assume_architecture(ret_model);
+    return STATUS_OK;
+}
+
+enum status api_model_resolve(struct call *call, const struct model_ref *ref, struct api_model *ret_model)
+{
+    struct api_model resolved = {.assumed = !ref->name && !ref->config_json, .weights_bytes = ref->weights_bytes};
+    enum status status = STATUS_OK;
+    if (ref->name) {
+        status = resolve_named(call, ref->name, &resolved.facts);
+    } else if (ref->config_json) {
+        status = hf_config_parse(ref->config_json, strlen(ref->config_json), "", call->arena, call->problems,
+                                 "model.config", &resolved.facts);
+    } else if (is_known(ref->weights_gb)) {
+        resolved.weights_bytes = ref->weights_gb * GB;
+        status = resolve_size(resolved.weights_bytes * 8 / dtype_bits(DTYPE_BF16), &resolved.facts);
+    } else {
+        status = resolve_size(ref->parameters, &resolved.facts);
+    }
+    if (status == STATUS_OK && resolved.facts.encoder_only) {
+        status = problems_add(call->problems, STATUS_UNSUPPORTED_MODEL_KIND, "model",
+                              "%s is an encoder: it generates no text", ref->name ? ref->name : "this model");
+    }
+    if (status == STATUS_OK) *ret_model = resolved;
+    return status;
+}
+
+enum status api_engine_resolve(struct call *call, const char *engine, const char *version,
+                               const struct engine_profile **ret_profile)
+{
+    return snapshot_find_profile(call->snapshot, engine ? engine : "vllm", version,
+                                 engine ? "serving.engine" : "serving.engine_version", call->problems, ret_profile);
+}
+
+static const char *dtype_list(struct arena *arena, uint32_t dtypes)
+{
+    const char *list = "";
+    for (enum dtype dtype = DTYPE_UNKNOWN + 1; dtype < DTYPE_COUNT && list; dtype++) {
+        if (!(dtypes & (1U << dtype))) continue;
+        list = arena_printf(arena, "%s%s%s", list, *list ? ", " : "", dtype_name(dtype));
+    }
+    return list ? list : "";
+}
+
+enum status api_dtype_resolve(struct call *call, const char *field, const char *name, enum dtype *ret_dtype)
+{
+    enum dtype dtype = DTYPE_UNKNOWN;
+    if (name && strcmp(name, "native") != 0 && strcmp(name, "auto") != 0) {
+        dtype = dtype_parse(name);
+        if (dtype == DTYPE_UNKNOWN) {
+            return problems_add(call->problems, STATUS_INVALID_VALUE, field,
+                                "no number format is called '%s'; known: %s", name,
+                                dtype_list(call->arena, UINT32_MAX));
+        }
+    }
+    *ret_dtype = dtype;
+    return STATUS_OK;
+}
+
+enum status api_lengths_resolve(struct call *call, const struct model *model, double input_tokens, double output_tokens,
+                                int64_t *max_model_len_tokens)
+{
+    const double need = ceil(input_tokens + output_tokens), limit = model->max_position_tokens;
+    int64_t length = *max_model_len_tokens;
+    if (limit > 0 && need > limit) {
+        return problems_add(call->problems, STATUS_CONTEXT_TOO_LONG, "workload.input_tokens",
+                            "input plus output is %.0f tokens, and the model's context ends at %.0f", need, limit);
+    }
+    if (length == VALUE_ABSENT) {
+        double usual = limit > 0 && limit < DEFAULT_MODEL_LEN_TOKENS ? limit : DEFAULT_MODEL_LEN_TOKENS;
+        length = (int64_t)(need > usual ? need : usual);
+    } else if (limit > 0 && (double)length > limit) {
+        return problems_add(call->problems, STATUS_CONTEXT_TOO_LONG, "serving.max_model_len_tokens",
+                            "the model's context ends at %.0f tokens", limit);
+    } else if (need > (double)length) {
+        return problems_add(call->problems, STATUS_CONTEXT_TOO_LONG, "workload.input_tokens",
+                            "input plus output is %.0f tokens, and the engine is started for %.0f", need,
+                            (double)length);
+    }
+    *max_model_len_tokens = length;
+    return STATUS_OK;
+}
+
+/* KV formats: 16 and 32 bits run everywhere, fp8 where the support row says so, q8_0 where its weights run. */
+static bool kv_supported(const struct engine_support *support, enum dtype dtype)
+{
+    if (dtype == DTYPE_FP8) return support->fp8_kv;
+    return dtype == DTYPE_BF16 || dtype == DTYPE_FP16 || dtype == DTYPE_FP32 ||
+           (dtype == DTYPE_Q8_0 && (support->weight_dtypes & (1U << DTYPE_Q8_0)));
+}
+
+enum status api_support_check(struct call *call, const struct deployment *deployment)
+{
+    const char *engine = deployment->engine->engine, *architecture = deployment->gpu->architecture;
+    const struct engine_support *support = snapshot_find_support(call->snapshot, engine, architecture);
+    if (!support) {
+        return problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, "gpu", "%s does not run on %s (%s)", engine,
+                            deployment->gpu->id, architecture);
+    }
+    enum status status = STATUS_OK;
+    if (!(support->weight_dtypes & (1U << deployment->weight_dtype))) {
+        status =
+            problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.weight_dtype",
+                         "%s does not run %s weights on %s; it runs %s", engine, dtype_name(deployment->weight_dtype),
+                         architecture, dtype_list(call->arena, support->weight_dtypes));
+    }
+    if (!kv_supported(support, deployment->kv_dtype)) {
+        status = problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.kv_dtype",
+                              "%s does not keep a KV cache in %s on %s", engine, dtype_name(deployment->kv_dtype),
+                              architecture);
+    }
+    return status;
+}
+
+enum status api_answer_id(struct call *call, const struct operation *operation, const void *request)
+{
+    struct out canonical;
+    out_init(&canonical, 0);
+    out_object(&canonical, NULL);
+    out_text(&canonical, "operation", operation->id);
+    out_text(&canonical, "catalog_version", call->snapshot->version);
+    out_text(&canonical, "estimator_version", ESTIMATOR_VERSION);
+    input_encode(&canonical, "request", operation->fields, operation->field_count, request);
+    out_object_end(&canonical);
+    bool failed = canonical.failed;
+    if (!failed) {
+        unsigned char hash[(sizeof call->id - 1) / 2];
+        (void)crypto_generichash(hash, sizeof hash, (const unsigned char *)canonical.data, canonical.length, NULL, 0);
+        (void)sodium_bin2hex(call->id, sizeof call->id, hash, sizeof hash);
+    }
+    out_done(&canonical);
+    return failed ? problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the request") : STATUS_OK;
+}
+
+void api_put_head(struct call *call, date_t as_of)
+{
+    out_text(call->out, "id", call->id);
+    out_text(call->out, "catalog_version", call->snapshot->version);
+    out_text(call->out, "estimator_version", ESTIMATOR_VERSION);
+    out_date(call->out, "as_of", as_of);
+}
+
+void api_put_number(struct out *out, const char *key, double value)
+{
+    out_number(out, key, round6(value));
+}
+
+void api_put_gib(struct out *out, const char *key, double bytes)
+{
+    api_put_number(out, key, bytes / GIB);
+}
+
+void api_put_model(struct out *out, const struct api_model *model)
+{
+    const struct model *facts = &model->facts;
+    out_object(out, "model");
+    out_text(out, "id", *facts->id ? facts->id : NULL);
+    out_number(out, "parameters", facts->parameters);
+    out_number(out, "active_parameters", facts->active_parameters);
+    out_integer(out, "layers", facts->layers);
+    out_text(out, "attention_kind", attention_kind_name(facts->attention_kind));
+    out_text(out, "native_dtype", facts->native_dtype == DTYPE_UNKNOWN ? NULL : dtype_name(facts->native_dtype));
+    out_bool(out, "architecture_assumed", model->assumed);
+    out_object_end(out);
+}
+
+void api_put_predicted(struct out *out, const char *key, struct predicted quantity)
+{
+    bool distributed = is_known(quantity.low) && is_known(quantity.high);
+    out_object(out, key);
+    api_put_number(out, "value", quantity.value);
+    api_put_number(out, "low", quantity.low);
+    api_put_number(out, "high", quantity.high);
+    api_put_number(out, "coverage_ratio", quantity.coverage_ratio);
+    out_text(out, "basis", distributed ? basis_name(quantity.basis) : NULL);
+    out_object_end(out);
+}
+
+void api_put_memory(struct out *out, const char *key, const struct memory *memory, double kv_needed_bytes)
+{
+    out_object(out, key);
+    api_put_gib(out, "weights_gib", memory->weights_bytes);
+    api_put_gib(out, "activations_gib", memory->activations_bytes);
+    api_put_gib(out, "overhead_gib", memory->overhead_bytes);
+    api_put_gib(out, "kv_cache_gib", kv_needed_bytes);
+    api_put_gib(out, "kv_pool_gib", memory->kv_pool_bytes);
+    api_put_gib(out, "available_gib", memory->available_bytes);
+    api_put_gib(out, "headroom_gib", memory->kv_pool_bytes - kv_needed_bytes);
+    api_put_number(out, "max_concurrency", memory->max_concurrency);
+    out_integer(out, "max_context_tokens", memory->max_context_tokens);
+    out_object_end(out);
+}
+
+void api_put_texts(struct out *out, const char *key, const char *const *texts, size_t count)
+{
+    out_array(out, key);
+    for (size_t i = 0; i < count; i++)
+        out_text(out, NULL, texts[i]);
+    out_array_end(out);
+}

@@ -1,0 +1,166 @@
+/* memory.c owns the operation memory: what a model takes on each GPU, and whether it fits. */
+#include "api/replica.h"
+#include "sizing/recommend.h"
+
+struct memory_request {
+    struct replica_request replica; /* first: REPLICA_FIELDS */
+    int64_t estimator;
+};
+
+static const struct field fields[] = {
+    REPLICA_FIELDS,
+    {.name = "estimator",
+     .group = "",
+     .kind = FIELD_CHOICE,
+     .offset = offsetof(struct memory_request, estimator),
+     .names = estimator_names,
+     .preset = "roofline",
+     .help = "article reproduces the arithmetic of the article that the service grew out of."},
+};
+enum { FIELD_COUNT = sizeof fields / sizeof *fields };
+
+/* One number format for the whole checkpoint, against 16-bit weights. */
+static void put_savings(struct out *out, double bytes, double plain_bytes)
+{
+    api_put_number(out, "savings_ratio", 1 - bytes / plain_bytes);
+    api_put_number(out, "compression_ratio", plain_bytes / bytes);
+}
+
+static bool runs_dtype(const struct call *call, const struct deployment *deployment)
+{
+    const struct engine_support *support =
+        snapshot_find_support(call->snapshot, deployment->engine->engine, deployment->gpu->architecture);
+    return support && (support->weight_dtypes & (1U << deployment->weight_dtype));
+}
+
+static void put_dtype(struct call *call, const struct replica *replica, enum dtype dtype)
+{
+    struct deployment deployment = replica->deployment, smallest;
+    struct memory memory = {0};
+    struct out *out = call->out;
+    if (dtype != deployment.weight_dtype) deployment.weights_bytes = UNKNOWN;
+    deployment.weight_dtype = dtype;
+    smallest = deployment;
+    bool sized = memory_size(&deployment, &memory) == STATUS_OK;
+    bool anywhere = replica_smallest_layout(&smallest, 0, 0);
+    double bytes = is_known(deployment.weights_bytes) ? deployment.weights_bytes
+                                                      : memory_weights_total_bytes(deployment.model, dtype);
+    out_object(out, NULL);
+    out_text(out, "weight_dtype", dtype_name(dtype));
+    api_put_gib(out, "weights_total_gib", bytes);
+    put_savings(out, bytes, memory_weights_total_bytes(deployment.model, DTYPE_BF16));
+    out_bool(out, "supported", runs_dtype(call, &deployment));
+    out_bool(out, "fits", sized && memory.fits);
+    api_put_number(out, "max_concurrency", sized ? memory.max_concurrency : UNKNOWN);
+    out_integer(out, "min_gpu_count", anywhere ? (int64_t)deployment_gpus(&smallest) : VALUE_ABSENT);
+    out_object_end(out);
+}
+
+static void put_answer(struct call *call, const struct memory_request *request, const struct replica *replica)
+{
+    const struct memory *memory = &replica->memory;
+    const struct replica_request *asked = &request->replica;
+    double sequences = ceil(asked->concurrency / replica->replicas);
+    double needed = sequences * memory_sequence_bytes(&replica->deployment, asked->input_tokens + asked->output_tokens);
+    struct out *out = call->out;
+    api_put_head(call, call->snapshot->as_of);
+    api_put_model(out, &replica->model);
+    replica_put(out, replica);
+    out_bool(out, "fits", memory->fits && needed <= memory->kv_pool_bytes);
+    api_put_memory(out, "memory", memory, needed);
+    api_put_number(out, "kv_bytes_per_token", memory->kv_bytes_per_token);
+    api_put_number(out, "state_bytes_per_sequence", memory->state_bytes_per_sequence);
+    out_integer(out, "kv_pool_tokens", (int64_t)memory->kv_pool_tokens);
+    api_put_gib(out, "physical_gib", memory->physical_bytes);
+    api_put_number(out, "max_concurrency", memory->max_concurrency);
+    out_integer(out, "max_context_tokens", memory->max_context_tokens);
+    out_integer(out, "min_gpu_count", replica->smallest_gpus ? (int64_t)replica->smallest_gpus : VALUE_ABSENT);
+    out_array(out, "by_dtype");
+    for (enum dtype dtype = DTYPE_UNKNOWN + 1; dtype < DTYPE_COUNT; dtype++)
+        put_dtype(call, replica, dtype);
+    out_array_end(out);
+}
+
+/* The article's arithmetic: parameters × bits / 8 / 2^30, with the nominal bits of the format, to two decimals. */
+static double article_gib(double parameters, enum dtype dtype)
+{
+    return nearbyint(parameters * floor(dtype_bits(dtype)) / 8 / GIB * 100) / 100;
+}
+
+static void put_article(struct call *call, const struct api_model *model, enum dtype asked)
+{
+    static const enum dtype shown[] = {DTYPE_FP32, DTYPE_FP16, DTYPE_INT8, DTYPE_INT4};
+    struct out *out = call->out;
+    double parameters = model->facts.parameters;
+    api_put_head(call, call->snapshot->as_of);
+    api_put_model(out, model);
+    out_text(out, "estimator", estimator_names[ESTIMATOR_ARTICLE]);
+    out_text(out, "weight_dtype", dtype_name(asked));
+    out_number(out, "weights_gib", article_gib(parameters, asked));
+    out_array(out, "by_dtype");
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        out_object(out, NULL);
+        out_text(out, "weight_dtype", dtype_name(shown[i]));
+        out_number(out, "weights_total_gib", article_gib(parameters, shown[i]));
+        put_savings(out, floor(dtype_bits(shown[i])), dtype_bits(DTYPE_FP16));
+        out_object_end(out);
+    }
+    out_array_end(out);
+}
+
+static enum status run_article(struct call *call, struct memory_request *request)
+{
+    struct api_model model;
+    enum dtype dtype = DTYPE_UNKNOWN;
+    enum status model_status = api_model_resolve(call, &request->replica.model, &model);
+    enum status dtype_status = api_dtype_resolve(call, "serving.weight_dtype", request->replica.weight_dtype, &dtype);
+    if (model_status != STATUS_OK || dtype_status != STATUS_OK) return problems_status(call->problems);
+    if (dtype == DTYPE_UNKNOWN) dtype = DTYPE_FP16; /* the article's default of 16 bits */
+    if (request->replica.model.name) request->replica.model.name = model.facts.id;
+    request->replica.weight_dtype = dtype_name(dtype);
+    enum status status = api_answer_id(call, &operation_memory, request);
+    if (status == STATUS_OK) put_article(call, &model, dtype);
+    return status;
+}
+
+static enum status run_roofline(struct call *call, struct memory_request *request)
+{
+    struct replica replica;
+    if (isnan(request->replica.concurrency)) request->replica.concurrency = 1;
+    enum status status = replica_resolve(call, &request->replica, &replica);
+    if (status == STATUS_OK) status = api_answer_id(call, &operation_memory, request);
+    if (status == STATUS_OK) put_answer(call, request, &replica);
+    return status;
+}
+
+static enum status run(struct call *call)
+{
+    struct memory_request request;
+    enum status status = input_decode(call->input, call->arena, fields, FIELD_COUNT, &request, call->problems);
+    if (status != STATUS_OK) return status;
+    if (request.estimator == VALUE_ABSENT) request.estimator = ESTIMATOR_ROOFLINE;
+    out_object(call->out, NULL);
+    status = request.estimator == ESTIMATOR_ARTICLE ? run_article(call, &request) : run_roofline(call, &request);
+    input_encode(call->out, "request", fields, FIELD_COUNT, &request);
+    out_object_end(call->out);
+    return status;
+}
+
+static const char *const examples[] = {
+    "gpusize memory --model meta-llama/Llama-3.1-8B-Instruct --gpu l40s",
+    "gpusize memory --model 70B --gpu h100-sxm --weight-dtype fp8 --max-model-len-tokens 32768",
+    "gpusize memory --model 7B --estimator article",
+    NULL,
+};
+
+const struct operation operation_memory = {
+    .id = "memory",
+    .command = "memory",
+    .summary = "Sizes the memory of a model on a GPU as the serving engine allocates it.",
+    .fields = fields,
+    .field_count = FIELD_COUNT,
+    .computes = true,
+    .rows = "",
+    .examples = examples,
+    .run = run,
+};

@@ -1,0 +1,200 @@
+/* replica.c owns the way from the shared fields to one deployment. */
+#include "api/replica.h"
+
+static bool layout_fits(const struct deployment *deployment)
+{
+    struct memory memory;
+    return deployment_layout_valid(deployment) && memory_size(deployment, &memory) == STATUS_OK && memory.fits;
+}
+
+/* Most GPUs that one tensor-parallel group can have: those of one host, or of one link domain if that is larger. */
+static uint32_t tensor_parallel_max(const struct gpu *gpu)
+{
+    uint32_t most = gpu->node_gpus > gpu->link_domain_gpus ? gpu->node_gpus : gpu->link_domain_gpus;
+    return most ? most : 1;
+}
+
+/* `stages` 0 = any number of them. */
+static bool smallest_layout_of(struct deployment *deployment, uint32_t gpus, uint32_t stages)
+{
+    uint32_t first = stages ? stages : 1, last = stages ? stages : LAYOUT_STAGES_MAX;
+    for (uint32_t count = first; count <= last; count++) {
+        if (gpus % count || gpus / count > tensor_parallel_max(deployment->gpu)) continue;
+        struct deployment candidate = *deployment;
+        candidate.tensor_parallel = gpus / count;
+        candidate.pipeline_parallel = count;
+        if (!layout_fits(&candidate)) continue;
+        *deployment = candidate;
+        return true;
+    }
+    return false;
+}
+
+bool replica_smallest_layout(struct deployment *deployment, uint32_t gpus, uint32_t stages)
+{
+    for (uint32_t count = 1; count <= LAYOUT_GPUS_MAX; count++) {
+        if ((gpus == 0 || gpus % count == 0) && smallest_layout_of(deployment, count, stages)) return true;
+    }
+    return false;
+}
+
+/* Nothing fits: shows the layout that comes closest, the widest one for these GPUs. */
+static void widest_layout(struct deployment *deployment, uint32_t gpus, uint32_t stages)
+{
+    deployment->pipeline_parallel = stages ? stages : 1;
+    uint32_t most = tensor_parallel_max(deployment->gpu);
+    for (uint32_t count = 1; count <= most && count <= gpus; count++) {
+        struct deployment candidate = *deployment;
+        candidate.tensor_parallel = count;
+        if (gpus % count == 0 && deployment_layout_valid(&candidate)) deployment->tensor_parallel = count;
+    }
+}
+
+static uint32_t given(int64_t value)
+{
+    return value == VALUE_ABSENT ? 0 : (uint32_t)value;
+}
+
+static void choose_layout(const struct replica_request *request, struct deployment *deployment)
+{
+    uint32_t gpus = given(request->gpu_count), stages = given(request->pipeline_parallel);
+    uint32_t shards = given(request->tensor_parallel), experts = given(request->expert_parallel);
+    if (!shards && experts > 1) shards = experts; /* one group shares layers and experts */
+    if (shards) {
+        deployment->tensor_parallel = shards;
+        deployment->pipeline_parallel = stages ? stages : 1;
+    } else if (!replica_smallest_layout(deployment, gpus, stages)) {
+        widest_layout(deployment, gpus ? gpus : 1, stages);
+    }
+    deployment->expert_parallel = experts ? experts : 1;
+}
+
+static enum status check_layout(struct call *call, const struct replica_request *request,
+                                const struct deployment *deployment)
+{
+    struct problems *problems = call->problems;
+    const struct model *model = deployment->model;
+    uint32_t shards = deployment->tensor_parallel, gpus = deployment_gpus(deployment);
+    uint32_t experts = deployment->expert_parallel, most = tensor_parallel_max(deployment->gpu);
+    if (!deployment_layout_valid(deployment)) {
+        return problems_add(problems, STATUS_INVALID_VALUE, "layout.tensor_parallel",
+                            "%u x %u does not divide the model's %u attention heads and %u layers", shards,
+                            deployment->pipeline_parallel, model->attention_heads, model->layers);
+    }
+    if (shards > most) {
+        return problems_add(problems, STATUS_UNSUPPORTED_COMBINATION, "layout.tensor_parallel",
+                            "one host of %s has at most %u GPUs", deployment->gpu->id, most);
+    }
+    if (experts != 1 && (experts != shards || !model_is_moe(model))) {
+        return problems_add(problems, STATUS_INVALID_VALUE, "layout.expert_parallel",
+                            model_is_moe(model) ? "must be 1 or tensor_parallel" : "the model has no experts");
+    }
+    if (request->gpu_count != VALUE_ABSENT && request->gpu_count % gpus != 0) {
+        return problems_add(problems, STATUS_CONTRADICTION, "layout.gpu_count",
+                            "%lld GPUs are not a whole number of replicas of %u", (long long)request->gpu_count, gpus);
+    }
+    return STATUS_OK;
+}
+
+static enum status resolve_names(struct call *call, const struct replica_request *request, struct replica *replica)
+{
+    struct deployment *deployment = &replica->deployment;
+    enum status model = api_model_resolve(call, &request->model, &replica->model);
+    enum status engine = api_engine_resolve(call, request->engine, request->engine_version, &deployment->engine);
+    enum status weights =
+        api_dtype_resolve(call, "serving.weight_dtype", request->weight_dtype, &deployment->weight_dtype);
+    enum status kv = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &deployment->kv_dtype);
+    enum status gpu = request->gpu ? snapshot_find_gpu(call->snapshot, ALIAS_USER, request->gpu, "gpu", call->problems,
+                                                       &deployment->gpu)
+                                   : problems_add(call->problems, STATUS_MISSING_FIELD, "gpu",
+                                                  "say which GPU, such as h100-sxm; see /v1/gpus");
+    bool ok = model == STATUS_OK && engine == STATUS_OK && weights == STATUS_OK && kv == STATUS_OK && gpu == STATUS_OK;
+    return ok ? STATUS_OK : problems_status(call->problems);
+}
+
+/* Writes what was chosen back, so that the request in the answer is complete and equal questions have one id. */
+static void fill_request(struct replica_request *request, const struct replica *replica)
+{
+    const struct deployment *deployment = &replica->deployment;
+    if (request->model.name) request->model.name = replica->model.facts.id;
+    request->gpu = deployment->gpu->id;
+    request->engine = deployment->engine->engine;
+    request->weight_dtype = dtype_name(deployment->weight_dtype);
+    request->kv_dtype = dtype_name(deployment->kv_dtype);
+    request->max_model_len_tokens = deployment->max_model_len_tokens;
+    request->max_batched_tokens = deployment->max_batched_tokens;
+    request->max_sequences = deployment->max_sequences;
+    request->gpu_memory_utilization_ratio = deployment->gpu_memory_utilization_ratio;
+    request->tensor_parallel = deployment->tensor_parallel;
+    request->pipeline_parallel = deployment->pipeline_parallel;
+    request->expert_parallel = deployment->expert_parallel;
+    request->gpu_count = (int64_t)replica->replicas * deployment_gpus(deployment);
+}
+
+static void fill_deployment(const struct replica_request *request, struct replica *replica)
+{
+    struct deployment *deployment = &replica->deployment;
+    deployment->model = &replica->model.facts;
+    deployment->tensor_parallel = deployment->pipeline_parallel = deployment->expert_parallel = 1;
+    deployment->max_model_len_tokens = (uint32_t)request->max_model_len_tokens;
+    deployment->max_batched_tokens = given(request->max_batched_tokens);
+    deployment->max_sequences = given(request->max_sequences);
+    deployment->gpu_memory_utilization_ratio = request->gpu_memory_utilization_ratio;
+    deployment->weights_bytes = UNKNOWN;
+    enum dtype asked = deployment->weight_dtype;
+    deployment_default(deployment);
+    /* The stated size is of the published checkpoint: another format has another one. */
+    if (asked == DTYPE_UNKNOWN || asked == replica->model.facts.native_dtype) {
+        deployment->weights_bytes = replica->model.weights_bytes;
+    }
+}
+
+enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica)
+{
+    struct replica *replica = ret_replica;
+    *replica = (struct replica){0};
+    if (isnan(request->input_tokens)) request->input_tokens = DEFAULT_INPUT_TOKENS;
+    if (isnan(request->output_tokens)) request->output_tokens = DEFAULT_OUTPUT_TOKENS;
+    enum status status = resolve_names(call, request, replica);
+    if (status != STATUS_OK) return status;
+    status = api_lengths_resolve(call, &replica->model.facts, request->input_tokens, request->output_tokens,
+                                 &request->max_model_len_tokens);
+    if (status != STATUS_OK) return status;
+    fill_deployment(request, replica);
+    status = api_support_check(call, &replica->deployment);
+    if (status != STATUS_OK) return status;
+    struct deployment smallest = replica->deployment;
+    if (replica_smallest_layout(&smallest, 0, 0)) replica->smallest_gpus = deployment_gpus(&smallest);
+    choose_layout(request, &replica->deployment);
+    status = check_layout(call, request, &replica->deployment);
+    if (status != STATUS_OK) return status;
+    uint32_t gpus = given(request->gpu_count);
+    replica->replicas = gpus ? gpus / deployment_gpus(&replica->deployment) : 1;
+    fill_request(request, replica);
+    status = memory_size(&replica->deployment, &replica->memory);
+    return status == STATUS_OK ? status : problems_add(call->problems, status, "model", "%s", status_hint(status));
+}
+
+void replica_put(struct out *out, const struct replica *replica)
+{
+    const struct deployment *deployment = &replica->deployment;
+    out_text(out, "gpu", deployment->gpu->id);
+    out_object(out, "serving");
+    out_text(out, "engine", deployment->engine->engine);
+    out_text(out, "profile_version_from", deployment->engine->version_from);
+    out_text(out, "profile_version_to", *deployment->engine->version_to ? deployment->engine->version_to : NULL);
+    out_text(out, "weight_dtype", dtype_name(deployment->weight_dtype));
+    out_text(out, "kv_dtype", dtype_name(deployment->kv_dtype));
+    out_integer(out, "max_model_len_tokens", deployment->max_model_len_tokens);
+    out_integer(out, "max_batched_tokens", deployment->max_batched_tokens);
+    out_integer(out, "max_sequences", deployment->max_sequences);
+    api_put_number(out, "gpu_memory_utilization_ratio", deployment->gpu_memory_utilization_ratio);
+    out_object_end(out);
+    out_object(out, "layout");
+    out_integer(out, "gpu_count", (int64_t)replica->replicas * deployment_gpus(deployment));
+    out_integer(out, "tensor_parallel", deployment->tensor_parallel);
+    out_integer(out, "pipeline_parallel", deployment->pipeline_parallel);
+    out_integer(out, "expert_parallel", deployment->expert_parallel);
+    out_integer(out, "replicas", replica->replicas);
+    out_object_end(out);
+}

@@ -1,0 +1,79 @@
+/* replica.h owns the question "this model on these GPUs": the fields that memory and throughput share, and the
+ * deployment that they describe. */
+#pragma once
+#include "api/common.h"
+
+struct replica_request {
+    struct model_ref model;
+    const char *gpu;
+    const char *engine, *engine_version, *weight_dtype, *kv_dtype;
+    int64_t max_model_len_tokens, max_batched_tokens, max_sequences;
+    double gpu_memory_utilization_ratio;
+    int64_t gpu_count, tensor_parallel, pipeline_parallel, expert_parallel;
+    double input_tokens, output_tokens, concurrency;
+};
+
+enum { LAYOUT_GPUS_MAX = 64, LAYOUT_STAGES_MAX = 8 };
+
+#define REPLICA_LAYOUT(field, short_name, text)                                                                        \
+    {                                                                                                                  \
+        .name = #field, .group = "layout", .alias = short_name, .kind = FIELD_INTEGER,                                 \
+        .offset = offsetof(struct replica_request, field), .min = 1, .max = 4096, .unit = "GPUs",                      \
+        .preset = "the smallest layout that fits", .help = text                                                        \
+    }
+#define REPLICA_COUNT(field, unit_name, text)                                                                          \
+    {                                                                                                                  \
+        .name = #field, .group = "serving", .kind = FIELD_INTEGER, .offset = offsetof(struct replica_request, field),  \
+        .min = 1, .max = 1e6, .unit = unit_name, .preset = "the engine profile's", .help = text                        \
+    }
+
+/* The rows of a field table whose request begins with a struct replica_request. */
+#define REPLICA_FIELDS                                                                                                 \
+    API_FIELD_MODEL(struct replica_request),                                                                           \
+        {.name = "gpu",                                                                                                \
+         .group = "",                                                                                                  \
+         .kind = FIELD_TEXT,                                                                                           \
+         .offset = offsetof(struct replica_request, gpu),                                                              \
+         .help = "One GPU, by id or alias; see /v1/gpus."},                                                            \
+        API_FIELDS_SERVING(struct replica_request),                                                                    \
+        {.name = "weight_dtype",                                                                                       \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_TEXT,                                                                                           \
+         .offset = offsetof(struct replica_request, weight_dtype),                                                     \
+         .preset = "native",                                                                                           \
+         .help = "Number format of the weights; native is as the model is published."},                                \
+        REPLICA_COUNT(max_batched_tokens, "tokens", "Most tokens of one engine step."),                                \
+        REPLICA_COUNT(max_sequences, "sequences", "Most sequences in flight on one replica."),                         \
+        REPLICA_LAYOUT(gpu_count, "gpus_total", "GPUs of all replicas together."),                                     \
+        REPLICA_LAYOUT(tensor_parallel, "tp", "GPUs that share every layer; divides the attention heads."),            \
+        REPLICA_LAYOUT(pipeline_parallel, "pp", "Stages of layers, one after the other."),                             \
+        {.name = "expert_parallel",                                                                                    \
+         .group = "layout",                                                                                            \
+         .alias = "ep",                                                                                                \
+         .kind = FIELD_INTEGER,                                                                                        \
+         .offset = offsetof(struct replica_request, expert_parallel),                                                  \
+         .min = 1,                                                                                                     \
+         .max = 4096,                                                                                                  \
+         .unit = "GPUs",                                                                                               \
+         .preset = "1",                                                                                                \
+         .help = "GPUs that share the experts: 1, or as many as tensor_parallel."},                                    \
+        API_FIELDS_LENGTHS(struct replica_request), API_FIELD_CONCURRENCY(struct replica_request)
+
+struct replica {
+    struct api_model model;
+    struct deployment deployment; /* points into model: the struct must not be copied */
+    struct memory memory;
+    uint32_t replicas;
+    uint32_t smallest_gpus; /* of the smallest layout that fits; 0 if none up to LAYOUT_GPUS_MAX does */
+};
+
+/* Resolves everything and fills the defaults into the request (gpu is checked to be given). */
+enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica) MUST_CHECK;
+
+/* Sets tensor_parallel and pipeline_parallel to the smallest layout that fits, of `stages` stages (0 = any number),
+ * whose GPUs divide `gpus` (0 = up to LAYOUT_GPUS_MAX); among equals the one with fewest stages. False, and no
+ * change, if none does. */
+bool replica_smallest_layout(struct deployment *deployment, uint32_t gpus, uint32_t stages);
+
+/* Members of the answer: gpu, serving, layout. */
+void replica_put(struct out *out, const struct replica *replica);
