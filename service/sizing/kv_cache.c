@@ -22,13 +22,18 @@ static double state_layer_bytes(const struct deployment *deployment)
            model->linear_layers / deployment->tensor_parallel;
 }
 
-static double smallest_kind(double full, double sliding, double linear)
+/* Layers of one group: those of the rarest kind, or of the commonest when they are nearly as many (vLLM
+ * v1/core/kv_cache_utils.py). */
+static double group_layers(double full, double sliding, double linear)
 {
-    double group = INFINITY;
-    if (full > 0) group = fmin(group, full);
-    if (sliding > 0) group = fmin(group, sliding);
-    if (linear > 0) group = fmin(group, linear);
-    return group;
+    const double kinds[] = {full, sliding, linear};
+    double least = INFINITY, most = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (kinds[i] <= 0) continue;
+        least = fmin(least, kinds[i]);
+        most = fmax(most, kinds[i]);
+    }
+    return most < 1.25 * least ? most : least;
 }
 
 /* vLLM: layers of one kind form groups of equal size, the last one padded; a block belongs to one group. The page of
@@ -36,7 +41,7 @@ static double smallest_kind(double full, double sliding, double linear)
 static void share_pool(struct kv_layout *layout, const struct stage *stage, double full, double sliding, double linear,
                        double token_bytes, double state_bytes)
 {
-    double group = smallest_kind(full, sliding, linear);
+    double group = group_layers(full, sliding, linear);
     if (linear > 0 && token_bytes > 0)
         layout->block_tokens *= fmax(1, ceil(state_bytes / (layout->block_tokens * token_bytes)));
     double page = token_bytes > 0 ? layout->block_tokens * token_bytes : state_bytes;
