@@ -5,7 +5,12 @@ import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
-CMOCKA = {"passed": r"\[  PASSED  \] (\d+) test", "failed": r"\[  FAILED  \] (\d+) test", "skipped": r"\[  SKIPPED \] (\d+) test"}
+CMOCKA = {
+    "passed": r"\[  PASSED  \] (\d+) test",
+    "failed": r"\[  FAILED  \] (\d+) test",
+    "skipped": r"\[  SKIPPED \] (\d+) test",
+}
+SKIP_REASON = r"(?:skipped: |SKIPPED \[\d+\] )(.*)"
 PYTEST = {"passed": r"\b(\d+) passed", "failed": r"\b(\d+) (?:failed|error)", "skipped": r"\b(\d+) skipped"}
 
 
@@ -25,7 +30,8 @@ def count_case(case):
     failed = case.get("status") == "fail"
     counts = count_output(case.findtext("system-out") or "")
     if case.get("status") in ("notrun", "disabled"):
-        return {"passed": 0, "failed": 0, "skipped": 1}
+        skipped = case.find("skipped") is None or "SKIP_" in case.find("skipped").get("message", "")
+        return {"passed": 0, "failed": int(not skipped), "skipped": int(skipped)}
     if counts is None:
         return {"passed": int(not failed), "failed": int(failed), "skipped": 0}
     if failed and counts["failed"] == 0:  # it died after its own count, or a sanitizer spoke
@@ -43,8 +49,8 @@ def main(paths):
             if counts["failed"]:
                 print(f"failed:  {case.get('name')}")
             if counts["skipped"]:
-                reasons = set(re.findall(r"skipped: .*", case.findtext("system-out") or "")) or {"no reason given"}
-                print(f"skipped: {counts['skipped']} in {case.get('name')} ({'; '.join(sorted(reasons))})")
+                reasons = set(re.findall(SKIP_REASON, case.findtext("system-out") or "")) or {"no reason given"}
+                print(f"skipped: {counts['skipped']} of {case.get('name')}: {'; '.join(sorted(reasons))}")
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
 
 

@@ -1,0 +1,54 @@
+"""conftest.py owns what the tests of the real program share: the program, the contract, a running service."""
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT / "tests" / "support"))
+
+from contract import Contract  # noqa: E402
+from service import Service  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def program():
+    """Path of gpusize."""
+    return os.environ.get("GPUSIZE_PROGRAM", str(PROJECT / "build" / "asan" / "gpusize"))
+
+
+@pytest.fixture(scope="session")
+def contract():
+    return Contract(PROJECT / "openapi.yaml")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of reference data beside the project, which a clone need not have."""
+    folder = PROJECT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def service(program, contract):
+    """One service with default settings for the whole run."""
+    running = Service(program, contract)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_service(program, contract):
+    """start_service(*arguments, env=None) starts another one, which ends with the test."""
+    running = []
+
+    def start(*arguments, env=None):
+        running.append(Service(program, contract, *arguments, env=env))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
