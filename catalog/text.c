@@ -98,6 +98,12 @@ bool text_parse_double(const char *text, double *ret_value)
     return scan_decimal(text, &decimal) && *decimal.end == '\0' && decimal_value(text, &decimal, ret_value);
 }
 
+bool text_is_decimal(const char *text)
+{
+    struct decimal decimal;
+    return scan_decimal(text, &decimal) && *decimal.end == '\0';
+}
+
 bool text_parse_int64(const char *text, int64_t *ret_value)
 {
     bool negative = *text == '-';
@@ -263,13 +269,19 @@ static size_t utf8_sequence(const unsigned char *at, size_t left)
     return 0;
 }
 
-bool text_valid_utf8(const char *text, size_t length)
+size_t text_utf8_prefix(const char *text, size_t length)
 {
     const unsigned char *at = (const unsigned char *)text;
-    for (size_t i = 0; i < length;) {
+    size_t i = 0;
+    while (i < length) {
         size_t step = at[i] < 0x80 ? 1 : utf8_sequence(at + i, length - i);
-        if (step == 0) return false;
+        if (step == 0) break;
         i += step;
     }
-    return true;
+    return i;
+}
+
+bool text_valid_utf8(const char *text, size_t length)
+{
+    return text_utf8_prefix(text, length) == length;
 }

@@ -6,6 +6,8 @@
 
 /* The whole of `text` must be one finite decimal number (no hex, no "nan", no blanks). Locale-independent. */
 bool text_parse_double(const char *text, double *ret_value);
+/* The grammar alone: true for 1e400, which text_parse_double refuses because no double holds it. */
+bool text_is_decimal(const char *text);
 bool text_parse_int64(const char *text, int64_t *ret_value);
 /* "70B", "1.5T", "350M", "7e9" or a plain number. */
 bool text_parse_count(const char *text, double *ret_value);
@@ -17,4 +19,6 @@ size_t text_format_double(double value, char text[NUMBER_TEXT_BYTES]);
 
 /* Levenshtein distance of two names, any case, at most `limit` + 1. */
 size_t text_distance(const char *a, const char *b, size_t limit);
+/* Well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool text_valid_utf8(const char *text, size_t length);
+size_t text_utf8_prefix(const char *text, size_t length); /* bytes before the first that is not well-formed */

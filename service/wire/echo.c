@@ -1,0 +1,193 @@
+/* echo.c owns printing a decoded request as the JSON that would ask for it. */
+#include "wire/fields.h"
+
+#include <sodium.h>
+#include <string.h>
+
+typedef void echo_function(struct out *out, const char *key, const struct field *field, const void *member);
+
+static void echo_number(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const double *number = member;
+    (void)field;
+    out_number(out, key, *number);
+}
+
+static void echo_integer(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const int64_t *integer = member;
+    (void)field;
+    out_integer(out, key, *integer);
+}
+
+static void echo_bool(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const int64_t *truth = member;
+    (void)field;
+    if (*truth == VALUE_ABSENT)
+        out_null(out, key);
+    else
+        out_bool(out, key, *truth != 0);
+}
+
+static void echo_choice(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const int64_t *choice = member;
+    out_text(out, key, *choice == VALUE_ABSENT ? NULL : field->names[*choice]);
+}
+
+static void echo_choices(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const uint32_t *choices = member;
+    if (*choices == 0) {
+        out_null(out, key);
+        return;
+    }
+    out_array(out, key);
+    for (size_t i = 0; field->names[i]; i++)
+        if (*choices & 1U << i) out_text(out, NULL, field->names[i]);
+    out_array_end(out);
+}
+
+static void echo_text(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const char *const *text = member;
+    (void)field;
+    out_text(out, key, *text);
+}
+
+static void echo_date(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const date_t *date = member;
+    (void)field;
+    out_date(out, key, *date);
+}
+
+static void echo_texts(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const struct text_list *list = member;
+    (void)field;
+    if (!list->items) {
+        out_null(out, key);
+        return;
+    }
+    out_array(out, key);
+    for (size_t i = 0; i < list->count; i++)
+        out_text(out, NULL, list->items[i]);
+    out_array_end(out);
+}
+
+static void echo_counts(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const struct count_map *map = member;
+    (void)field;
+    if (!map->items) {
+        out_null(out, key);
+        return;
+    }
+    out_object(out, key);
+    for (size_t i = 0; i < map->count; i++)
+        out_integer(out, map->items[i].name, map->items[i].count);
+    out_object_end(out);
+}
+
+static void echo_histogram(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const struct length_histogram *histogram = member;
+    (void)field;
+    if (!histogram->items) {
+        out_null(out, key);
+        return;
+    }
+    out_array(out, key);
+    for (size_t i = 0; i < histogram->count; i++) {
+        out_object(out, NULL);
+        out_number(out, "tokens", histogram->items[i].tokens);
+        out_number(out, "weight", histogram->items[i].weight);
+        out_object_end(out);
+    }
+    out_array_end(out);
+}
+
+static void echo_adjustments(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const struct price_adjustments *adjustments = member;
+    (void)field;
+    if (!adjustments->items) {
+        out_null(out, key);
+        return;
+    }
+    out_array(out, key);
+    for (size_t i = 0; i < adjustments->count; i++) {
+        const struct price_adjustment *item = &adjustments->items[i];
+        out_object(out, NULL);
+        out_text(out, "provider", item->provider);
+        if (is_known(item->discount_ratio)) out_number(out, "discount_ratio", item->discount_ratio);
+        if (is_known(item->usd_per_hour)) out_number(out, "usd_per_hour", item->usd_per_hour);
+        out_object_end(out);
+    }
+    out_array_end(out);
+}
+
+/* A config.json may have 90 KB: its BLAKE2b hash stands for it. */
+static void echo_config(struct out *out, const char *config)
+{
+    unsigned char hash[16];
+    char text[2 * sizeof hash + 1];
+    size_t length = strlen(config);
+    (void)crypto_generichash(hash, sizeof hash, (const unsigned char *)config, length, NULL, 0);
+    out_integer(out, "config_bytes", (int64_t)length);
+    out_text(out, "config_hash", sodium_bin2hex(text, sizeof text, hash, sizeof hash));
+}
+
+static void echo_model(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const struct model_ref *model = member;
+    (void)field;
+    if (model->name) {
+        out_text(out, key, model->name);
+        return;
+    }
+    out_object(out, key);
+    if (model->config_json) echo_config(out, model->config_json);
+    if (is_known(model->parameters)) out_number(out, "parameters", model->parameters);
+    if (is_known(model->weights_gb)) out_number(out, "weights_gb", model->weights_gb);
+    if (is_known(model->weights_bytes)) out_number(out, "weights_bytes", model->weights_bytes);
+    out_object_end(out);
+}
+
+static echo_function *const writers[] = {
+    [FIELD_NUMBER] = echo_number, [FIELD_INTEGER] = echo_integer,     [FIELD_BOOL] = echo_bool,
+    [FIELD_CHOICE] = echo_choice, [FIELD_CHOICES] = echo_choices,     [FIELD_TEXT] = echo_text,
+    [FIELD_DATE] = echo_date,     [FIELD_TEXTS] = echo_texts,         [FIELD_COUNTS] = echo_counts,
+    [FIELD_MODEL] = echo_model,   [FIELD_HISTOGRAM] = echo_histogram, [FIELD_ADJUSTMENTS] = echo_adjustments,
+};
+
+static void echo_field(struct out *out, const struct field *field, const void *request)
+{
+    writers[field->kind](out, field->name, field, (const char *)request + field->offset);
+}
+
+static bool first_of_group(const struct field *fields, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(fields[i].group, fields[index].group) == 0) return false;
+    return true;
+}
+
+void input_encode(struct out *out, const char *key, const struct field *fields, size_t field_count, const void *request)
+{
+    out_object(out, key);
+    for (size_t i = 0; i < field_count; i++) {
+        if (*fields[i].group == '\0') {
+            echo_field(out, &fields[i], request);
+            continue;
+        }
+        if (!first_of_group(fields, i)) continue;
+        out_object(out, fields[i].group);
+        for (size_t k = i; k < field_count; k++)
+            if (strcmp(fields[k].group, fields[i].group) == 0) echo_field(out, &fields[k], request);
+        out_object_end(out);
+    }
+    out_object_end(out);
+}

@@ -1,0 +1,14 @@
+/* json_read.h owns the safe way from bytes to a JSON tree: limits are checked in one linear pass before the parser
+ * sees anything. */
+#pragma once
+#include "catalog/status.h"
+
+#include <jansson.h>
+
+enum { JSON_MAX_VALUES = 20000, JSON_MAX_DEPTH = 64 };
+
+/* Exactly one object, in UTF-8, without duplicate keys. Bare NaN and Infinity are read as null inside a member
+ * `config`, or everywhere when `lenient`: Python writes them into a model's config.json. `what` names the text in
+ * problems ("the body"). *ret_object is new: json_decref it. */
+enum status json_read(struct arena *arena, const char *text, size_t length, const char *what, bool lenient,
+                      struct problems *problems, json_t **ret_object) MUST_CHECK;
