@@ -4,16 +4,40 @@
 #include "sizing/memory.h"
 #include "sizing/predicted.h"
 
-enum bound { BOUND_MEMORY_BANDWIDTH, BOUND_COMPUTE, BOUND_KV_CAPACITY, BOUND_COMMUNICATION, BOUND_OVERHEAD, BOUND_COUNT };
+enum bound {
+    BOUND_MEMORY_BANDWIDTH,
+    BOUND_COMPUTE,
+    BOUND_KV_CAPACITY,
+    BOUND_COMMUNICATION,
+    BOUND_OVERHEAD,
+    BOUND_COUNT
+};
 const char *bound_name(enum bound bound);
 
 /* Times of the terms of one decode step, ms. */
 struct step_breakdown {
-    double weights_ms;  /* dense and expert products */
+    double weights_ms; /* dense and expert products */
     double attention_ms;
     double communication_ms;
     double prefill_ms;  /* share of admitting new prompts */
     double overhead_ms; /* per layer, step and request */
+};
+
+/* Private to roofline.c: what does not depend on the load, ms. A row is one request in a decode step; each of p
+ * pipeline stages works on 1/p of the requests at a time. */
+struct roofline_terms {
+    double dense_read_ms, dense_row_ms;   /* weights once; products per row */
+    double expert_read_ms, expert_row_ms; /* all routed experts; products per row when an expert has many */
+    double expert_miss_log;               /* ln(1 - experts per token / experts) */
+    double expert_half_rows;              /* rows at which the experts' products reach half their rate */
+    double norm_exponent;
+    double kv_row_ms; /* cache and state of one request at its mean length */
+    double link_step_ms, link_row_ms;
+    double overhead_step_ms, overhead_request_ms;
+    double prefill_ms;                                    /* what one prompt takes from the engine */
+    double first_token_ms, first_token_fixed_ms;          /* of one prompt alone */
+    double first_token_batch_ratio, first_token_exponent; /* its growth with the others in flight */
+    double pipeline_stages;
 };
 
 /* What one deployment costs per step, precomputed: terms that do not depend on the load. The struct is plain
@@ -22,18 +46,27 @@ struct roofline {
     const struct deployment *deployment; /* borrowed */
     const struct memory *memory;         /* borrowed */
     double input_tokens, output_tokens;  /* means */
-    double max_batch;                    /* min(KV capacity at these lengths, max_sequences) */
-    double terms[24];                    /* private to performance.c */
+    double max_batch; /* whole requests: min(KV capacity at these lengths, max_sequences); 0 if not one fits */
+    bool kv_limited;  /* max_batch is what the KV cache holds, below max_sequences */
+    struct roofline_terms terms;
 };
 
-/* Lengths are means, in tokens; output_tokens ≥ 1. */
+/* Lengths are means, in tokens; output_tokens ≥ 1. Times are NaN when the GPU's bandwidth or 16-bit peak is not
+ * known; another peak that is not known is replaced by the next wider one. */
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
                    double input_tokens, double output_tokens);
 
 /* TPOT at n requests in flight (n ≥ 1, not above max_batch), with the prefill that n requests cause; ms. */
-double roofline_tpot_ms(const struct roofline *roofline, double in_flight, struct step_breakdown *ret_breakdown /* or NULL */);
+double roofline_tpot_ms(const struct roofline *roofline, double in_flight,
+                        struct step_breakdown *ret_breakdown /* or NULL */);
 /* Prefill of one prompt on an engine with n requests in flight: TTFT without waiting; ms. */
 double roofline_ttft_ms(const struct roofline *roofline, double in_flight);
+/* What one prompt takes from the engine, and the engine's work for one round of n requests: n prompts and
+ * output_tokens - 1 decode steps; ms. Never more than ttft + (output_tokens - 1)·tpot. */
+double roofline_prefill_ms(const struct roofline *roofline);
+double roofline_work_ms(const struct roofline *roofline, double in_flight);
+/* The resource that takes most of a step with n requests in flight; KV_CAPACITY when a fuller batch would help. */
+enum bound roofline_bound(const struct roofline *roofline, double in_flight);
 /* Prefill alone: prompt tokens per second when nothing else runs. */
 double roofline_prefill_tokens_per_second(const struct roofline *roofline);
 /* Upper bound of output tokens/s of the replica whatever the load: cheap, never below the full prediction. */

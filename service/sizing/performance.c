@@ -1,0 +1,344 @@
+/* performance.c owns loads: throughput and latency of one replica from its step times, with intervals and what they
+ * rest on. Formulas: docs/estimator.md, "Throughput and latency", "Load, queue and percentiles". */
+#include "sizing/performance.h"
+
+#include "sizing/queue.h"
+
+#include <string.h>
+
+#define MS_PER_S 1e3
+#define COVERAGE_RATIO 0.9          /* of the factors in the engine profiles */
+#define SAFE_UTILIZATION_RATIO 0.95 /* arrivals closer to capacity than this are no load to plan for */
+#define CERTAIN 3e-5                /* what rounding to six digits can take from a probability */
+enum { BISECTION_STEPS = 24 };
+
+static const char *const bound_names[BOUND_COUNT] = {
+    [BOUND_MEMORY_BANDWIDTH] = "memory_bandwidth", [BOUND_COMPUTE] = "compute",   [BOUND_KV_CAPACITY] = "kv_capacity",
+    [BOUND_COMMUNICATION] = "communication",       [BOUND_OVERHEAD] = "overhead",
+};
+static const char *const load_names[LOAD_COUNT] = {
+    [LOAD_SATURATED] = "saturated",
+    [LOAD_CONCURRENCY] = "concurrency",
+    [LOAD_STATIC_BATCH] = "static_batch",
+    [LOAD_RATE] = "rate",
+};
+
+const char *bound_name(enum bound bound)
+{
+    return bound_names[bound];
+}
+
+const char *load_name(enum load load)
+{
+    return load_names[load];
+}
+
+/* What was in the fit of fixed concurrency: 2,580 measured rows (docs/estimator.md). "" matches everything that the
+ * other lists admit. Weight formats of 16, 8 and 4 bits were; the K-quants were not. */
+static const char *const fitted_engines[] = {"vllm", "sglang", "tensorrt-llm", NULL};
+static const char *const fitted_gpus[] = {"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm",
+                                          "mi300x",   "mi325x",   "mi355x",   NULL};
+static const char *const fitted_families[] = {"DeepSeek R1", "DeepSeek V3", "Qwen 3.5", "gpt-oss",
+                                              "Llama 3.1",   "Llama 3.3",   "Kimi K2",  NULL};
+
+static bool listed(const char *const list[], const char *name)
+{
+    for (; *list; list++) {
+        if (strcmp(*list, name) == 0) return true;
+    }
+    return false;
+}
+
+static enum basis basis_of(const struct deployment *deployment)
+{
+    bool known_format = deployment->weight_dtype != DTYPE_FP32 && deployment->weight_dtype < DTYPE_Q8_0;
+    bool fitted = known_format && listed(fitted_engines, deployment->engine->engine) &&
+                  listed(fitted_gpus, deployment->gpu->id) && listed(fitted_families, deployment->model->family) &&
+                  deployment->pipeline_parallel == 1;
+    return fitted ? BASIS_FITTED : BASIS_EXTRAPOLATED;
+}
+
+/* Point values of one load, before intervals. */
+struct point {
+    double requests_per_ms, in_flight, batch, waiting_ms, ttft_ms, tpot_ms, utilization_ratio;
+    bool stable;
+};
+
+static double e2e_ms(const struct roofline *roofline, const struct point *point)
+{
+    return point->ttft_ms + (roofline->output_tokens - 1) * point->tpot_ms;
+}
+
+/* Requests always wait: the engine runs its largest batch, and its work sets the rate. */
+static void solve_saturated(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
+{
+    (void)load;
+    double batch = roofline->max_batch, ratio = roofline->deployment->engine->coef.saturated_time_ratio;
+    *ret_point = (struct point){
+        .requests_per_ms = batch / (roofline_work_ms(roofline, batch) * ratio),
+        .in_flight = batch,
+        .batch = batch,
+        .ttft_ms = roofline_ttft_ms(roofline, batch) * ratio,
+        .tpot_ms = roofline_tpot_ms(roofline, batch, NULL) * ratio,
+        .utilization_ratio = 1,
+        .stable = true,
+    };
+}
+
+/* A request follows each that ends; those above the batch wait for a place. */
+static void solve_concurrency(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
+{
+    double batch = fmin(load->concurrency, roofline->max_batch);
+    struct point point = {
+        .in_flight = batch,
+        .batch = fmax(batch, 1),
+        .ttft_ms = roofline_ttft_ms(roofline, batch),
+        .tpot_ms = roofline_tpot_ms(roofline, batch, NULL),
+        .stable = true,
+    };
+    point.requests_per_ms = batch / e2e_ms(roofline, &point);
+    point.waiting_ms = (load->concurrency - batch) / point.requests_per_ms;
+    point.ttft_ms += point.waiting_ms;
+    point.utilization_ratio = batch / roofline->max_batch;
+    *ret_point = point;
+}
+
+/* All requests start together and the batch ends with the longest: equal waves of what fits. */
+static void solve_static(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
+{
+    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
+    double waves = ceil(load->batch_size / roofline->max_batch);
+    double batch = load->batch_size / waves;
+    struct step_breakdown step;
+    double decode_ms = roofline_tpot_ms(roofline, batch, &step) - step.prefill_ms;
+    double prompts_ms = fmax(batch, 1) * roofline_prefill_ms(roofline);
+    struct point point = {
+        .in_flight = batch,
+        .batch = fmax(batch, 1),
+        .ttft_ms = fmax(prompts_ms, step.weights_ms) * coef->static_time_ratio + coef->static_request_ms * batch,
+        .tpot_ms = decode_ms * coef->static_time_ratio,
+        .utilization_ratio = 1,
+        .stable = true,
+    };
+    double wave_ms = e2e_ms(roofline, &point);
+    point.requests_per_ms = batch / wave_ms;
+    point.waiting_ms = (waves - 1) / 2 * wave_ms;
+    point.ttft_ms += point.waiting_ms;
+    *ret_point = point;
+}
+
+static void step_times(const void *context, double in_flight, double *ret_prefill_ms, double *ret_decode_ms)
+{
+    *ret_prefill_ms = roofline_ttft_ms(context, in_flight);
+    *ret_decode_ms = roofline_tpot_ms(context, in_flight, NULL);
+}
+
+static void solve_at_rate(const struct queue *queue, const struct load_point *load, struct point *ret_point)
+{
+    struct queue_answer answer;
+    queue_solve(queue, load->requests_per_second / MS_PER_S, load->arrival_cv2, load->percentile, &answer);
+    *ret_point = (struct point){
+        .requests_per_ms = answer.served_per_ms,
+        .in_flight = answer.in_flight,
+        .batch = fmax(answer.in_flight, 1),
+        .waiting_ms = answer.waiting_ms,
+        .ttft_ms = answer.ttft_ms,
+        .tpot_ms = answer.tpot_ms,
+        .utilization_ratio = answer.utilization_ratio,
+        .stable = answer.stable,
+    };
+}
+
+static void solve_rate(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
+{
+    struct queue queue;
+    queue_init(&queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
+    solve_at_rate(&queue, load, ret_point);
+}
+
+static void (*const solvers[LOAD_COUNT])(const struct roofline *, const struct load_point *, struct point *) = {
+    [LOAD_SATURATED] = solve_saturated,
+    [LOAD_CONCURRENCY] = solve_concurrency,
+    [LOAD_STATIC_BATCH] = solve_static,
+    [LOAD_RATE] = solve_rate,
+};
+
+/* ×/÷ at 90 % of the two latencies and of throughput under this load. */
+struct factors {
+    double tpot, ttft, throughput;
+};
+
+static struct factors factors_of(const struct deployment *deployment, enum load load, enum basis basis)
+{
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    bool fitted = basis == BASIS_FITTED, cdna4 = strcmp(deployment->gpu->architecture, "CDNA4") == 0;
+    double fitted_tpot = cdna4 ? coef->tpot_fitted_cdna4_factor : coef->tpot_fitted_factor;
+    struct factors factors = {
+        .tpot = fitted ? fitted_tpot : coef->tpot_extrapolated_factor,
+        .ttft = fitted ? coef->ttft_fitted_factor : coef->ttft_extrapolated_factor,
+    };
+    factors.throughput = factors.tpot;
+    if (load == LOAD_SATURATED) {
+        factors.throughput = factors.tpot =
+            fitted ? coef->saturated_fitted_factor : coef->saturated_extrapolated_factor;
+    } else if (load == LOAD_STATIC_BATCH) {
+        factors.throughput = factors.tpot = factors.ttft =
+            fitted ? coef->static_fitted_factor : coef->static_extrapolated_factor;
+    }
+    return factors;
+}
+
+/* The sum of two errors that go together: each counts by its share. */
+static double joint_factor(double share_a, double factor_a, double factor_b)
+{
+    return exp(share_a * log(factor_a) + (1 - share_a) * log(factor_b));
+}
+
+static void set_latency(const struct roofline *roofline, const struct point *point, const struct factors *factors,
+                        struct performance *performance)
+{
+    enum basis basis = performance->basis;
+    double e2e = e2e_ms(roofline, point);
+    double e2e_factor = joint_factor(point->ttft_ms / e2e, factors->ttft, factors->tpot);
+    performance->ttft_ms = predicted_make(point->ttft_ms, factors->ttft, COVERAGE_RATIO, basis);
+    performance->tpot_ms = predicted_make(point->tpot_ms, factors->tpot, COVERAGE_RATIO, basis);
+    performance->e2e_ms = predicted_make(e2e, e2e_factor, COVERAGE_RATIO, basis);
+    performance->prefill_tokens_per_second =
+        predicted_make(roofline_prefill_tokens_per_second(roofline), factors->ttft, COVERAGE_RATIO, basis);
+}
+
+/* At a rate that the replica can serve, throughput is the arrivals: only a slower replica than predicted lowers it. */
+static struct predicted served(const struct point *point, double factor, enum basis basis)
+{
+    double per_s = point->requests_per_ms * MS_PER_S;
+    struct predicted requests = predicted_make(per_s, factor, COVERAGE_RATIO, basis);
+    requests.low = round6(fmin(per_s, per_s / point->utilization_ratio / factor));
+    requests.high = requests.value;
+    return requests;
+}
+
+static void set_throughput(const struct roofline *roofline, const struct load_point *load, const struct point *point,
+                           double factor, struct performance *performance)
+{
+    bool arrivals = load->load == LOAD_RATE && point->stable;
+    struct predicted requests =
+        arrivals ? served(point, factor, performance->basis)
+                 : predicted_make(point->requests_per_ms * MS_PER_S, factor, COVERAGE_RATIO, performance->basis);
+    performance->requests_per_second = requests;
+    performance->output_tokens_per_second = predicted_scale(requests, roofline->output_tokens);
+    performance->total_tokens_per_second = predicted_scale(requests, roofline->input_tokens + roofline->output_tokens);
+}
+
+static void set_unknown(const struct roofline *roofline, struct performance *ret_performance)
+{
+    struct predicted none =
+        roofline->max_batch >= 1 ? PREDICTED_UNKNOWN : (struct predicted){0, 0, 0, UNKNOWN, BASIS_EXTRAPOLATED};
+    *ret_performance = (struct performance){
+        .requests_per_second = none,
+        .output_tokens_per_second = none,
+        .total_tokens_per_second = none,
+        .prefill_tokens_per_second = PREDICTED_UNKNOWN,
+        .ttft_ms = PREDICTED_UNKNOWN,
+        .tpot_ms = PREDICTED_UNKNOWN,
+        .e2e_ms = PREDICTED_UNKNOWN,
+        .waiting_ms = UNKNOWN,
+        .utilization_ratio = UNKNOWN,
+        .bound_by = BOUND_KV_CAPACITY,
+        .breakdown = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
+        .basis = BASIS_EXTRAPOLATED,
+    };
+}
+
+/* False when nothing fits, or a fact or coefficient is not known. */
+static bool answerable(const struct roofline *roofline)
+{
+    return roofline->max_batch >= 1 && is_known(roofline_work_ms(roofline, 1) + roofline_ttft_ms(roofline, 1));
+}
+
+void performance_predict(const struct roofline *roofline, const struct load_point *load,
+                         struct performance *ret_performance)
+{
+    struct performance *performance = ret_performance;
+    if (!answerable(roofline)) {
+        set_unknown(roofline, performance);
+        return;
+    }
+    struct point point;
+    solvers[load->load](roofline, load, &point);
+    *performance = (struct performance){
+        .basis = basis_of(roofline->deployment),
+        .in_flight = round6(point.in_flight),
+        .waiting_ms = round6(point.waiting_ms),
+        .utilization_ratio = round6(point.utilization_ratio),
+        .stable = point.stable,
+        .bound_by = roofline_bound(roofline, point.batch),
+    };
+    (void)roofline_tpot_ms(roofline, point.batch, &performance->breakdown);
+    struct factors factors = factors_of(roofline->deployment, load->load, performance->basis);
+    set_latency(roofline, &point, &factors, performance);
+    set_throughput(roofline, load, &point, factors.throughput, performance);
+}
+
+static double within(struct predicted quantity, double limit)
+{
+    return is_known(limit) ? predicted_probability_below(quantity, limit) : 1;
+}
+
+/* First token and token rate are counted as independent, which is careful where their errors go together; the whole
+ * follows from both, so that only the less likely of the two statements counts. */
+static double joint_probability(struct predicted ttft_ms, struct predicted tpot_ms, struct predicted whole_ms,
+                                const struct slo *slo)
+{
+    return fmin(within(ttft_ms, slo->ttft_ms) * within(tpot_ms, slo->tpot_ms), within(whole_ms, slo->e2e_ms));
+}
+
+double performance_slo_probability(const struct performance *performance, const struct slo *slo)
+{
+    if (!performance->stable) return 0;
+    return joint_probability(performance->ttft_ms, performance->tpot_ms, performance->e2e_ms, slo);
+}
+
+static bool has_limits(const struct slo *slo)
+{
+    return is_known(slo->ttft_ms) || is_known(slo->tpot_ms) || is_known(slo->e2e_ms);
+}
+
+/* An interval around a value that is not rounded: the search asks often. */
+static struct predicted rough(double value, double factor)
+{
+    return (struct predicted){value, value / factor, value * factor, COVERAGE_RATIO, BASIS_EXTRAPOLATED};
+}
+
+static bool rate_meets(const struct roofline *roofline, const struct queue *queue, const struct factors *factors,
+                       const struct load_point *load, const struct slo *slo, double probability)
+{
+    struct point point;
+    solve_at_rate(queue, load, &point);
+    double e2e = e2e_ms(roofline, &point);
+    double e2e_factor = joint_factor(point.ttft_ms / e2e, factors->ttft, factors->tpot);
+    return point.stable && joint_probability(rough(point.ttft_ms, factors->ttft), rough(point.tpot_ms, factors->tpot),
+                                             rough(e2e, e2e_factor), slo) >= fmin(probability + CERTAIN, 1);
+}
+
+double performance_capacity_rps(const struct roofline *roofline, const struct slo *slo, double arrival_cv2,
+                                double probability)
+{
+    if (!answerable(roofline)) return 0;
+    struct queue queue;
+    queue_init(&queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
+    double low = 0, high = queue_capacity_per_ms(&queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
+    if (!has_limits(slo)) return round6(high);
+    struct factors factors = factors_of(roofline->deployment, LOAD_RATE, basis_of(roofline->deployment));
+    struct load_point load = {.load = LOAD_RATE, .arrival_cv2 = arrival_cv2, .percentile = slo->percentile};
+    load.requests_per_second = high;
+    if (rate_meets(roofline, &queue, &factors, &load, slo, probability)) return round6(high);
+    for (int step = 0; step < BISECTION_STEPS; step++) {
+        load.requests_per_second = (low + high) / 2;
+        bool meets = rate_meets(roofline, &queue, &factors, &load, slo, probability);
+        if (meets)
+            low = load.requests_per_second;
+        else
+            high = load.requests_per_second;
+    }
+    return round6(low * (1 - 1e-5)); /* rounding never takes it above what was tried */
+}

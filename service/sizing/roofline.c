@@ -1,0 +1,353 @@
+/* roofline.c owns the time of one engine step: bytes and products against what the GPU can move and compute, and the
+ * overheads of the engine. Formulas and their accuracy: docs/estimator.md, "Throughput and latency". */
+#include "sizing/performance.h"
+
+/* What one step reads and computes, per replica: counts from the model, before any GPU. */
+struct workload {
+    double layers, moe_layers, linear_layers, hidden;
+    double dense_parameters, expert_parameters; /* read by a step; the input embedding is looked up, not read */
+    double dense_active, expert_active;         /* computed per token */
+    double expert_share;                        /* experts per token / experts; 0 without */
+    double attention_flops_per_token2;          /* of all layers, per squared prompt token */
+    double kv_read_bytes, state_read_bytes;     /* of one request in one decode step, before sharding */
+};
+
+/* What a GPU of the replica reaches, efficiencies included, of all its tensor-parallel ranks together. */
+struct rates {
+    double dense_bytes_per_ms, expert_bytes_per_ms, kv_bytes_per_ms;
+    double decode_flops_per_ms, prefill_flops_per_ms, prefill_attention_flops_per_ms;
+    double ttft_flops_per_ms, ttft_attention_flops_per_ms;
+    double overhead_ratio, ttft_compute_ratio;
+    double link_bytes_per_ms;
+};
+
+enum { SIZE_ONLY_LAYERS = 32 };     /* of an 8-billion-parameter Llama, and 80 of 8192 at 70 billion: */
+#define SIZE_ONLY_PARAMETERS 8.03e9 /* layers and width of a model of which only the size is known follow */
+#define SIZE_ONLY_HIDDEN 4096.0     /* powers of its size through these two */
+#define SIZE_ONLY_LAYERS_EXPONENT 0.4225
+#define SIZE_ONLY_HIDDEN_EXPONENT 0.3196
+#define PCIE_GB_PER_S 32.0 /* version 4, 16 lanes: where neither a link nor PCIe is stated */
+#define MS_PER_S 1e3
+#define US_PER_MS 1e3
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* Bytes of cache that one decode step reads for one request of `context` tokens. */
+static double kv_read_bytes(const struct model *model, enum dtype kv_dtype, double context)
+{
+    double element_bytes = dtype_bits(kv_dtype) / 8;
+    if (model->attention_kind == ATTENTION_MLA) {
+        return context * model->layers * (model->kv_lora_rank + model->qk_rope_head_dim) * element_bytes;
+    }
+    double layer_bytes = 2.0 * model->kv_heads * model->head_dim * element_bytes;
+    double window = smaller(context, larger(model->sliding_window_tokens, 1));
+    return layer_bytes * (context * model->full_attention_layers + window * model->sliding_layers);
+}
+
+/* A state is read and written by every step; the convolution's is held in 16 bits. */
+static double state_read_bytes(const struct model *model)
+{
+    return 2 * (model->ssm_state_elements * model->ssm_state_element_bytes + model->conv_state_elements * 2);
+}
+
+static void workload_of_size(const struct model *model, struct workload *ret_work)
+{
+    double ratio = model->parameters / SIZE_ONLY_PARAMETERS;
+    *ret_work = (struct workload){
+        .layers = SIZE_ONLY_LAYERS * pow(ratio, SIZE_ONLY_LAYERS_EXPONENT),
+        .hidden = SIZE_ONLY_HIDDEN * pow(ratio, SIZE_ONLY_HIDDEN_EXPONENT),
+        .dense_parameters = model->parameters,
+        .dense_active = model->parameters,
+    };
+    ret_work->attention_flops_per_token2 = 2 * ret_work->layers * ret_work->hidden;
+}
+
+static void workload_init(const struct deployment *deployment, const struct memory *memory, double context,
+                          struct workload *ret_work)
+{
+    const struct model *model = deployment->model;
+    if (model_size_only(model)) {
+        workload_of_size(model, ret_work);
+        ret_work->kv_read_bytes = context * memory->kv_bytes_per_token * deployment->tensor_parallel;
+        return;
+    }
+    bool moe = model_is_moe(model) && model->experts > model->experts_per_token;
+    double active = moe ? model->active_parameters : model->parameters;
+    double looked_up = model->tied_embeddings ? 0 : (double)model->vocabulary_size * model->hidden_size;
+    double share = moe ? (double)model->experts_per_token / model->experts : 0;
+    double experts = moe ? (model->parameters - active) / (1 - share) : 0;
+    *ret_work = (struct workload){
+        .layers = model->layers,
+        .moe_layers = moe ? (double)model->layers - model->dense_layers : 0,
+        .linear_layers = model->linear_layers,
+        .hidden = model->hidden_size,
+        .dense_parameters = model->parameters - experts - looked_up,
+        .expert_parameters = experts,
+        .dense_active = larger(active - experts * share - looked_up, 1e6),
+        .expert_active = experts * share,
+        .expert_share = share,
+        .attention_flops_per_token2 = 2.0 * model->full_attention_layers * model->attention_heads * model->head_dim,
+        .kv_read_bytes = kv_read_bytes(model, deployment->kv_dtype, context),
+        .state_read_bytes = state_read_bytes(model),
+    };
+}
+
+/* The peak that prices products of this weight format here. Formats that the GPU does not compute in, and those that
+ * only store weights, compute in the next wider one. A model published in MXFP4 keeps 16-bit activations. */
+static enum peak compute_peak(const struct deployment *deployment)
+{
+    const double *peak_tflops = deployment->gpu->peak_tflops;
+    enum peak peak = dtype_peak(deployment->weight_dtype);
+    if (deployment->weight_dtype == DTYPE_MXFP4 && deployment->model->native_dtype == DTYPE_MXFP4) peak = PEAK_FP16;
+    if (peak == PEAK_FP4 && !is_known(peak_tflops[PEAK_FP4])) peak = PEAK_FP8;
+    if ((peak == PEAK_FP8 || peak == PEAK_INT8) && !is_known(peak_tflops[peak])) peak = PEAK_FP16;
+    if (peak == PEAK_FP32 && !is_known(peak_tflops[PEAK_FP32])) peak = PEAK_FP16;
+    return peak;
+}
+
+/* Bytes of a dense weight: the fit holds the attention and shared experts of 4-bit MoE checkpoints at 8 bits. */
+static double dense_weight_bytes(const struct deployment *deployment, bool moe)
+{
+    double bytes = dtype_bits(deployment->weight_dtype) / 8;
+    return moe && dtype_plain_bits(deployment->weight_dtype) == 16 ? larger(bytes, 1) : bytes;
+}
+
+static double link_gb_per_s(const struct deployment *deployment)
+{
+    const struct gpu *gpu = deployment->gpu;
+    bool linked = deployment->tensor_parallel <= deployment->link_gpus && gpu->link_gb_per_s > 0;
+    if (linked) return gpu->link_gb_per_s / 2; /* one direction */
+    return is_known(gpu->pcie_gb_per_s) ? gpu->pcie_gb_per_s : PCIE_GB_PER_S;
+}
+
+static void rates_init(const struct deployment *deployment, struct rates *ret_rates)
+{
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    const struct gpu *gpu = deployment->gpu;
+    bool amd = gpu->vendor == VENDOR_AMD;
+    double ranks = deployment->tensor_parallel;
+    double bytes_per_ms =
+        gpu->memory_bandwidth_gb_per_s * GB / MS_PER_S * ranks * (amd ? coef->amd_bandwidth_ratio : 1);
+    double compute_ratio = ranks * 1e12 / MS_PER_S * (amd ? coef->amd_compute_ratio : 1);
+    enum peak peak = compute_peak(deployment);
+    const double decode[PEAK_COUNT] = {coef->decode_16bit_ratio, coef->decode_16bit_ratio, coef->decode_16bit_ratio,
+                                       coef->decode_8bit_ratio,  coef->decode_8bit_ratio,  coef->decode_4bit_ratio};
+    const double prefill[PEAK_COUNT] = {coef->prefill_16bit_ratio, coef->prefill_16bit_ratio, coef->prefill_16bit_ratio,
+                                        coef->prefill_8bit_ratio,  coef->prefill_8bit_ratio,  coef->prefill_4bit_ratio};
+    double peak_flops = gpu->peak_tflops[peak] * compute_ratio;
+    double peak16_flops = gpu->peak_tflops[PEAK_FP16] * compute_ratio;
+    double alone = amd ? 1 / (coef->amd_compute_ratio * coef->ttft_amd_ratio) : 1;
+    *ret_rates = (struct rates){
+        .dense_bytes_per_ms = bytes_per_ms * coef->dense_bandwidth_ratio,
+        .expert_bytes_per_ms = bytes_per_ms * coef->expert_bandwidth_ratio,
+        .kv_bytes_per_ms = bytes_per_ms / ranks * coef->kv_bandwidth_ratio,
+        .decode_flops_per_ms = peak_flops * decode[peak],
+        .prefill_flops_per_ms = peak_flops * prefill[peak],
+        .prefill_attention_flops_per_ms = peak16_flops * coef->prefill_attention_ratio,
+        .ttft_flops_per_ms = peak_flops * coef->ttft_compute_ratio * alone,
+        .ttft_attention_flops_per_ms = peak16_flops * coef->ttft_attention_ratio * alone,
+        .overhead_ratio = amd ? coef->amd_overhead_ratio : 1,
+        .link_bytes_per_ms = link_gb_per_s(deployment) * GB / MS_PER_S * coef->link_ratio,
+    };
+}
+
+/* Two all-reduces a layer: each rank sends 2(n-1)/n of the 16-bit hidden states of the rows. */
+static double allreduce_row_ms(const struct deployment *deployment, const struct workload *work,
+                               const struct rates *rates)
+{
+    double ranks = deployment->tensor_parallel;
+    return 2 * work->layers * 2 * (ranks - 1) / ranks * work->hidden * 2 / rates->link_bytes_per_ms;
+}
+
+static void init_decode(struct roofline *roofline, const struct workload *work, const struct rates *rates)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    struct roofline_terms *terms = &roofline->terms;
+    bool moe = work->expert_share > 0;
+    double ranks = deployment->tensor_parallel, stages = deployment->pipeline_parallel;
+    terms->pipeline_stages = stages;
+    terms->norm_exponent = coef->norm_exponent;
+    terms->dense_read_ms = work->dense_parameters * dense_weight_bytes(deployment, moe) / rates->dense_bytes_per_ms;
+    terms->dense_row_ms = 2 * work->dense_active / rates->decode_flops_per_ms;
+    terms->expert_read_ms = terms->expert_row_ms = 0;
+    if (moe) {
+        double imbalance = deployment->expert_parallel > 1 ? coef->expert_parallel_ratio : 1;
+        terms->expert_read_ms =
+            imbalance * work->expert_parameters * dtype_bits(deployment->weight_dtype) / 8 / rates->expert_bytes_per_ms;
+        terms->expert_row_ms =
+            imbalance * 2 * work->expert_active / (rates->decode_flops_per_ms * coef->expert_compute_ratio);
+        terms->expert_miss_log = log1p(-work->expert_share);
+        terms->expert_half_rows = coef->expert_half_rows / work->expert_share; /* of all rows of the step */
+    }
+    bool whole_cache = deployment->model->attention_kind == ATTENTION_MLA && deployment->expert_parallel == 1;
+    terms->kv_row_ms = work->kv_read_bytes / (rates->kv_bytes_per_ms * (whole_cache ? 1 : ranks)) +
+                       work->state_read_bytes / (rates->kv_bytes_per_ms * ranks);
+    terms->link_step_ms = terms->link_row_ms = 0;
+    if (ranks > 1) {
+        terms->link_step_ms = 2 * work->layers * coef->allreduce_us / US_PER_MS * log2(ranks);
+        terms->link_row_ms = allreduce_row_ms(deployment, work, rates);
+    }
+    if (stages > 1) { /* each boundary passes the hidden states on; a stage waits as long as for an all-reduce of two */
+        terms->link_step_ms += (stages - 1) * coef->allreduce_us / US_PER_MS;
+        terms->link_row_ms += (stages - 1) * work->hidden * 2 / rates->link_bytes_per_ms;
+    }
+    double layers_us = coef->layer_us * work->layers + coef->moe_layer_us * work->moe_layers +
+                       coef->linear_layer_us * work->linear_layers;
+    terms->overhead_step_ms = (coef->step_ms * stages + layers_us / US_PER_MS) * rates->overhead_ratio;
+    terms->overhead_request_ms = coef->request_ms;
+}
+
+static void init_prefill(struct roofline *roofline, const struct workload *work, const struct rates *rates)
+{
+    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
+    struct roofline_terms *terms = &roofline->terms;
+    double tokens = roofline->input_tokens;
+    double attention_flops = work->attention_flops_per_token2 * tokens * tokens;
+    double link_ms =
+        roofline->deployment->tensor_parallel > 1 ? tokens * allreduce_row_ms(roofline->deployment, work, rates) : 0;
+    terms->prefill_ms = 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * tokens /
+                            rates->prefill_flops_per_ms +
+                        attention_flops / rates->prefill_attention_flops_per_ms + link_ms +
+                        coef->prefill_layer_us / US_PER_MS * work->layers;
+
+    double compute_ms =
+        2 * (work->dense_active + work->expert_active / coef->ttft_expert_ratio) * tokens / rates->ttft_flops_per_ms +
+        attention_flops / rates->ttft_attention_flops_per_ms;
+    bool narrow = dtype_bits(roofline->deployment->weight_dtype) < 16;
+    double launch_ms = coef->ttft_layer_ms * work->layers + coef->ttft_linear_layer_ms * work->linear_layers +
+                       (narrow ? coef->ttft_moe_layer_ms * work->moe_layers : 0);
+    terms->first_token_ms = coef->ttft_engine_ratio * sqrt(compute_ms * compute_ms + launch_ms * launch_ms);
+    terms->first_token_fixed_ms = coef->ttft_engine_ratio * coef->ttft_fixed_ms;
+    terms->first_token_exponent = coef->ttft_batch_exponent;
+    terms->first_token_batch_ratio =
+        coef->ttft_batch_ratio * pow(1000 / roofline->output_tokens, coef->ttft_output_exponent);
+}
+
+void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
+                   double input_tokens, double output_tokens)
+{
+    *roofline = (struct roofline){.deployment = deployment,
+                                  .memory = memory,
+                                  .input_tokens = input_tokens,
+                                  .output_tokens = larger(output_tokens, 1)};
+    double held = memory_sequences_at(deployment, memory, input_tokens + roofline->output_tokens);
+    roofline->kv_limited = held < deployment->max_sequences;
+    roofline->max_batch = larger(floor(smaller(held, deployment->max_sequences)), 0);
+    struct workload work;
+    struct rates rates;
+    workload_init(deployment, memory, input_tokens + roofline->output_tokens / 2, &work);
+    rates_init(deployment, &rates);
+    init_decode(roofline, &work, &rates);
+    init_prefill(roofline, &work, &rates);
+}
+
+/* (a^p + b^p)^(1/p) for a ≥ 0, b ≥ 0. */
+static double norm(double a, double b, double exponent)
+{
+    if (!(a > 0) || !(b > 0)) return a + b;
+    double most = larger(a, b), least = smaller(a, b);
+    return most * pow(1 + pow(least / most, exponent), 1 / exponent);
+}
+
+/* Each of p stages works on 1/p of the requests while the others work on theirs: a token passes them all, so that its
+ * time is that of the whole model with 1/p of the rows. */
+static double rows_of(const struct roofline *roofline, double in_flight)
+{
+    return larger(in_flight / roofline->terms.pipeline_stages, 1);
+}
+
+static double expert_read_ms(const struct roofline_terms *terms, double rows)
+{
+    return terms->expert_read_ms > 0 ? terms->expert_read_ms * -expm1(rows * terms->expert_miss_log) : 0;
+}
+
+static double expert_flop_ms(const struct roofline_terms *terms, double rows)
+{
+    return terms->expert_row_ms * (rows + terms->expert_half_rows);
+}
+
+double roofline_prefill_ms(const struct roofline *roofline)
+{
+    return roofline->terms.prefill_ms / roofline->terms.pipeline_stages;
+}
+
+double roofline_tpot_ms(const struct roofline *roofline, double in_flight, struct step_breakdown *ret_breakdown)
+{
+    const struct roofline_terms *terms = &roofline->terms;
+    double rows = rows_of(roofline, in_flight);
+    struct step_breakdown breakdown = {
+        .weights_ms = norm(terms->dense_read_ms, terms->dense_row_ms * rows, terms->norm_exponent) +
+                      norm(expert_read_ms(terms, rows), expert_flop_ms(terms, rows), terms->norm_exponent),
+        .attention_ms = terms->kv_row_ms * rows,
+        .communication_ms = terms->link_step_ms + terms->link_row_ms * rows,
+        .prefill_ms = larger(in_flight - 1, 0) / roofline->output_tokens * roofline_prefill_ms(roofline),
+        .overhead_ms = terms->overhead_step_ms + terms->overhead_request_ms * rows,
+    };
+    if (ret_breakdown) *ret_breakdown = breakdown;
+    return breakdown.weights_ms + breakdown.attention_ms + breakdown.communication_ms + breakdown.prefill_ms +
+           breakdown.overhead_ms;
+}
+
+/* Never faster than the engine's work allows: while a request decodes, each of the others is prefilled once. */
+double roofline_ttft_ms(const struct roofline *roofline, double in_flight)
+{
+    const struct roofline_terms *terms = &roofline->terms;
+    double others = larger(in_flight - 1, 0);
+    double growth = others > 0 ? 1 + terms->first_token_batch_ratio * pow(others, terms->first_token_exponent) : 1;
+    double work_ms = roofline_prefill_ms(roofline) * (1 + others / roofline->output_tokens);
+    return larger(terms->first_token_ms * growth + terms->first_token_fixed_ms, larger(terms->prefill_ms, work_ms));
+}
+
+double roofline_work_ms(const struct roofline *roofline, double in_flight)
+{
+    struct step_breakdown breakdown;
+    double tpot_ms = roofline_tpot_ms(roofline, in_flight, &breakdown);
+    return (roofline->output_tokens - 1) * (tpot_ms - breakdown.prefill_ms) +
+           larger(in_flight, 1) * roofline_prefill_ms(roofline);
+}
+
+double roofline_prefill_tokens_per_second(const struct roofline *roofline)
+{
+    const struct roofline_terms *terms = &roofline->terms;
+    double slowest_ms = larger(terms->prefill_ms, terms->dense_read_ms + terms->expert_read_ms);
+    return MS_PER_S * roofline->input_tokens * terms->pipeline_stages / slowest_ms;
+}
+
+/* The work of n requests grows by less than n, so that requests over work is highest at the largest batch. */
+double roofline_output_bound(const struct roofline *roofline)
+{
+    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
+    if (!(roofline->max_batch >= 1)) return 0;
+    double fastest = smaller(1, smaller(coef->saturated_time_ratio, coef->static_time_ratio));
+    return MS_PER_S * roofline->max_batch * roofline->output_tokens /
+           (roofline_work_ms(roofline, roofline->max_batch) * fastest);
+}
+
+enum bound roofline_bound(const struct roofline *roofline, double in_flight)
+{
+    const struct roofline_terms *terms = &roofline->terms;
+    double rows = rows_of(roofline, in_flight);
+    struct step_breakdown breakdown;
+    roofline_tpot_ms(roofline, in_flight, &breakdown);
+    const double times_ms[BOUND_COUNT] = {
+        [BOUND_MEMORY_BANDWIDTH] = terms->dense_read_ms + expert_read_ms(terms, rows) + breakdown.attention_ms,
+        [BOUND_COMPUTE] = terms->dense_row_ms * rows + expert_flop_ms(terms, rows) + breakdown.prefill_ms,
+        [BOUND_COMMUNICATION] = breakdown.communication_ms,
+        [BOUND_OVERHEAD] = breakdown.overhead_ms,
+    };
+    enum bound most = BOUND_MEMORY_BANDWIDTH;
+    for (enum bound bound = most; bound < BOUND_COUNT; bound++) {
+        if (times_ms[bound] > times_ms[most]) most = bound;
+    }
+    bool full = roofline->kv_limited && in_flight >= roofline->max_batch;
+    return full && most != BOUND_COMPUTE ? BOUND_KV_CAPACITY : most; /* more requests would use the step better */
+}
