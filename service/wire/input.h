@@ -29,9 +29,9 @@ struct field {
     double min, max;          /* inclusive, for numbers, integers and the numbers inside lists */
     const char *const *names; /* NULL-terminated, for choices */
     bool required;
-    const char *unit;    /* "tokens"; "" = none */
-    const char *preset;  /* default as documentation prints it; NULL = none */
-    const char *help;    /* one sentence */
+    const char *unit;   /* "tokens"; "" = none */
+    const char *preset; /* default as documentation prints it; NULL = none */
+    const char *help;   /* one sentence */
 };
 
 struct pair { /* of a query string or a command line, decoded */
