@@ -6,7 +6,13 @@
 #include "sizing/cost.h"
 #include "sizing/performance.h"
 
-enum objective { OBJECTIVE_COST, OBJECTIVE_THROUGHPUT, OBJECTIVE_COST_PER_THROUGHPUT, OBJECTIVE_LATENCY, OBJECTIVE_ENERGY };
+enum objective {
+    OBJECTIVE_COST,
+    OBJECTIVE_THROUGHPUT,
+    OBJECTIVE_COST_PER_THROUGHPUT,
+    OBJECTIVE_LATENCY,
+    OBJECTIVE_ENERGY
+};
 enum estimator { ESTIMATOR_ROOFLINE, ESTIMATOR_ARTICLE };
 extern const char *const objective_names[], *const estimator_names[], *const purchase_names[], *const basis_names[];
 
@@ -44,21 +50,23 @@ struct recommend_request {
     date_t as_of;
 };
 
+/* Why a GPU is not recommended, in the order in which a candidate gets through them: the last one reached is told. */
 enum reject_reason {
     REJECT_NONE,
-    REJECT_EXCLUDED,          /* by gpus, exclude_gpus */
-    REJECT_UNSUPPORTED,       /* the engine does not run there, or not in that dtype */
-    REJECT_UNKNOWN_FACTS,     /* memory or peak not known */
-    REJECT_MEMORY,            /* no layout holds weights and one request */
-    REJECT_SLO,               /* no load meets the latency limits */
-    REJECT_NO_PRICE,          /* nothing to rent or buy under the constraints */
-    REJECT_PRICE_AGE,
+    REJECT_EXCLUDED,      /* by gpus, exclude_gpus */
+    REJECT_UNSUPPORTED,   /* the engine does not run there, or not in that dtype */
+    REJECT_UNKNOWN_FACTS, /* memory, bandwidth or peak not known */
+    REJECT_NO_PRICE,      /* nothing to rent or buy under the constraints */
+    REJECT_MEMORY,        /* no layout holds weights and one request */
+    REJECT_SLO,           /* no load meets the latency limits */
     REJECT_MAX_GPUS,
     REJECT_QUOTA,
     REJECT_POWER,
     REJECT_BUDGET,
     REJECT_BUDGET_PER_HOUR,
-    REJECT_BASIS,
+    REJECT_PRICE_AGE, /* shown only as an alternative: max_price_age_days */
+    REJECT_BASIS,     /* shown only as an alternative: min_basis */
+    REJECT_OUTRANKED, /* would do, but the options shown are better */
     REJECT_COUNT
 };
 const char *reject_reason_name(enum reject_reason reason);
@@ -66,18 +74,19 @@ const char *reject_reason_name(enum reject_reason reason);
 struct option {
     struct deployment deployment;
     struct memory memory;
-    uint32_t gpu; /* index into snapshot.gpus */
+    uint32_t gpu;              /* index into snapshot.gpus */
     const struct offer *offer; /* NULL if owned */
     enum purchase purchase;
     uint32_t instance_count, gpus_per_instance, gpu_count, gpus_used, gpus_idle;
     uint32_t replicas, spare_replicas, replicas_at_half_probability;
-    double kv_needed_bytes; /* per fullest rank at the load */
+    double kv_needed_bytes;         /* per fullest rank at the load */
     struct performance performance; /* of the fleet, at the demand */
     double meets_slo_probability_ratio;
     struct predicted capacity_requests_per_second, capacity_output_tokens_per_second; /* fleet, at the SLO */
+    double safe_requests_per_second; /* what the fleet carries with the asked probability: beyond it one replica more */
     struct cost cost;
     double power_watts;
-    bool quality_unverified; /* a compressed weight format without a sourced loss */
+    bool quality_unverified;        /* not the published format: its loss of quality is not known here */
     enum reject_reason excluded_by; /* min_basis, max_price_age_days: shown only as an alternative */
     const char *explanation, *launch_command, *verify_command;
     uint32_t rank; /* 1 = recommended or best */
@@ -87,21 +96,21 @@ struct rejection {
     uint32_t gpu;
     enum reject_reason reason;
     double needed, available; /* in `unit`; NaN when the reason has no figures */
-    const char *unit, *detail;
+    const char *unit;
+    const char *detail; /* one sentence */
 };
 
-struct relaxation { /* the smallest change of one constraint that makes an option feasible */
+struct relaxation {         /* the smallest change of one constraint that makes an option feasible */
     const char *constraint; /* field name */
-    double from, to, relative_change;
-    const char *detail;
-    uint32_t gpu;
+    double from, to;        /* NaN for a list */
+    double relative_change; /* |to - from| / from; NaN for a list */
+    const char *detail;     /* one sentence: the option that it opens */
+    const struct option *option;
 };
 
 struct recommendation {
     const struct recommend_request *request; /* with all defaults written in */
-    const struct model *model;
-    const struct engine_profile *engine;
-    struct option *options; /* by rank; options[0] is recommended if has_recommended */
+    struct option *options;                  /* by rank; options[0] is recommended if has_recommended */
     size_t option_count;
     bool has_recommended;
     struct rejection *rejected;
@@ -115,6 +124,18 @@ struct recommendation {
     const char *gpu_explanation; /* of explain_gpu, or NULL */
 };
 
-/* Answers. Bad fields are problems; "nothing fits" is an answer. `request` gets its defaults. */
-enum status recommend(const struct snapshot *snapshot, const struct model *model, struct recommend_request *request,
-                      struct arena *arena, struct problems *problems, struct recommendation *ret_answer) MUST_CHECK;
+/* What the layer above has resolved already. */
+struct recommend_context {
+    const struct snapshot *snapshot;
+    const struct model *model;
+    const struct engine_profile *engine;
+    enum dtype kv_dtype;  /* DTYPE_UNKNOWN = auto */
+    double weights_bytes; /* of the checkpoint when the caller knows it; else NaN */
+    bool model_assumed;   /* only the size was given */
+    date_t today;         /* where as_of is not given */
+};
+
+/* Answers. Bad fields are problems; "nothing fits" is an answer. `request` gets its defaults. Lengths and
+ * max_model_len_tokens are resolved before. */
+enum status recommend(const struct recommend_context *context, struct recommend_request *request, struct arena *arena,
+                      struct problems *problems, struct recommendation *ret_answer) MUST_CHECK;

@@ -1,0 +1,109 @@
+/* demand.c owns the reading of a request's demand. */
+#include "sizing/demand.h"
+
+#include "sizing/recommend.h"
+
+#include <string.h>
+
+static double mean_length(const struct length_histogram *histogram, double otherwise)
+{
+    double tokens = 0, weight = 0;
+    for (size_t i = 0; i < histogram->count; i++) {
+        tokens += histogram->items[i].tokens * histogram->items[i].weight;
+        weight += histogram->items[i].weight;
+    }
+    return weight > 0 ? round6(tokens / weight) : otherwise;
+}
+
+static double longest_length(const struct length_histogram *histogram, double otherwise)
+{
+    double longest = 0;
+    for (size_t i = 0; i < histogram->count; i++)
+        longest = fmax(longest, histogram->items[i].tokens);
+    return histogram->count ? longest : otherwise;
+}
+
+struct demand_form { /* one way to say a demand: a field, and the field that must go with it */
+    const char *field, *partner;
+    double value, partner_value;
+    enum demand_kind kind;
+};
+
+static double form_rate(const struct demand_form *form, const struct demand *lengths)
+{
+    if (strcmp(form->field, "requests_per_second") == 0) return form->value;
+    if (strcmp(form->field, "users") == 0) return form->value * form->partner_value / 3600.0;
+    if (strcmp(form->field, "total_tokens") == 0) {
+        return form->value / (form->partner_value * 3600.0) / (lengths->input_tokens + lengths->output_tokens);
+    }
+    return form->value / lengths->output_tokens; /* output tokens per second, under either name */
+}
+
+static enum status check_partner(const struct demand_form *form, struct problems *problems)
+{
+    if (!form->partner || is_known(form->value) == is_known(form->partner_value)) return STATUS_OK;
+    const char *given = is_known(form->value) ? form->field : form->partner;
+    const char *missing = is_known(form->value) ? form->partner : form->field;
+    char field[64] = "workload.";
+    strncat(field, missing, sizeof field - strlen(field) - 1);
+    return problems_add(problems, STATUS_MISSING_FIELD, field, "%s is only a demand together with %s", given, missing);
+}
+
+enum status demand_read(const struct recommend_request *request, struct problems *problems, struct demand *ret_demand)
+{
+    struct demand demand = {
+        .kind = DEMAND_NONE,
+        .requests_per_second = UNKNOWN,
+        .concurrency = UNKNOWN,
+        .input_tokens = mean_length(&request->input_tokens_histogram, request->input_tokens),
+        .output_tokens = mean_length(&request->output_tokens_histogram, request->output_tokens),
+        .longest_tokens = longest_length(&request->input_tokens_histogram, request->input_tokens) +
+                          longest_length(&request->output_tokens_histogram, request->output_tokens),
+        .arrival_cv2 = request->arrival_cv2,
+    };
+    const struct demand_form forms[] = {
+        {"requests_per_second", NULL, request->requests_per_second, UNKNOWN, DEMAND_RATE},
+        {"concurrency", NULL, request->concurrency, UNKNOWN, DEMAND_CONCURRENCY},
+        {"output_tokens_per_second", NULL, request->output_tokens_per_second, UNKNOWN, DEMAND_RATE},
+        {"throughput_tokens_per_second", NULL, request->throughput_tokens_per_second, UNKNOWN, DEMAND_RATE},
+        {"users", "requests_per_user_hour", request->users, request->requests_per_user_hour, DEMAND_RATE},
+        {"total_tokens", "deadline_hours", request->total_tokens, request->deadline_hours, DEMAND_JOB},
+    };
+    const struct demand_form *chosen = NULL;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        const struct demand_form *form = &forms[i];
+        if (check_partner(form, problems) != STATUS_OK) status = STATUS_MISSING_FIELD;
+        if (!is_known(form->value)) continue;
+        if (chosen) {
+            status = problems_add(problems, STATUS_CONTRADICTION, "workload",
+                                  "%s and %s are two demands: give one of them", chosen->field, form->field);
+        }
+        chosen = form;
+    }
+    if (status != STATUS_OK) return status;
+    if (chosen) {
+        demand.kind = chosen->kind;
+        if (chosen->kind == DEMAND_CONCURRENCY)
+            demand.concurrency = chosen->value;
+        else
+            demand.requests_per_second = form_rate(chosen, &demand);
+    }
+    *ret_demand = demand;
+    return STATUS_OK;
+}
+
+/* The k-th bisection halves the bracket: 30 steps leave 1e-9 of it. */
+double demand_safe_ratio(struct predicted speed, double probability)
+{
+    if (!is_known(speed.low) || speed.value <= 0) return 1.0;
+    double low = 0.0, high = 8.0;
+    for (int step = 0; step < 30; step++) {
+        double middle = (low + high) / 2;
+        if (1.0 - predicted_probability_below(speed, middle * speed.value) >= probability)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}

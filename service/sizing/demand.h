@@ -1,0 +1,30 @@
+/* demand.h owns what the fleet must carry: the one demand of a request in the units that sizing works with. */
+#pragma once
+#include "catalog/status.h"
+#include "sizing/performance.h"
+
+struct recommend_request;
+
+enum demand_kind {
+    DEMAND_NONE,        /* one replica, or as many as the money buys */
+    DEMAND_RATE,        /* arrivals: requests per second, output tokens per second, users */
+    DEMAND_CONCURRENCY, /* requests in flight over the whole fleet */
+    DEMAND_JOB,         /* tokens by a deadline: saturated, no arrivals */
+};
+
+struct demand {
+    enum demand_kind kind;
+    double requests_per_second;         /* DEMAND_RATE and DEMAND_JOB; else NaN */
+    double concurrency;                 /* DEMAND_CONCURRENCY; else NaN */
+    double input_tokens, output_tokens; /* means */
+    double longest_tokens;              /* longest input + longest output: must fit max_model_len */
+    double arrival_cv2;
+};
+
+/* Reads the demand of a request whose defaults are filled in. Two demands at once are a CONTRADICTION that names
+ * every field given; half of a pair (users without requests_per_user_hour) is a MISSING_FIELD. */
+enum status demand_read(const struct recommend_request *request, struct problems *problems,
+                        struct demand *ret_demand) MUST_CHECK;
+
+/* Share of a replica's saturated speed that the true speed exceeds with this probability. */
+double demand_safe_ratio(struct predicted speed, double probability);

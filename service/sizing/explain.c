@@ -1,0 +1,246 @@
+/* explain.c owns the sentences and commands behind explain.h. */
+#include "sizing/explain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MONEY_BYTES = 32 };
+
+/* "52,560 USD": thousands in groups, cents only below 100. */
+static const char *money(double usd, char text[MONEY_BYTES])
+{
+    char plain[24];
+    int length = snprintf(plain, sizeof plain, usd < 100 ? "%.2f" : "%.0f", usd);
+    if (length < 0 || (size_t)length >= sizeof plain) return "?";
+    size_t whole = strcspn(plain, "."), out = 0;
+    for (size_t i = 0; plain[i]; i++) {
+        if (i > 0 && i < whole && (whole - i) % 3 == 0) text[out++] = ',';
+        text[out++] = plain[i];
+    }
+    (void)snprintf(text + out, MONEY_BYTES - out, " USD");
+    return text;
+}
+
+static const char *plural(double count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static const char *part_name(const struct option *option)
+{
+    return option->deployment.gpu->name;
+}
+
+/* Where it is and what it costs. */
+static const char *explain_money(const struct question *question, const struct option *option, struct arena *arena)
+{
+    char total[MONEY_BYTES], hour[MONEY_BYTES], hardware[MONEY_BYTES], operating[MONEY_BYTES];
+    double usd = usd_to_double(option->cost.total_usd);
+    const char *share = "";
+    if (usd_known(question->budget_usd)) {
+        share = arena_printf(arena, ", %.0f %% of the budget", 100 * usd / usd_to_double(question->budget_usd));
+    }
+    if (option->offer) {
+        const struct offer *offer = option->offer;
+        return arena_printf(arena, "%u × %s of %s%s%s (%s) at %s/h: %s over %g hours%s.", option->instance_count,
+                            *offer->instance_type ? offer->instance_type : part_name(option), offer->provider,
+                            *offer->region ? " in " : "", offer->region, purchase_name(option->purchase),
+                            money(usd_to_double(option->cost.per_hour_usd), hour), money(usd, total),
+                            question->terms.used_hours, share);
+    }
+    return arena_printf(arena, "Owned: %s of hardware and %s of power over %g hours%s.",
+                        money(usd_to_double(option->cost.hardware_usd), hardware),
+                        money(usd_to_double(option->cost.operating_usd), operating), question->terms.used_hours, share);
+}
+
+static const char *explain_speed(const struct question *question, const struct option *option, struct arena *arena)
+{
+    const struct performance *performance = &option->performance;
+    const struct predicted output = performance->output_tokens_per_second;
+    if (question->demand.kind != DEMAND_RATE && question->demand.kind != DEMAND_CONCURRENCY) {
+        return arena_printf(arena, "Saturated, the fleet makes %.4g output tokens/s (%.4g to %.4g).", output.value,
+                            output.low, output.high);
+    }
+    return arena_printf(arena,
+                        "At the demand: TTFT p%g %.4g ms, TPOT p%g %.4g ms (%.4g to %.4g), met with probability %.2g; "
+                        "one replica more is needed above %.4g requests/s.",
+                        question->slo.percentile, performance->ttft_ms.value, question->slo.percentile,
+                        performance->tpot_ms.value, performance->tpot_ms.low, performance->tpot_ms.high,
+                        option->meets_slo_probability_ratio, option->safe_requests_per_second);
+}
+
+const char *explain_option(const struct question *question, const struct option *option, struct arena *arena)
+{
+    const struct deployment *deployment = &option->deployment;
+    const struct memory *memory = &option->memory;
+    const char *kv = !is_known(memory->max_concurrency)
+                         ? ""
+                         : arena_printf(arena, ", room for %.4g request%s of %u tokens", memory->max_concurrency,
+                                        plural(memory->max_concurrency), deployment->max_model_len_tokens);
+    const char *spare = option->spare_replicas ? arena_printf(arena, " and %u spare", option->spare_replicas) : "";
+    const char *speed = explain_speed(question, option, arena), *cost = explain_money(question, option, arena);
+    if (!kv || !spare || !speed || !cost) return NULL;
+    return arena_printf(arena,
+                        "%u replica%s%s of tensor parallel %u and pipeline parallel %u in %s: %.4g GiB of weights per "
+                        "GPU leave %.4g GiB of KV cache%s. %s %s",
+                        option->replicas, plural(option->replicas), spare, deployment->tensor_parallel,
+                        deployment->pipeline_parallel, dtype_name(deployment->weight_dtype),
+                        memory->weights_bytes / GIB, memory->kv_pool_bytes / GIB, kv, speed, cost);
+}
+
+/* --- why not --------------------------------------------------------------------------------------------------- */
+
+static const char *const reason_sentences[REJECT_COUNT] = {
+    [REJECT_NONE] = "is among the options",
+    [REJECT_EXCLUDED] = "is excluded by gpus or exclude_gpus",
+    [REJECT_UNSUPPORTED] = "does not run this engine with the weight format asked for",
+    [REJECT_UNKNOWN_FACTS] = "has no known memory bandwidth or 16-bit peak",
+    [REJECT_NO_PRICE] = "has no price under the constraints",
+    [REJECT_MEMORY] = "cannot hold the weights and one request",
+    [REJECT_SLO] = "misses the latency limits even when lightly loaded",
+    [REJECT_MAX_GPUS] = "needs more GPUs than max_gpus",
+    [REJECT_QUOTA] = "needs more GPUs than the quota",
+    [REJECT_POWER] = "needs more power than max_power_watts",
+    [REJECT_BUDGET] = "costs more than budget_usd",
+    [REJECT_BUDGET_PER_HOUR] = "costs more than budget_usd_per_hour",
+    [REJECT_PRICE_AGE] = "has only prices older than max_price_age_days",
+    [REJECT_BASIS] = "rests on a basis below min_basis",
+    [REJECT_OUTRANKED] = "would do, but the options shown are better",
+};
+
+const char *explain_rejection(const struct question *question, const struct rejection *rejection, struct arena *arena)
+{
+    const char *name = question->snapshot->gpus[rejection->gpu].name;
+    const char *sentence = reason_sentences[rejection->reason];
+    if (!is_known(rejection->needed)) return arena_printf(arena, "%s %s.", name, sentence);
+    return arena_printf(arena, "%s %s: at least %.6g %s needed, %.6g available.", name, sentence, rejection->needed,
+                        rejection->unit, rejection->available);
+}
+
+const char *explain_relaxation(const struct relaxation *relaxation, struct arena *arena)
+{
+    char total[MONEY_BYTES];
+    const struct option *option = relaxation->option;
+    const char *where = option->offer ? option->offer->provider : "owned";
+    const char *change =
+        is_known(relaxation->from)
+            ? arena_printf(arena, "%s from %.6g to %.6g", relaxation->constraint, relaxation->from, relaxation->to)
+            : arena_printf(arena, "without the present %s", relaxation->constraint);
+    if (!change) return NULL;
+    return arena_printf(arena, "%s: %u × %s (%s) for %s.", change, option->gpu_count, part_name(option), where,
+                        money(usd_to_double(option->cost.total_usd), total));
+}
+
+/* --- commands --------------------------------------------------------------------------------------------------- */
+
+const char *explain_shell_quote(const char *text, struct arena *arena)
+{
+    char *quoted = arena_alloc(arena, strlen(text) * 4 + 3), *out = quoted;
+    if (!quoted) return NULL;
+    *out++ = '\'';
+    for (; *text; text++) {
+        if (*text == '\'') {
+            memcpy(out, "'\\''", 4);
+            out += 4;
+        } else {
+            *out++ = *text;
+        }
+    }
+    *out = '\'';
+    return quoted;
+}
+
+static const char *vllm_launch(const struct option *option, const char *model, struct arena *arena)
+{
+    const struct deployment *deployment = &option->deployment;
+    bool requantised = option->quality_unverified && deployment->weight_dtype == DTYPE_FP8;
+    return arena_printf(
+        arena,
+        "vllm serve %s --tensor-parallel-size %u --pipeline-parallel-size %u --max-model-len %u "
+        "--gpu-memory-utilization %.4g --max-num-batched-tokens %u --max-num-seqs %u%s%s%s",
+        model, deployment->tensor_parallel, deployment->pipeline_parallel, deployment->max_model_len_tokens,
+        deployment->gpu_memory_utilization_ratio, deployment->max_batched_tokens, deployment->max_sequences,
+        requantised ? " --quantization fp8" : "", deployment->weight_dtype == DTYPE_FP16 ? " --dtype half" : "",
+        deployment->kv_dtype == DTYPE_FP8 ? " --kv-cache-dtype fp8" : "");
+}
+
+static const char *sglang_launch(const struct option *option, const char *model, struct arena *arena)
+{
+    const struct deployment *deployment = &option->deployment;
+    return arena_printf(arena,
+                        "python3 -m sglang.launch_server --model-path %s --tp-size %u --pp-size %u --context-length %u "
+                        "--mem-fraction-static %.4g --max-running-requests %u%s",
+                        model, deployment->tensor_parallel, deployment->pipeline_parallel,
+                        deployment->max_model_len_tokens, deployment->gpu_memory_utilization_ratio,
+                        deployment->max_sequences,
+                        deployment->kv_dtype == DTYPE_FP8 ? " --kv-cache-dtype fp8_e5m2" : "");
+}
+
+static const char *tensorrt_launch(const struct option *option, const char *model, struct arena *arena)
+{
+    const struct deployment *deployment = &option->deployment;
+    return arena_printf(arena,
+                        "trtllm-serve %s --tp_size %u --pp_size %u --max_seq_len %u --max_num_tokens %u "
+                        "--max_batch_size %u --kv_cache_free_gpu_memory_fraction %.4g",
+                        model, deployment->tensor_parallel, deployment->pipeline_parallel,
+                        deployment->max_model_len_tokens, deployment->max_batched_tokens, deployment->max_sequences,
+                        deployment->engine->coef.kv_pool_ratio);
+}
+
+static const char *llama_cpp_launch(const struct option *option, const char *model, struct arena *arena)
+{
+    const struct deployment *deployment = &option->deployment;
+    return arena_printf(arena, "llama-server -hf %s -c %.0f -np %u -ngl 999 -fa on", model,
+                        (double)deployment->max_model_len_tokens * deployment->max_sequences,
+                        deployment->max_sequences);
+}
+
+static const struct {
+    const char *engine;
+    const char *(*launch)(const struct option *, const char *model, struct arena *);
+    const char *benchmark; /* the engine's own, for a running server; NULL = measures offline */
+} engines[] = {
+    {"vllm", vllm_launch, "vllm bench serve"},
+    {"sglang", sglang_launch, "python3 -m sglang.bench_serving"},
+    {"tensorrt-llm", tensorrt_launch, "python3 -m tensorrt_llm.serve.scripts.benchmark_serving"},
+    {"llama.cpp", llama_cpp_launch, NULL},
+};
+
+static const char *model_argument(const struct question *question, struct arena *arena)
+{
+    const char *id = question->model->id;
+    return explain_shell_quote(id && *id ? id : "PATH_TO_YOUR_MODEL", arena);
+}
+
+const char *explain_launch_command(const struct question *question, const struct option *option, struct arena *arena)
+{
+    const char *model = model_argument(question, arena);
+    for (size_t i = 0; model && i < sizeof engines / sizeof engines[0]; i++) {
+        if (strcmp(engines[i].engine, question->engine->engine) == 0) return engines[i].launch(option, model, arena);
+    }
+    return NULL;
+}
+
+const char *explain_verify_command(const struct question *question, const struct option *option, struct arena *arena)
+{
+    const char *model = model_argument(question, arena);
+    const struct demand *demand = &question->demand;
+    bool rate = demand->kind == DEMAND_RATE;
+    /* One replica is measured: its share of the arrivals, or the requests that it has in flight. */
+    double amount = rate ? demand->requests_per_second / option->replicas
+                         : fmax(1, ceil(option->performance.in_flight / option->replicas));
+    double prompts = fmax(100, ceil(amount * (rate ? 300 : 8))); /* five minutes, or eight rounds */
+    for (size_t i = 0; model && i < sizeof engines / sizeof engines[0]; i++) {
+        if (strcmp(engines[i].engine, question->engine->engine) != 0) continue;
+        if (!engines[i].benchmark) {
+            return arena_printf(arena, "llama-bench -hf %s -p %.0f -n %.0f", model, demand->input_tokens,
+                                demand->output_tokens);
+        }
+        return arena_printf(arena,
+                            "%s --model %s --dataset-name random --random-input-len %.0f --random-output-len %.0f "
+                            "--num-prompts %.0f %s %.6g",
+                            engines[i].benchmark, model, demand->input_tokens, demand->output_tokens, prompts,
+                            rate ? "--request-rate" : "--max-concurrency", amount);
+    }
+    return NULL;
+}

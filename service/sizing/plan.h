@@ -1,0 +1,38 @@
+/* plan.h owns one layout of one GPU: whether it can run, a cheap bound of its speed, and how many replicas carry
+ * the demand. Private to sizing. */
+#pragma once
+#include "sizing/search.h"
+
+struct plan {
+    struct deployment deployment;
+    struct memory memory;
+    struct roofline roofline;
+    double bound_requests_per_second; /* of one replica: never below the truth */
+    /* from here on only after plan_size */
+    struct performance saturated;    /* of one replica */
+    double safe_requests_per_second; /* of one replica: met with the asked probability */
+    uint32_t replicas;
+    struct performance performance; /* of one replica at its share of the demand */
+    double probability;             /* of meeting SLO and demand with `replicas` */
+};
+
+struct shortfall { /* why a candidate fails, in the unit of the reason */
+    enum reject_reason reason;
+    double needed, available; /* NaN where figures mean nothing */
+    const char *unit;
+};
+
+/* Memory and bound of a layout: cheap, done for every candidate. */
+struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
+                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct plan *ret_plan);
+/* Fewest replicas that the bound allows: never above what plan_size finds. */
+double plan_least_replicas(const struct question *question, const struct plan *plan);
+/* The full prediction: replicas, performance, probability. The plan must not move afterwards. */
+struct shortfall plan_size(const struct question *question, struct plan *plan);
+/* Requests per second that one replica of a sized plan carries with this probability under the SLO. */
+double plan_capacity_rps(const struct question *question, const struct plan *plan, double probability);
+/* Replicas of a sized plan for the demand at this probability; INFINITY if no number helps. */
+double plan_replicas_at(const struct question *question, const struct plan *plan, double probability);
+/* One replica when the fleet has this many. */
+void plan_predict(const struct question *question, const struct plan *plan, double replicas,
+                  struct performance *ret_performance);

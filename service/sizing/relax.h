@@ -1,0 +1,8 @@
+/* relax.h owns the way out of an impossible question: per constraint the smallest change that works.
+ * Private to sizing. */
+#pragma once
+#include "sizing/search.h"
+
+/* Tries every constraint that is set, alone. Sorted by relative size; lists last. */
+enum status relax(const struct question *question, const struct recommend_request *request, struct arena *arena,
+                  struct recommendation *answer) MUST_CHECK;
