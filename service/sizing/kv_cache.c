@@ -64,6 +64,13 @@ static void separate_pools(struct kv_layout *layout, const struct stage *stage, 
     layout->token_units = token_bytes > 0 ? full + sliding : linear;
 }
 
+/* A file that states neither KV heads nor a state: the pool limits nothing. */
+static struct kv_layout no_cache(const struct engine_coefs *coef)
+{
+    return (struct kv_layout){
+        .unit_bytes = 1, .block_tokens = coef->kv_block_tokens, .state_units = 1, .token_units = 1};
+}
+
 struct kv_layout kv_layout_make(const struct deployment *deployment, const struct stage *stage)
 {
     const struct model *model = deployment->model;
@@ -82,7 +89,7 @@ struct kv_layout kv_layout_make(const struct deployment *deployment, const struc
         .state_bytes = state_bytes * linear * stage->layer_ratio,
     };
     (shared ? share_pool : separate_pools)(&layout, stage, full, sliding, linear, token_bytes, state_bytes);
-    layout.unit_bytes = fmax(1, layout.unit_bytes); /* a file without KV heads and without a state */
+    if (!(layout.unit_bytes > 0)) layout = no_cache(coef);
     return layout;
 }
 
