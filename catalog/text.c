@@ -5,6 +5,7 @@
 #include <float.h>
 #include <locale.h>
 #include <math.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,6 +227,13 @@ size_t text_format_double(double value, char text[NUMBER_TEXT_BYTES])
     size_t sign = value < 0;
     text[0] = '-';
     return sign + format_magnitude(fabs(value), text + sign);
+}
+
+void text_hash(const char *text, size_t length, char ret_hex[HASH_TEXT_BYTES])
+{
+    unsigned char hash[HASH_TEXT_BYTES / 2];
+    (void)crypto_generichash(hash, sizeof hash, (const unsigned char *)text, length, NULL, 0);
+    (void)sodium_bin2hex(ret_hex, HASH_TEXT_BYTES, hash, sizeof hash);
 }
 
 size_t text_distance(const char *a, const char *b, size_t limit)

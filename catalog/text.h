@@ -17,6 +17,10 @@ enum { NUMBER_TEXT_BYTES = 40 };
  * point. Returns the length. */
 size_t text_format_double(double value, char text[NUMBER_TEXT_BYTES]);
 
+enum { HASH_TEXT_BYTES = 33 };
+/* BLAKE2b-128 in hex: what stands for a text that is too long to be shown. */
+void text_hash(const char *text, size_t length, char ret_hex[HASH_TEXT_BYTES]);
+
 /* Levenshtein distance of two names, any case, at most `limit` + 1. */
 size_t text_distance(const char *a, const char *b, size_t limit);
 /* Well-formed UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */

@@ -1,7 +1,7 @@
 /* echo.c owns printing a decoded request as the JSON that would ask for it. */
+#include "catalog/text.h"
 #include "wire/fields.h"
 
-#include <sodium.h>
 #include <string.h>
 
 typedef void echo_function(struct out *out, const char *key, const struct field *field, const void *member);
@@ -129,15 +129,13 @@ static void echo_adjustments(struct out *out, const char *key, const struct fiel
     out_array_end(out);
 }
 
-/* A config.json may have 90 KB: its BLAKE2b hash stands for it. */
+/* A config.json may have 90 KB: its hash stands for it. */
 static void echo_config(struct out *out, const char *config)
 {
-    unsigned char hash[16];
-    char text[2 * sizeof hash + 1];
-    size_t length = strlen(config);
-    (void)crypto_generichash(hash, sizeof hash, (const unsigned char *)config, length, NULL, 0);
-    out_integer(out, "config_bytes", (int64_t)length);
-    out_text(out, "config_hash", sodium_bin2hex(text, sizeof text, hash, sizeof hash));
+    char hash[HASH_TEXT_BYTES];
+    text_hash(config, strlen(config), hash);
+    out_integer(out, "config_bytes", (int64_t)strlen(config));
+    out_text(out, "config_hash", hash);
 }
 
 static void echo_model(struct out *out, const char *key, const struct field *field, const void *member)

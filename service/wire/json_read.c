@@ -140,11 +140,13 @@ static void scan_number(struct scan *scan, const char *after)
     memcpy(digits, scan->at, length);
     digits[length] = '\0';
     if (!text_is_decimal(digits)) return; /* the parser says what is wrong with it */
-    if (!text_parse_double(digits, &value))
+    if (!text_parse_double(digits, &value)) {
         (void)problems_add(scan->problems, STATUS_OUT_OF_RANGE, scan_path(scan), "%.40s is beyond what a number can be",
                            digits);
-    else if (!strpbrk(digits, ".eE") && !text_parse_int64(digits, &integer))
-        scan_replace(scan, after, strcat(digits, "e0")); /* as a real: the parser's integers end at 2^63 */
+    } else if (!strpbrk(digits, ".eE") && !text_parse_int64(digits, &integer)) {
+        memcpy(digits + length, "e0", sizeof "e0"); /* a real: the parser's integers end at 2^63 */
+        scan_replace(scan, after, digits);
+    }
 }
 
 /* A number, a literal, or what only Python writes. */
