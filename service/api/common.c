@@ -1,10 +1,21 @@
 /* common.c owns the resolution of shared fields and the shared parts of answers. */
 #include "api/common.h"
+#include "catalog/text.h"
 #include "hf/hf_config.h"
 
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+
+/* "70B" where a name could stand is a size: no model has a bare number for an id. */
+static bool name_is_size(const char *name, double *ret_parameters)
+{
+    enum { LEAST_PARAMETERS = 1000000 };
+    double parameters = 0;
+    if (!text_parse_count(name, &parameters) || parameters < LEAST_PARAMETERS || parameters > 1e15) return false;
+    *ret_parameters = parameters;
+    return true;
+}
 
 static enum status resolve_named(struct call *call, const char *name, struct model *ret_model)
 {
@@ -15,7 +26,7 @@ static enum status resolve_named(struct call *call, const char *name, struct mod
 }
 
 /* Only a size is known: 16-bit weights, and the shape that models of this size usually have. */
-static enum status resolve_size(double parameters, struct model *ret_model)
+static void resolve_size(double parameters, struct model *ret_model)
 {
     *ret_model = (struct model){.id = "",
                                 .family = "",
@@ -28,23 +39,26 @@ static enum status resolve_size(double parameters, struct model *ret_model)
                                 .note = "",
                                 .as_of = DATE_UNKNOWN};
     model_assume_architecture(ret_model);
-    return STATUS_OK;
 }
 
 enum status api_model_resolve(struct call *call, const struct model_ref *ref, struct api_model *ret_model)
 {
-    struct api_model resolved = {.assumed = !ref->name && !ref->config_json, .weights_bytes = ref->weights_bytes};
+    double parameters = ref->parameters;
+    bool sized = !ref->name && !ref->config_json;
+    if (ref->name) sized = name_is_size(ref->name, &parameters);
+    struct api_model resolved = {.assumed = sized, .weights_bytes = ref->weights_bytes};
     enum status status = STATUS_OK;
-    if (ref->name) {
+    if (sized) {
+        if (is_known(ref->weights_gb)) {
+            resolved.weights_bytes = ref->weights_gb * GB;
+            parameters = resolved.weights_bytes * 8 / dtype_bits(DTYPE_BF16);
+        }
+        resolve_size(parameters, &resolved.facts);
+    } else if (ref->name) {
         status = resolve_named(call, ref->name, &resolved.facts);
-    } else if (ref->config_json) {
+    } else {
         status = hf_config_parse(ref->config_json, strlen(ref->config_json), "", call->arena, call->problems,
                                  "model.config", &resolved.facts);
-    } else if (is_known(ref->weights_gb)) {
-        resolved.weights_bytes = ref->weights_gb * GB;
-        status = resolve_size(resolved.weights_bytes * 8 / dtype_bits(DTYPE_BF16), &resolved.facts);
-    } else {
-        status = resolve_size(ref->parameters, &resolved.facts);
     }
     if (status == STATUS_OK && resolved.facts.encoder_only) {
         status = problems_add(call->problems, STATUS_UNSUPPORTED_MODEL_KIND, "model",

@@ -116,7 +116,7 @@ static enum status run_article(struct call *call, struct memory_request *request
     enum status dtype_status = api_dtype_resolve(call, "serving.weight_dtype", request->replica.weight_dtype, &dtype);
     if (model_status != STATUS_OK || dtype_status != STATUS_OK) return problems_status(call->problems);
     if (dtype == DTYPE_UNKNOWN) dtype = DTYPE_FP16; /* the article's default of 16 bits */
-    if (request->replica.model.name) request->replica.model.name = model.facts.id;
+    if (request->replica.model.name && !model.assumed) request->replica.model.name = model.facts.id;
     request->replica.weight_dtype = dtype_name(dtype);
     enum status status = api_answer_id(call, &operation_memory, request);
     if (status == STATUS_OK) put_article(call, &model, dtype);

@@ -116,7 +116,7 @@ static enum status resolve_names(struct call *call, const struct replica_request
 static void fill_request(struct replica_request *request, const struct replica *replica)
 {
     const struct deployment *deployment = &replica->deployment;
-    if (request->model.name) request->model.name = replica->model.facts.id;
+    if (request->model.name && !replica->model.assumed) request->model.name = replica->model.facts.id;
     request->gpu = deployment->gpu->id;
     request->engine = deployment->engine->engine;
     request->weight_dtype = dtype_name(deployment->weight_dtype);
