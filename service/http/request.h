@@ -14,11 +14,11 @@ struct query_pair { /* percent-decoded, valid UTF-8 */
 struct reply {
     unsigned http_status;
     const char *content_type;
-    const char *body;        /* in the request's arena, or static */
+    const char *body; /* in the request's arena, or static */
     size_t body_length;
-    const char *etag_id;     /* answer id: becomes a weak ETag per encoding; NULL = none */
+    const char *etag_id;       /* answer id: becomes a weak ETag per encoding; NULL = none */
     const char *cache_control; /* NULL = no-cache */
-    const char *csp;         /* Content-Security-Policy of pages; NULL = none */
+    const char *csp;           /* Content-Security-Policy of pages; NULL = none */
 };
 
 struct request {

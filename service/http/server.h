@@ -22,16 +22,16 @@ struct route {
 };
 
 struct server_settings {
-    const char *listen_address; /* "127.0.0.1", "::1", "0.0.0.0" */
-    uint16_t port;              /* 0 = any free one, see server_port */
-    unsigned threads;           /* HTTP threads; 0 = cores */
-    unsigned workers;           /* computing threads; 0 = cores - 1, at least 1 */
-    unsigned queue_max;         /* computations that wait; more are 503 with Retry-After */
+    const char *listen_address;                            /* "127.0.0.1", "::1", "0.0.0.0" */
+    uint16_t port;                                         /* 0 = any free one, see server_port */
+    unsigned threads;                                      /* HTTP threads; 0 = cores */
+    unsigned workers;                                      /* computing threads; 0 = cores - 1, at least 1 */
+    unsigned queue_max;                                    /* computations that wait; more are 503 with Retry-After */
     unsigned connections_max, connections_per_address_max; /* the second: 0 = no limit */
-    unsigned idle_timeout_s;    /* of a connection */
-    unsigned request_deadline_s; /* total time to receive one request */
-    size_t cache_max_bytes;     /* finished answers in all encodings */
-    const char *cors_origin;    /* "*" or one origin; "" = no CORS */
+    unsigned idle_timeout_s;                               /* of a connection */
+    unsigned request_deadline_s;                           /* total time to receive one request */
+    size_t cache_max_bytes;                                /* finished answers in all encodings */
+    const char *cors_origin;                               /* "*" or one origin; "" = no CORS */
     const char *const *allowed_hosts; /* Host names besides loopback names and addresses; NULL-terminated; "*" = any */
     bool access_log;
     const struct route *routes; /* ended by a NULL path */
@@ -41,7 +41,8 @@ struct server_settings {
     void (*release)(void *data, const void *snapshot);
     const char *(*version)(const void *snapshot);
     void *data;
-    /* Encodes request->problems into request->reply (problem+json, or text). Also used for the server's own refusals. */
+    /* Encodes request->problems into request->reply (problem+json, or text). Also used for the server's own refusals.
+     */
     void (*fail)(struct request *request, enum status status);
     /* Appends lines to /metrics after the server's own; may be NULL. */
     void (*metrics)(void *data, void (*append)(void *sink, const char *text), void *sink);

@@ -1,0 +1,93 @@
+/* exchange.h owns one request and its answer on a connection, from the request line to the last byte sent. */
+#pragma once
+#include "http/answer.h"
+#include "http/cache.h"
+#include "http/compress.h"
+#include "http/connection.h"
+#include "http/guard.h"
+#include "http/log.h"
+#include "http/metrics.h"
+#include "http/pool.h"
+#include "http/server.h"
+
+struct MHD_Connection;
+struct MHD_Daemon;
+
+enum {
+    BODY_SWALLOW_MAX_BYTES = 16 << 20, /* of a body that is refused: read and thrown away, so that the client gets
+                                          its answer and may go on using the connection */
+    ARENA_MAX_BYTES = 32 << 20,        /* of one request */
+    URI_INLINE_BYTES = 256,
+    REQUEST_ID_BYTES = 65,
+    TRACE_ID_BYTES = 33,
+};
+
+struct server {
+    struct server_settings settings;
+    struct MHD_Daemon *daemon;
+    int listen_fd; /* ours only between quiesce and close; -1 otherwise */
+    uint16_t port;
+    struct connections connections;
+    struct cache *cache;
+    struct pool *pool;
+    struct log *log; /* NULL without access log */
+    struct metrics *metrics;
+    struct compressors *compressors;
+    uint64_t id_seed;
+    atomic_uint_fast64_t ids;
+    atomic_bool draining;
+    bool watching; /* connections_start succeeded */
+    uint64_t started_us;
+};
+
+enum stage {
+    STAGE_IDLE,
+    STAGE_HEAD,      /* request line seen */
+    STAGE_BODY,      /* header seen; the body comes, or there is none */
+    STAGE_COMPUTING, /* suspended, belongs to a computing thread */
+    STAGE_READY,     /* computed */
+    STAGE_SENDING,
+};
+
+struct exchange {
+    struct connection connection; /* first: what the list of connections sees */
+    struct server *server;
+    struct MHD_Connection *mhd;
+    struct job job;
+    enum stage stage;
+    uint64_t started_us;
+    struct head head;
+    const struct route *route;
+    const char *format;
+    unsigned methods;           /* of the path, for Allow */
+    enum status refusal;        /* decided before the handler could run */
+    const char *refusal_detail; /* constant sentence; NULL = the status's hint */
+    bool close;                 /* the connection cannot be used again */
+    char *body;
+    size_t body_length, body_capacity, body_seen;
+    const void *snapshot;
+    bool acquired;
+    struct answer *answer;         /* of the cache or of the handler */
+    struct MHD_Response *response; /* else */
+    unsigned http_status;          /* as sent */
+    size_t sent_bytes;
+    const char *cache; /* for the log */
+    char *uri;         /* raw */
+    size_t uri_length, path_length;
+    bool prepared; /* request is set up and must be released */
+    struct request request;
+    char request_id[REQUEST_ID_BYTES], trace_id[TRACE_ID_BYTES];
+    bool request_id_given;
+    char uri_inline[URI_INLINE_BYTES];
+};
+
+/* A request line has come. false when out of memory. */
+bool exchange_begin(struct exchange *exchange, const char *uri);
+/* The header is complete: decides whether the request goes on. false: close the connection. */
+bool exchange_head(struct exchange *exchange, const char *method, const char *version);
+/* Takes a piece of the body. false: close the connection. */
+bool exchange_body(struct exchange *exchange, const char *bytes, size_t length);
+/* The request is complete, or computed: answers, or hands it to a computing thread. false: close. */
+bool exchange_answer(struct exchange *exchange);
+/* Logs, counts and frees. `complete`: the whole answer was sent. */
+void exchange_end(struct exchange *exchange, bool complete);
