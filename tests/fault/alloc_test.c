@@ -80,7 +80,8 @@ static enum status encode_all(const struct operation *operation, const struct ou
 {
     enum status status = STATUS_OK;
     for (int format = FORMAT_CSV; format <= FORMAT_XML && status == STATUS_OK; format++) {
-        status = encode(json->data, json->length, (enum format)format, operation->rows, NULL, problems, answer);
+        const struct encode_options options = {.format = (enum format)format, .rows = operation->rows};
+        status = encode(json->data, json->length, &options, problems, answer);
     }
     out_raw(answer, json->data, json->length);
     return status;
