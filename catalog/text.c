@@ -138,18 +138,18 @@ bool text_parse_count(const char *text, double *ret_value)
     return true;
 }
 
-/* Writes digits d₀d₁… × 10^(exponent − n + 1) as ECMAScript prints numbers: plain from 1e-7 up to 1e21. */
+/* Writes digits d₀d₁… × 10^(exponent − n + 1) as ECMAScript prints numbers: plain from 1e-6 up to 1e21. */
 static size_t place_digits(const char *digits, int n, int exponent, char *text)
 {
     char *at = text;
-    if (exponent < -7 || exponent >= 21) {
+    if (exponent < -6 || exponent >= 21) {
         *at++ = *digits;
         if (n > 1) *at++ = '.';
         memcpy(at, digits + 1, (size_t)n - 1);
         at += n - 1;
         at += snprintf(at, 8, "e%+d", exponent);
     } else if (exponent < 0) {
-        memcpy(at, "0.000000", (size_t)(1 - exponent));
+        memcpy(at, "0.00000", (size_t)(1 - exponent));
         at += 1 - exponent;
         memcpy(at, digits, (size_t)n);
         at += n;
