@@ -7,6 +7,7 @@
 struct call {
     const struct snapshot *snapshot; /* borrowed for the call */
     const struct input *input;       /* borrowed; empty for an operation without fields */
+    date_t today;                    /* the day that `as_of` means by default; from the clock of whoever calls */
     struct arena *arena;
     struct problems *problems;
     struct out *out; /* the answer: one JSON object */
