@@ -1,0 +1,662 @@
+/* memory_test.c owns the proof of sizing/memory.h: start-up logs, published cases, properties of random models. */
+#include "catalog/csv.h"
+#include "catalog/load.h"
+#include "catalog/text.h"
+#include "sizing/memory.h"
+#include "sizing/stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <cmocka.h>
+
+static struct arena arena;
+static struct problems problems;
+static struct snapshot *snapshot;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena_init(&arena, 0);
+    problems_init(&problems, &arena);
+    if (catalog_load(catalog_bundled(), &problems, &snapshot) == STATUS_OK) return 0;
+    for (size_t i = 0; i < problems.count; i++)
+        print_error("%s: %s\n", problems.items[i].field, problems.items[i].detail);
+    return -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    snapshot_free(snapshot);
+    arena_done(&arena);
+    return 0;
+}
+
+static const struct model *model_of(const char *id)
+{
+    const struct model *model = NULL;
+    if (snapshot_find_model(snapshot, ALIAS_USER, id, "model", &problems, &model) != STATUS_OK) return NULL;
+    return model;
+}
+
+static const struct engine_profile *profile_of(const char *engine, const char *version)
+{
+    const struct engine_profile *profile = NULL;
+    assert_int_equal(snapshot_find_profile(snapshot, engine, version, "engine", &problems, &profile), STATUS_OK);
+    return profile;
+}
+
+/* The H100 of the logs: cudaMemGetInfo says 79.19 GiB. */
+static struct gpu h100(void)
+{
+    const struct gpu *gpu = NULL;
+    assert_int_equal(snapshot_find_gpu(snapshot, ALIAS_USER, "h100-sxm", "gpu", &problems, &gpu), STATUS_OK);
+    struct gpu logged = *gpu;
+    logged.memory_cuda_mib = 79.19 * 1024;
+    return logged;
+}
+
+static struct memory size(struct deployment *deployment)
+{
+    struct memory memory;
+    deployment_default(deployment);
+    assert_int_equal(memory_size(deployment, &memory), STATUS_OK);
+    return memory;
+}
+
+static void assert_near(const char *what, double value, double expected, double tolerance_ratio)
+{
+    if (fabs(value - expected) <= tolerance_ratio * fabs(expected)) return;
+    fail_msg("%s: %.9g, expected %.9g within %g", what, value, expected, tolerance_ratio);
+}
+
+/* Start-up logs of vLLM 0.19 on H100, from jgchn/llm-d-planner (branch accuracy, vllm_v0.19 raw CSV). Activations are
+ * of rank 0, which with pipeline parallelism has no sampler: NaN there. */
+static const struct log_row {
+    const char *model;
+    enum dtype weights, kv;
+    uint32_t tp, pp, context_tokens;
+    double utilization_ratio, weights_gib, activations_gib, tokens, concurrency;
+} log_rows[] = {
+    {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_BF16, DTYPE_BF16, 1, 1, 8192, .95, 14.99, 1.89, 476016, 58.11},
+    {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_BF16, DTYPE_FP8, 1, 1, 8192, .95, 14.99, 1.89, 952032, 116.21},
+    {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_FP8, DTYPE_BF16, 1, 1, 8192, .95, 8.49, 1.89, 529248, 64.61},
+    {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_INT4, DTYPE_FP16, 1, 1, 8192, .95, 5.38, 1.89, 554704, 67.71},
+    {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_BF16, DTYPE_BF16, 2, 1, 8192, .95, 7.51, 1.89, 1044688, 127.53},
+    {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_BF16, DTYPE_BF16, 4, 1, 8192, .95, 3.77, 1.89, 2209792, 269.75},
+    {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_BF16, DTYPE_BF16, 1, 2, 8192, .95, 7.51, UNKNOWN, 1075312, 131.26},
+    {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_BF16, DTYPE_BF16, 1, 4, 8192, .95, 4.26, UNKNOWN, 2257264, 275.54},
+    {"meta-llama/Llama-3.3-70B-Instruct", DTYPE_FP8, DTYPE_BF16, 2, 1, 8192, .95, 33.88, 1.96, 244304, 29.82},
+    {"deepseek-ai/DeepSeek-V2-Lite", DTYPE_BF16, DTYPE_BF16, 1, 1, 8192, .95, 29.43, 1.93, 1505552, 183.78},
+    {"google/gemma-2-27b-it", DTYPE_BF16, DTYPE_BF16, 1, 1, 8192, .95, 50.72, 3.66, 58672, 7.16},
+    {"google/gemma-3-27b-it", DTYPE_BF16, DTYPE_BF16, 1, 1, 8192, .95, 51.45, 3.99, 36560, 4.46},
+    {"google/gemma-3-4b-it", DTYPE_BF16, DTYPE_BF16, 1, 1, 8192, .95, 8.58, 3.89, 468144, 57.05},
+    {"meta-llama/Llama-4-Scout-17B-16E-Instruct", DTYPE_BF16, DTYPE_BF16, 4, 1, 8192, .95, 53.12, 3.19, 365968, 44.68},
+    {"mistralai/Mixtral-8x7B-v0.1", DTYPE_BF16, DTYPE_BF16, 2, 1, 8192, .95, 43.51, 1.21, 465936, 56.88},
+    {"openai/gpt-oss-20b", DTYPE_MXFP4, DTYPE_BF16, 2, 1, 8192, .90, 7.01, 2.87, 2591776, 316.07},
+    {"Qwen/Qwen3-30B-A3B", DTYPE_BF16, DTYPE_BF16, 1, 1, 8192, .95, 56.88, 2.68, 168288, 20.54},
+    {"Qwen/Qwen2.5-7B-Instruct", DTYPE_BF16, DTYPE_BF16, 4, 1, 8192, .95, 3.55, 2.21, 5043280, 615.63},
+};
+
+static void test_start_up_logs(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    for (size_t i = 0; i < sizeof log_rows / sizeof *log_rows; i++) {
+        const struct log_row *row = &log_rows[i];
+        struct deployment deployment = {.model = model_of(row->model),
+                                        .gpu = &gpu,
+                                        .engine = profile_of("vllm", "0.19"),
+                                        .weight_dtype = row->weights,
+                                        .kv_dtype = row->kv,
+                                        .tensor_parallel = row->tp,
+                                        .pipeline_parallel = row->pp,
+                                        .max_model_len_tokens = row->context_tokens,
+                                        .gpu_memory_utilization_ratio = row->utilization_ratio};
+        assert_non_null(deployment.model);
+        struct memory memory = size(&deployment);
+        assert_near(row->model, memory.weights_bytes / GIB, row->weights_gib, 0.01);
+        if (is_known(row->activations_gib))
+            assert_near(row->model, memory.activations_bytes / GIB, row->activations_gib, 0.06);
+        assert_near(row->model, (double)memory.kv_pool_tokens, row->tokens, 0.011);
+        assert_near(row->model, memory.max_concurrency, row->concurrency, 0.011);
+        assert_true(memory.fits);
+    }
+}
+
+/* The whole table of logs, when it is at hand. */
+static const char logs_path[] = "../shared/data/vllm_memory_h100.csv";
+
+static const struct log_name { /* quantised copies and other spellings: catalog id, weights as loaded */
+    const char *name, *id;
+    enum dtype weights;
+} log_names[] = {
+    {"RedHatAI/Llama-3.3-70B-Instruct-fp8-dynamic", "meta-llama/Llama-3.3-70B-Instruct", DTYPE_FP8},
+    {"RedHatAI/Llama-3.3-70B-Instruct-quantized.w8a8", "meta-llama/Llama-3.3-70B-Instruct", DTYPE_INT8},
+    {"RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16", "meta-llama/Llama-3.1-8B-Instruct", DTYPE_INT4},
+    {"RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w8a8", "meta-llama/Llama-3.1-8B-Instruct", DTYPE_INT8},
+    {"RedHatAI/Qwen2.5-7B-Instruct-quantized.w8a8", "Qwen/Qwen2.5-7B-Instruct", DTYPE_INT8},
+    {"deepseek-ai/DeepSeek-V2-Lite-Chat", "deepseek-ai/DeepSeek-V2-Lite", DTYPE_UNKNOWN},
+    {"mistralai/Mixtral-8x7B-Instruct-v0.1", "mistralai/Mixtral-8x7B-v0.1", DTYPE_UNKNOWN},
+};
+
+struct log_table {
+    struct csv csv;
+    const char *columns[CSV_FIELDS_MAX];
+    size_t column_count;
+};
+
+static const char *log_text(const struct log_table *table, const char *column)
+{
+    for (size_t i = 0; i < table->column_count; i++)
+        if (strcmp(table->columns[i], column) == 0) return table->csv.fields[i];
+    fail_msg("no column %s", column);
+    return NULL;
+}
+
+static double log_number(const struct log_table *table, const char *column)
+{
+    double value = UNKNOWN;
+    return text_parse_double(log_text(table, column), &value) ? value : UNKNOWN;
+}
+
+static bool log_deployment(const struct log_table *table, const struct gpu *gpu, struct deployment *ret_deployment)
+{
+    const char *name = log_text(table, "model");
+    struct deployment deployment = {
+        .gpu = gpu,
+        .engine = profile_of("vllm", "0.19"),
+        .tensor_parallel = (uint32_t)log_number(table, "tp"),
+        .pipeline_parallel = (uint32_t)log_number(table, "pp"),
+        .max_model_len_tokens = (uint32_t)log_number(table, "max_model_len"),
+        .gpu_memory_utilization_ratio = log_number(table, "gpu_memory_utilization"),
+    };
+    for (size_t i = 0; i < sizeof log_names / sizeof *log_names; i++) {
+        if (strcasecmp(log_names[i].name, name) != 0) continue;
+        name = log_names[i].id;
+        deployment.weight_dtype = log_names[i].weights;
+    }
+    if (strcmp(log_text(table, "quantization"), "fp8") == 0) deployment.weight_dtype = DTYPE_FP8;
+    if (strcmp(log_text(table, "kv_cache_dtype"), "fp8") == 0) deployment.kv_dtype = DTYPE_FP8;
+    deployment.model = *name ? model_of(name) : NULL;
+    *ret_deployment = deployment;
+    return deployment.model != NULL;
+}
+
+struct log_errors {
+    double weights, activations, pool, tokens, concurrency; /* sums, then means */
+    double worst_weights, worst_pool, worst_tokens, worst_concurrency;
+    size_t rows, activation_rows;
+};
+
+/* What the allocator makes of the pool that the log states. */
+static void check_given_pool(const struct log_table *table, const struct deployment *deployment,
+                             struct log_errors *errors)
+{
+    struct stage whole = {.layers = deployment->model->layers, .layer_ratio = 1, .first = true, .last = true};
+    if (deployment->pipeline_parallel > 1) return;
+    struct kv_layout layout = kv_layout_make(deployment, &whole);
+    double units = floor(log_number(table, "kv_cache_memory_gib") * GIB / layout.unit_bytes);
+    double tokens = floor(units / layout.token_units) * layout.block_tokens;
+    double concurrency = units / kv_layout_units(&layout, deployment->max_model_len_tokens);
+    errors->worst_tokens = fmax(errors->worst_tokens, fabs(tokens / log_number(table, "kv_cache_tokens") - 1));
+    /* the log prints two decimals */
+    double rounding = 0.005 / log_number(table, "max_concurrency");
+    errors->worst_concurrency =
+        fmax(errors->worst_concurrency, fabs(concurrency / log_number(table, "max_concurrency") - 1) - rounding);
+}
+
+static void add_log(const struct log_table *table, struct deployment *deployment, struct log_errors *errors)
+{
+    struct memory memory = size(deployment);
+    check_given_pool(table, deployment, errors);
+    double weights = fabs(memory.weights_bytes / GIB / log_number(table, "weight_memory_gib") - 1);
+    errors->rows++;
+    errors->weights += weights;
+    errors->worst_weights = fmax(errors->worst_weights, weights);
+    if (deployment->pipeline_parallel > 1) return; /* the log is of rank 0, the pool of the last */
+    double pool = fabs(memory.kv_pool_bytes / GIB / log_number(table, "kv_cache_memory_gib") - 1);
+    errors->activation_rows++;
+    errors->activations += fabs(memory.activations_bytes / GIB / log_number(table, "activation_memory_gib") - 1);
+    errors->pool += pool;
+    errors->worst_pool = fmax(errors->worst_pool, pool);
+}
+
+static char *read_whole(const char *path, size_t *ret_length)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file) return NULL;
+    enum { MOST_BYTES = 1 << 20 };
+    char *text = calloc(1, MOST_BYTES);
+    assert_non_null(text);
+    *ret_length = fread(text, 1, MOST_BYTES - 1, file);
+    assert_int_equal(fclose(file), 0);
+    return text;
+}
+
+static void test_all_start_up_logs(void **state)
+{
+    (void)state;
+    size_t length = 0;
+    char *text = read_whole(logs_path, &length);
+    if (!text) {
+        print_message("skipped: needs ../shared\n");
+        skip();
+    }
+    struct log_table table = {0};
+    struct log_errors errors = {0};
+    struct gpu gpu = h100();
+    csv_init(&table.csv, text, length);
+    assert_int_equal(csv_next(&table.csv), CSV_RECORD);
+    table.column_count = table.csv.field_count;
+    memcpy(table.columns, table.csv.fields, sizeof table.columns);
+    while (csv_next(&table.csv) == CSV_RECORD) {
+        struct deployment deployment;
+        bool usable =
+            strcmp(log_text(&table, "status"), "ok") == 0 && strcmp(log_text(&table, "dtype"), "torch.float32") != 0;
+        if (usable && log_deployment(&table, &gpu, &deployment)) add_log(&table, &deployment, &errors);
+    }
+    free(text);
+    print_message("%zu logs: weights mean %.3f %%, worst %.2f %%; activations mean %.2f %%; pool mean %.3f %%, worst "
+                  "%.2f %%; given the pool: tokens %.3f %%, concurrency %.3f %%\n",
+                  errors.rows, errors.weights / (double)errors.rows * 100, errors.worst_weights * 100,
+                  errors.activations / (double)errors.activation_rows * 100,
+                  errors.pool / (double)errors.activation_rows * 100, errors.worst_pool * 100,
+                  errors.worst_tokens * 100, errors.worst_concurrency * 100);
+    assert_true(errors.rows >= 39);
+    assert_true(errors.worst_weights <= 0.01);
+    assert_true(errors.activations / (double)errors.activation_rows <= 0.011);
+    assert_true(errors.pool / (double)errors.activation_rows <= 0.005);
+    assert_true(errors.worst_tokens <= 0.001 && errors.worst_concurrency <= 0.001);
+}
+
+/* One stage of a pipeline: the middle ones carry no embedding. Source: the same logs, rank 1 of 4. */
+static void test_middle_stage(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    struct deployment deployment = {.model = model_of("meta-llama/Llama-3.1-8B-Instruct"),
+                                    .gpu = &gpu,
+                                    .engine = profile_of("vllm", "0.19"),
+                                    .pipeline_parallel = 4};
+    deployment_default(&deployment);
+    struct stage middle = {.layers = 8, .layer_ratio = 0.25};
+    assert_near("middle stage", stage_weights_bytes(&deployment, &middle) / GIB, 3.28, 0.002);
+    assert_near("ends", memory_weights_rank_bytes(&deployment) / GIB, 4.26, 0.002);
+}
+
+/* Sums of tensor sizes that the checkpoints state; cases of llm-d-planner's and hf-mem's tests. The M2.5 of the
+ * catalog stands for M2, of the same shape. */
+static void test_checkpoint_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        enum dtype dtype;
+        double gib, tolerance_ratio;
+    } cases[] = {
+        {"Qwen/Qwen2.5-0.5B-Instruct", DTYPE_BF16, 0.9202077, 1e-6},
+        {"deepseek-ai/DeepSeek-V2", DTYPE_BF16, 439.10264, 1e-6},
+        {"Qwen/Qwen3-8B", DTYPE_FP8, 8.79029, 0.001},
+        {"openai/gpt-oss-20b", DTYPE_MXFP4, 12.816177, 0.001},
+        {"MiniMaxAI/MiniMax-M2.5", DTYPE_FP8, 230121630720 / GIB, 0.001},
+        {"meta-llama/Meta-Llama-3-8B", DTYPE_Q4_K_M, 4.58, 0.005}, /* GGUF file, XiongjieDai */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct model *model = model_of(cases[i].model);
+        assert_non_null(model);
+        assert_near(cases[i].model, memory_weights_total_bytes(model, cases[i].dtype) / GIB, cases[i].gib,
+                    cases[i].tolerance_ratio);
+    }
+}
+
+/* KV bytes per token and rank, of logs and user reports named in the comments. */
+static void test_kv_bytes_per_token(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        uint32_t tp;
+        enum dtype kv;
+        double bytes;
+    } cases[] = {
+        {"meta-llama/Llama-3.1-8B-Instruct", 1, DTYPE_BF16, 131072},
+        {"meta-llama/Llama-3.1-8B-Instruct", 1, DTYPE_FP8, 65536},
+        {"meta-llama/Llama-3.1-8B-Instruct", 16, DTYPE_BF16, 16384}, /* 8 KV heads: replicated beyond */
+        {"deepseek-ai/DeepSeek-V2-Lite", 1, DTYPE_BF16, 31104},      /* the latent is not split */
+        {"deepseek-ai/DeepSeek-V2-Lite", 2, DTYPE_BF16, 31104},
+        {"deepseek-ai/DeepSeek-V3", 1, DTYPE_BF16, 0.65446 * GIB / 10000}, /* llm-d-planner */
+        {"deepseek-ai/DeepSeek-V2", 1, DTYPE_BF16, 0.64373 * GIB / 10000},
+        {"Qwen/Qwen2.5-0.5B-Instruct", 1, DTYPE_BF16, 0.11444 * GIB / 10000},
+        {"Qwen/Qwen3.5-27B", 1, DTYPE_FP16, 16 * GIB / 262144}, /* llmfit PR 953: 16 of 64 layers keep KV */
+    };
+    struct gpu gpu = h100();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct deployment deployment = {.model = model_of(cases[i].model),
+                                        .gpu = &gpu,
+                                        .engine = profile_of("vllm", "0.19"),
+                                        .kv_dtype = cases[i].kv,
+                                        .tensor_parallel = cases[i].tp,
+                                        .max_model_len_tokens = 8192};
+        assert_non_null(deployment.model);
+        struct memory memory = size(&deployment);
+        assert_near(cases[i].model, memory.kv_bytes_per_token, cases[i].bytes, 2e-5);
+    }
+}
+
+/* vLLM logs "Setting attention block size to 544 tokens" for Qwen3-Next (16-bit states), 784 for Qwen3.5-27B (fp32):
+ * the page of an attention layer must hold a linear layer's state. */
+static void test_state_raises_the_block(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        double block_tokens;
+    } cases[] = {{"Qwen/Qwen3-Next-80B-A3B-Instruct", 544}, {"Qwen/Qwen3.5-27B", 784}};
+    struct gpu gpu = h100();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct deployment deployment = {
+            .model = model_of(cases[i].model), .gpu = &gpu, .engine = profile_of("vllm", "0.19")};
+        assert_non_null(deployment.model);
+        deployment_default(&deployment);
+        struct stage whole = {.layers = deployment.model->layers, .layer_ratio = 1, .first = true, .last = true};
+        assert_true(kv_layout_make(&deployment, &whole).block_tokens == cases[i].block_tokens);
+    }
+}
+
+/* hf-mem PR 70: 32 sequences of 8,192 tokens, windows counted, take 6.09375 GiB; a step of no tokens, as there. */
+static void test_separate_windows(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    struct deployment deployment = {
+        .model = model_of("openai/gpt-oss-20b"), .gpu = &gpu, .engine = profile_of("tensorrt-llm", NULL)};
+    assert_non_null(deployment.model);
+    deployment_default(&deployment);
+    deployment.max_batched_tokens = 0;
+    assert_near("gpt-oss-20b", 32 * memory_sequence_bytes(&deployment, 8192) / GIB, 6.09375, 1e-9);
+}
+
+/* ollama 6160: mistral-small-2409 (22B), context 49,152: the q8_0 cache is 5,712 MiB in all. */
+static void test_llama_cpp_slots(void **state)
+{
+    (void)state;
+    struct model model = {.architecture = "MistralForCausalLM",
+                          .parameters = 22247282688,
+                          .layers = 56,
+                          .hidden_size = 6144,
+                          .attention_heads = 48,
+                          .kv_heads = 8,
+                          .head_dim = 128,
+                          .intermediate_size = 16384,
+                          .vocabulary_size = 32768,
+                          .max_position_tokens = 131072,
+                          .full_attention_layers = 56};
+    struct gpu gpu = h100();
+    struct deployment deployment = {.model = &model,
+                                    .gpu = &gpu,
+                                    .engine = profile_of("llama.cpp", NULL),
+                                    .weight_dtype = DTYPE_Q6_K,
+                                    .kv_dtype = DTYPE_Q8_0,
+                                    .max_model_len_tokens = 49152};
+    struct memory memory = size(&deployment);
+    assert_near("KV", memory_sequence_bytes(&deployment, 49152) / MIB, 5712, 1e-9);
+    assert_near("weights", memory.weights_bytes / MIB, 17295.40, 0.01);
+    /* a slot is allocated whole, however short its request */
+    assert_true(memory_sequences_at(&deployment, &memory, 100) == memory.max_concurrency);
+}
+
+/* vllm 21348 (Qwen3-235B fp8, TP4, H100): 16.46 GiB at SGLang's mem-fraction-static 0.93 and 8.11 GiB in vLLM 0.9;
+ * vllm 23278: gpt-oss-120b does not start in vLLM 0.10 at the default 0.9, -2.14 GiB are left; 65.97 GiB of weights. */
+static void test_other_engines(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    static const struct {
+        const char *engine, *version;
+        double utilization_ratio, pool_gib, tolerance_ratio;
+    } cases[] = {{"sglang", NULL, 0.93, 16.46, 0.01}, {"vllm", "0.9", 0.9, 8.11, 0.05}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct deployment qwen = {.model = model_of("Qwen/Qwen3-235B-A22B"),
+                                  .gpu = &gpu,
+                                  .engine = profile_of(cases[i].engine, cases[i].version),
+                                  .weight_dtype = DTYPE_FP8,
+                                  .tensor_parallel = 4,
+                                  .max_model_len_tokens = 32768,
+                                  .gpu_memory_utilization_ratio = cases[i].utilization_ratio};
+        assert_non_null(qwen.model);
+        assert_near(cases[i].engine, size(&qwen).kv_pool_bytes / GIB, cases[i].pool_gib, cases[i].tolerance_ratio);
+    }
+
+    struct deployment gpt = {.model = model_of("openai/gpt-oss-120b"),
+                             .gpu = &gpu,
+                             .engine = profile_of("vllm", "0.10.1"),
+                             .max_model_len_tokens = 131072};
+    assert_non_null(gpt.model);
+    struct memory memory = size(&gpt);
+    assert_near("weights", memory.weights_bytes / GIB, 65.9651, 0.002);
+    assert_near("pool", memory.kv_pool_bytes / GIB, -2.14, 0.1);
+    assert_false(memory.fits);
+    assert_true(memory.max_concurrency == 0 && memory.max_context_tokens == 0 && memory.kv_pool_tokens == 0);
+}
+
+/* llm-d-planner: Llama-70B in bf16 on GPUs of 80 GB runs at TP 2, 4, 8. */
+static void test_smallest_layout(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    for (uint32_t tp = 1; tp <= 8; tp *= 2) {
+        struct deployment deployment = {.model = model_of("meta-llama/Llama-3.3-70B-Instruct"),
+                                        .gpu = &gpu,
+                                        .engine = profile_of("vllm", "0.19"),
+                                        .tensor_parallel = tp,
+                                        .max_model_len_tokens = 4096};
+        assert_non_null(deployment.model);
+        assert_int_equal(size(&deployment).fits, tp >= 2);
+    }
+}
+
+static void test_checkpoint_size_overrides(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    struct deployment deployment = {.model = model_of("Qwen/Qwen3-8B"),
+                                    .gpu = &gpu,
+                                    .engine = profile_of("vllm", "0.19"),
+                                    .weight_dtype = DTYPE_FP8,
+                                    .tensor_parallel = 2,
+                                    .max_model_len_tokens = 8192};
+    assert_non_null(deployment.model);
+    double derived = size(&deployment).weights_bytes;
+    deployment.weights_bytes = memory_weights_total_bytes(deployment.model, DTYPE_FP8);
+    assert_near("the same size", size(&deployment).weights_bytes, derived, 1e-12);
+    double rotary = 40960.0 * 128 * 2; /* is in no checkpoint */
+    deployment.weights_bytes *= 2;
+    assert_near("twice the size", size(&deployment).weights_bytes, 2 * derived - rotary, 1e-12);
+}
+
+static void test_refused_models(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    struct model encoder = {.architecture = "BertModel", .parameters = 3e8, .layers = 24, .encoder_only = true};
+    struct model size_only = {.architecture = "", .parameters = 70e9};
+    struct deployment deployment = {.model = &encoder, .gpu = &gpu, .engine = profile_of("vllm", "0.19")};
+    struct memory memory = {.weights_bytes = 42};
+    deployment_default(&deployment);
+    assert_int_equal(memory_size(&deployment, &memory), STATUS_UNSUPPORTED_MODEL_KIND);
+    deployment.model = &size_only;
+    assert_int_equal(memory_size(&deployment, &memory), STATUS_UNSUPPORTED_MODEL_KIND);
+    assert_true(memory.weights_bytes == 42);
+    model_assume_architecture(&size_only);
+    assert_int_equal(memory_size(&deployment, &memory), STATUS_OK);
+}
+
+/* --- properties of random models --- */
+
+static uint32_t random_state;
+
+static uint32_t random_below(uint32_t bound)
+{
+    random_state = random_state * 1664525U + 1013904223U; /* Numerical Recipes */
+    return (random_state >> 8) % bound;
+}
+
+static struct model random_model(void)
+{
+    struct model model = {.architecture = "",
+                          .layers = 1 + random_below(128),
+                          .hidden_size = 64 * (1 + random_below(256)),
+                          .attention_heads = 1U << random_below(8),
+                          .head_dim = 32U << random_below(4),
+                          .intermediate_size = 64 * random_below(900),
+                          .vocabulary_size = 1 + random_below(300000),
+                          .max_position_tokens = random_below(4) ? 1 + random_below(2000000) : 0,
+                          .tied_embeddings = random_below(2),
+                          .native_multimodal = random_below(2)};
+    model.kv_heads = 1U << random_below(8);
+    if (model.kv_heads > model.attention_heads) model.kv_heads = model.attention_heads;
+    model.parameters = 1e6 * (1 + random_below(1000000));
+    model.active_parameters = model.parameters;
+    model.sliding_layers = random_below(3) ? 0 : random_below(model.layers + 1);
+    model.linear_layers = random_below(3) ? 0 : random_below(model.layers + 1 - model.sliding_layers);
+    model.full_attention_layers = model.layers - model.sliding_layers - model.linear_layers;
+    model.sliding_window_tokens = model.sliding_layers ? 1 + random_below(10000) : 0;
+    model.chunked = random_below(2);
+    model.ssm_state_elements = model.linear_layers ? 1 + random_below(1 << 24) : 0;
+    if (!random_below(4)) {
+        model.kv_lora_rank = 512;
+        model.qk_rope_head_dim = 64;
+    }
+    if (!random_below(3)) {
+        model.experts = 2 + random_below(500);
+        model.experts_per_token = 1 + random_below(model.experts);
+        model.moe_intermediate_size = 64 * (1 + random_below(100));
+        model.active_parameters *= 0.3;
+    }
+    return model;
+}
+
+static struct deployment random_deployment(const struct model *model, const struct gpu *gpu)
+{
+    static const char *const engines[] = {"vllm", "tensorrt-llm", "sglang", "llama.cpp"};
+    struct deployment deployment = {.model = model,
+                                    .gpu = gpu,
+                                    .engine = profile_of(engines[random_below(4)], NULL),
+                                    .weight_dtype = (enum dtype)(1 + random_below(DTYPE_COUNT - 1)),
+                                    .kv_dtype = DTYPE_BF16,
+                                    .tensor_parallel = 1U << random_below(4),
+                                    .pipeline_parallel = 1 + random_below(model->layers < 5 ? 1 : 5),
+                                    .max_model_len_tokens = 1 + random_below(200000)};
+    if (model->experts && random_below(2)) deployment.expert_parallel = deployment.tensor_parallel;
+    deployment_default(&deployment);
+    return deployment;
+}
+
+static void check_sane(const struct deployment *deployment, const struct memory *memory)
+{
+    assert_true(memory->weights_bytes > 0 && memory->activations_bytes > 0 && memory->overhead_bytes > 0);
+    assert_true(isfinite(memory->kv_pool_bytes) && isfinite(memory->max_concurrency) && memory->max_concurrency >= 0);
+    assert_true(memory->kv_bytes_per_token >= 0 && memory->state_bytes_per_sequence >= 0 && memory->kv_units >= 0);
+    assert_int_equal(memory->fits, memory->max_concurrency >= 1);
+    uint32_t limit = deployment->model->max_position_tokens;
+    if (limit) assert_true(memory->max_context_tokens <= limit);
+    if (memory->fits && (!limit || deployment->max_model_len_tokens <= limit)) {
+        assert_true(memory->max_context_tokens > 0);
+        double one = memory_sequence_bytes(deployment, deployment->max_model_len_tokens);
+        assert_true(one > 0 && one <= memory->kv_pool_bytes * (1 + 1e-9));
+    }
+}
+
+/* The longest context fits, and a block more would not. */
+static void check_longest(const struct deployment *deployment, const struct memory *memory)
+{
+    if (memory->max_context_tokens == 0) return;
+    struct deployment longest = *deployment;
+    longest.max_model_len_tokens = memory->max_context_tokens;
+    assert_true(memory_sequences_at(&longest, memory, memory->max_context_tokens) >= 1);
+    if (memory->max_context_tokens == deployment->model->max_position_tokens) return;
+    longest.max_model_len_tokens = 1 << 21; /* above the longest that is answered where no limit is stated */
+    if (memory->max_context_tokens < 1 << 20) assert_true(memory_sequences_at(&longest, memory, 1 << 21) < 1);
+}
+
+static void check_monotone(const struct deployment *deployment, const struct memory *memory)
+{
+    struct gpu larger = *deployment->gpu;
+    larger.memory_cuda_mib *= 1.25;
+    struct deployment other = *deployment;
+    other.gpu = &larger;
+    struct memory more;
+    assert_int_equal(memory_size(&other, &more), STATUS_OK);
+    assert_true(more.kv_pool_bytes >= memory->kv_pool_bytes && more.max_concurrency >= memory->max_concurrency);
+    assert_true(more.max_context_tokens >= memory->max_context_tokens);
+    double before = INFINITY;
+    for (double tokens = 1; tokens < 1e6; tokens *= 3) {
+        double sequences = memory_sequences_at(deployment, memory, tokens);
+        assert_true(sequences <= before && sequences >= 0);
+        before = sequences;
+    }
+}
+
+/* Half the bytes, twice the tokens, but for the blocks that do not divide; models without states. */
+static void check_fp8_kv(const struct deployment *deployment, const struct memory *memory)
+{
+    if (deployment->model->linear_layers || memory->kv_pool_bytes <= 0) return;
+    struct deployment fp8 = *deployment;
+    fp8.kv_dtype = DTYPE_FP8;
+    struct memory half;
+    assert_int_equal(memory_size(&fp8, &half), STATUS_OK);
+    assert_true(half.kv_units >= 2 * memory->kv_units && half.kv_units <= 2 * memory->kv_units + 1);
+    assert_true(half.kv_bytes_per_token * 2 == memory->kv_bytes_per_token);
+    double block = deployment->engine->coef.kv_block_tokens, tokens = (double)memory->kv_pool_tokens;
+    assert_true((double)half.kv_pool_tokens >= 2 * tokens && (double)half.kv_pool_tokens <= 2 * (tokens + block));
+}
+
+static void test_properties(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 3000 };
+    uint32_t seed = 20261123;
+    print_message("seed %u\n", seed);
+    random_state = seed;
+    size_t fitting = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct model model = random_model();
+        struct gpu gpu = h100();
+        gpu.memory_cuda_mib = 8000 * (1 + random_below(40));
+        struct deployment deployment = random_deployment(&model, &gpu);
+        struct memory memory;
+        assert_int_equal(memory_size(&deployment, &memory), STATUS_OK);
+        check_sane(&deployment, &memory);
+        check_longest(&deployment, &memory);
+        check_monotone(&deployment, &memory);
+        check_fp8_kv(&deployment, &memory);
+        fitting += memory.fits;
+    }
+    assert_in_range(fitting, ROUNDS / 10, ROUNDS - ROUNDS / 10); /* both sides were seen */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_start_up_logs),
+        cmocka_unit_test(test_all_start_up_logs),
+        cmocka_unit_test(test_middle_stage),
+        cmocka_unit_test(test_checkpoint_bytes),
+        cmocka_unit_test(test_kv_bytes_per_token),
+        cmocka_unit_test(test_state_raises_the_block),
+        cmocka_unit_test(test_separate_windows),
+        cmocka_unit_test(test_llama_cpp_slots),
+        cmocka_unit_test(test_other_engines),
+        cmocka_unit_test(test_smallest_layout),
+        cmocka_unit_test(test_checkpoint_size_overrides),
+        cmocka_unit_test(test_refused_models),
+        cmocka_unit_test(test_properties),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
