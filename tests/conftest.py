@@ -1,5 +1,6 @@
 """conftest.py owns what the tests of the real program share: the program, the contract, a running service."""
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "tests" / "support"))
 
-from contract import Contract  # noqa: E402
+from contract import Contract, parse_json  # noqa: E402
 from service import Service  # noqa: E402
 
 
@@ -16,6 +17,14 @@ from service import Service  # noqa: E402
 def program():
     """Path of gpusize."""
     return os.environ.get("GPUSIZE_PROGRAM", str(PROJECT / "build" / "asan" / "gpusize"))
+
+
+@pytest.fixture(scope="session")
+def tables():
+    """The tables of routes, operations and fields, as tests/api/dump_tables.c prints them."""
+    default = str(PROJECT / "build" / "asan" / "tests" / "api" / "dump_tables")
+    dump = subprocess.run([os.environ.get("GPUSIZE_DUMP_TABLES", default)], check=True, stdout=subprocess.PIPE)
+    return parse_json(dump.stdout)
 
 
 @pytest.fixture(scope="session")
