@@ -25,7 +25,7 @@ static double routed_expert_parameters(const struct model *model)
 {
     double idle = (double)model->experts - model->experts_per_token;
     double unread = model->parameters - model->active_parameters;
-    return idle > 0 && unread > 0 ? unread * model->experts / idle : 0;
+    return idle > 0 && unread > 0 && model->active_parameters > 0 ? unread * model->experts / idle : 0;
 }
 
 static struct parts split(const struct model *model)
@@ -85,7 +85,8 @@ static double rotary_bytes(const struct model *model)
 {
     if (!model->attention_heads) return 0;
     double dim = model->kv_lora_rank ? model->qk_rope_head_dim : model->head_dim;
-    double tables = strcmp(model->architecture, "Gemma3ForConditionalGeneration") == 0 ? 8 + 1 : 1;
+    const char *architecture = model->architecture ? model->architecture : "";
+    double tables = strcmp(architecture, "Gemma3ForConditionalGeneration") == 0 ? 8 + 1 : 1;
     return tables * model->max_position_tokens * dim * 2;
 }
 
