@@ -1,0 +1,179 @@
+/* queue_test.c owns the proof of sizing/queue.h: published step times, closed forms of queueing theory, properties. */
+#include "sizing/queue.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void assert_near(double value, double expected, double tolerance)
+{
+    if (!(fabs(value - expected) <= tolerance)) fail_msg("%.9g, expected %.9g within %g", value, expected, tolerance);
+}
+
+static struct queue queue; /* large */
+
+/* The linear step of the llm-d workload-variant-autoscaler (pkg/analyzer): T(n) = α + n·[β(in + out)/(out + 1) +
+ * γ(in + out/2)], prefill T + (β + γ)·in, decode T + β + γ(in + out/2). */
+struct linear_step {
+    double alpha, beta, gamma, input_tokens, output_tokens;
+};
+
+static void linear_times(const void *context, double in_flight, double *ret_prefill_ms, double *ret_decode_ms)
+{
+    const struct linear_step *step = context;
+    double cache_ms = step->gamma * (step->input_tokens + step->output_tokens / 2);
+    double tokens = step->input_tokens + step->output_tokens;
+    double time_ms = step->alpha + in_flight * (step->beta * tokens / (step->output_tokens + 1) + cache_ms);
+    *ret_prefill_ms = time_ms + (step->beta + step->gamma) * step->input_tokens;
+    *ret_decode_ms = time_ms + step->beta + cache_ms;
+}
+
+static void test_published_step_times(void **state)
+{
+    (void)state;
+    struct linear_step prompt = {10, 0.01, 0.001, 1000, 0};
+    queue_init(&queue, linear_times, &prompt, 64, 0);
+    assert_near(queue_prefill_ms(&queue, 1), 32, 1e-9);
+    prompt.input_tokens = 2000;
+    queue_init(&queue, linear_times, &prompt, 64, 0);
+    assert_near(queue_prefill_ms(&queue, 8), 208, 1e-9);
+    struct linear_step token = {1, 0.1, 0.01, 1, 1};
+    queue_init(&queue, linear_times, &token, 64, 1);
+    assert_near(queue_decode_ms(&queue, 1), 1.23, 1e-9);
+    assert_near(queue_decode_ms(&queue, 2.5), 1.4025, 1e-9);
+    assert_near(queue_decode_ms(&queue, 4), 1.575, 1e-9);
+    assert_near(queue_decode_ms(&queue, 8), 2.035, 1e-9);
+}
+
+static void constant_service(const void *context, double in_flight, double *ret_prefill_ms, double *ret_decode_ms)
+{
+    (void)in_flight;
+    *ret_prefill_ms = *(const double *)context;
+    *ret_decode_ms = 0;
+}
+
+static void shared_service(const void *context, double in_flight, double *ret_prefill_ms, double *ret_decode_ms)
+{
+    *ret_prefill_ms = *(const double *)context * in_flight;
+    *ret_decode_ms = 0;
+}
+
+/* Servers of equal speed: M/M/2 at half load, Erlang's C = 1/3, wait C/(2μ - λ). */
+static void test_erlang(void **state)
+{
+    (void)state;
+    double service_ms = 100;
+    struct queue_answer answer;
+    queue_init(&queue, constant_service, &service_ms, 2, 0);
+    queue_solve(&queue, 1 / service_ms, 1, 0, &answer);
+    assert_near(answer.utilization_ratio, 0.5, 1e-12);
+    assert_near(answer.in_flight, 1, 1e-5);
+    assert_near(answer.waiting_ms, service_ms / 3, 2e-3);
+    assert_near(answer.ttft_ms, service_ms * 4 / 3, 2e-3);
+    queue_solve(&queue, 1 / service_ms, 1, 95, &answer);
+    assert_near(answer.ttft_ms, service_ms * (1 + log(1 / 3.0 / 0.05)), 0.05);
+    queue_solve(&queue, 1 / service_ms, 1, 50, &answer);
+    assert_near(answer.ttft_ms, service_ms, 1e-9);
+}
+
+/* One engine shared by all: requests in the system are those of M/M/1, whatever the places. */
+static void test_shared_engine(void **state)
+{
+    (void)state;
+    double service_ms = 10;
+    queue_init(&queue, shared_service, &service_ms, 500, 0);
+    for (double load = 0.1; load < 0.96; load += 0.1) {
+        struct queue_answer answer;
+        queue_solve(&queue, load / service_ms, 1, 0, &answer);
+        double in_system = answer.in_flight + answer.waiting_ms * answer.served_per_ms;
+        assert_near(in_system, load / (1 - load), 1e-6 * in_system);
+        assert_true(answer.stable);
+    }
+}
+
+static void test_arrivals_spread(void **state)
+{
+    (void)state;
+    double service_ms = 100;
+    struct queue_answer even, poisson, bursts;
+    queue_init(&queue, constant_service, &service_ms, 2, 0);
+    queue_solve(&queue, 1.5 / service_ms, 0, 0, &even);
+    queue_solve(&queue, 1.5 / service_ms, 1, 0, &poisson);
+    queue_solve(&queue, 1.5 / service_ms, 4, 0, &bursts);
+    assert_near(even.waiting_ms, poisson.waiting_ms / 2, 1e-9);
+    assert_near(bursts.waiting_ms, poisson.waiting_ms * 2.5, 1e-9);
+}
+
+static void test_overload_fills_the_queue(void **state)
+{
+    (void)state;
+    double service_ms = 100, room = QUEUE_WAITING_RATIO * 4;
+    struct queue_answer answer;
+    queue_init(&queue, constant_service, &service_ms, 4, 0);
+    queue_solve(&queue, 2 * queue_capacity_per_ms(&queue), 1, 95, &answer);
+    assert_false(answer.stable);
+    assert_near(answer.served_per_ms, 4 / service_ms, 1e-12);
+    assert_near(answer.in_flight, 4, 0);
+    assert_near(answer.waiting_ms, (room - 1) * service_ms / 4, 1e-6); /* one place free on average */
+}
+
+static void test_servers_are_capped(void **state)
+{
+    (void)state;
+    double service_ms = 100;
+    queue_init(&queue, constant_service, &service_ms, 1e6, 0);
+    assert_int_equal(queue.servers, QUEUE_SERVERS_MAX);
+    queue_init(&queue, constant_service, &service_ms, 1, 0);
+    assert_int_equal(queue.servers, 1);
+}
+
+static double uniform(double from, double to)
+{
+    return from + (to - from) * rand() / RAND_MAX;
+}
+
+/* More arrivals never mean shorter waits or faster tokens; higher percentiles are never lower. */
+static void test_random_chains_are_monotone(void **state)
+{
+    (void)state;
+    unsigned seed = 20261123;
+    print_message("seed %u\n", seed);
+    srand(seed);
+    for (int round = 0; round < 300; round++) {
+        struct linear_step step = {uniform(1, 30), uniform(0, 0.05), uniform(0, 0.001), floor(uniform(1, 4000)),
+                                   floor(uniform(1, 1000))};
+        queue_init(&queue, linear_times, &step, floor(exp(uniform(0, 7.6))), step.output_tokens);
+        struct queue_answer before = {0};
+        for (double load = 1e-4; load < 1.3; load = load * 1.2 + 0.001) {
+            double arrivals = load * queue_capacity_per_ms(&queue), cv2 = uniform(0, 3);
+            struct queue_answer mean, middle, late, last;
+            queue_solve(&queue, arrivals, 1, 0, &mean);
+            assert_true(mean.ttft_ms >= before.ttft_ms * (1 - 1e-9) && mean.tpot_ms >= before.tpot_ms * (1 - 1e-9));
+            assert_true(mean.waiting_ms >= before.waiting_ms * (1 - 1e-9));
+            assert_true(mean.in_flight >= before.in_flight * (1 - 1e-9) && mean.in_flight <= queue.servers + 1e-9);
+            before = mean;
+            queue_solve(&queue, arrivals, cv2, 50, &middle);
+            queue_solve(&queue, arrivals, cv2, 95, &late);
+            queue_solve(&queue, arrivals, cv2, 99, &last);
+            assert_true(middle.ttft_ms <= late.ttft_ms && late.ttft_ms <= last.ttft_ms);
+            assert_true(middle.tpot_ms <= late.tpot_ms && late.tpot_ms <= last.tpot_ms);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_published_step_times),
+        cmocka_unit_test(test_erlang),
+        cmocka_unit_test(test_shared_engine),
+        cmocka_unit_test(test_arrivals_spread),
+        cmocka_unit_test(test_overload_fills_the_queue),
+        cmocka_unit_test(test_servers_are_capped),
+        cmocka_unit_test(test_random_chains_are_monotone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
