@@ -166,6 +166,12 @@ static enum status give_answer(struct request *request, const struct call *call,
     return status;
 }
 
+static date_t today(void)
+{
+    enum { SECONDS_PER_DAY = 86400 };
+    return (date_t){(int32_t)(time(NULL) / SECONDS_PER_DAY)};
+}
+
 static enum status run_question(struct request *request, const struct operation *operation, const struct pairs *query,
                                 const struct form *form, enum format format)
 {
@@ -177,6 +183,7 @@ static enum status run_question(struct request *request, const struct operation 
     struct call call = {
         .snapshot = request->snapshot,
         .input = input,
+        .today = today(),
         .arena = &request->arena,
         .problems = &request->problems,
         .out = &answer,
@@ -250,7 +257,6 @@ static enum status answer_livez(struct request *request)
 /* Ready while any catalog is loaded, however old: the body says how old. */
 static enum status answer_readyz(struct request *request)
 {
-    enum { SECONDS_PER_DAY = 86400 };
     const struct snapshot *snapshot = request->snapshot;
     if (!snapshot) return problems_add(&request->problems, STATUS_OVERLOADED, "", "no catalog is loaded yet");
     struct out body;
@@ -260,7 +266,7 @@ static enum status answer_readyz(struct request *request)
     out_text(&body, "version", GPUSIZE_VERSION);
     out_text(&body, "catalog_version", snapshot->version);
     out_date(&body, "as_of", snapshot->as_of);
-    out_integer(&body, "age_days", (int64_t)(time(NULL) / SECONDS_PER_DAY) - snapshot->as_of.days);
+    out_integer(&body, "age_days", today().days - snapshot->as_of.days);
     out_integer(&body, "gpu_count", (int64_t)snapshot->gpu_count);
     out_integer(&body, "model_count", (int64_t)snapshot->model_count);
     out_integer(&body, "offer_count", (int64_t)snapshot->offer_count);

@@ -91,8 +91,8 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
     }
 #define API_FIELD_AS_OF(type)                                                                                          \
     {                                                                                                                  \
-        .name = "as_of", .group = "", .kind = FIELD_DATE, .offset = offsetof(type, as_of),                             \
-        .preset = "the catalog's day", .help = "Day from which the age of prices counts."                              \
+        .name = "as_of", .group = "", .kind = FIELD_DATE, .offset = offsetof(type, as_of), .preset = "today",          \
+        .help = "Day from which the age of prices counts."                                                             \
     }
 
 /* How a model was given, resolved. */

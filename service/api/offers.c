@@ -185,7 +185,7 @@ static enum status answer(struct call *call, struct offers_request *request)
     struct page page;
     bool *gpu_wanted = ARENA_ARRAY(call->arena, snapshot->gpu_count, bool);
     if (!gpu_wanted) return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the list");
-    if (!date_known(request->as_of)) request->as_of = snapshot->as_of;
+    if (!date_known(request->as_of)) request->as_of = call->today;
     enum status status = check_names(call, request, gpu_wanted);
     if (status == STATUS_OK) status = page_open(call, &operation_offers, request, &request->page, &page);
     if (status != STATUS_OK) return status;

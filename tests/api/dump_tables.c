@@ -1,0 +1,87 @@
+/* dump_tables.c prints the tables of routes and fields as JSON: what test_contract.py compares with openapi.yaml. */
+#include "../../service/routes.h"
+
+#include "api/operation.h"
+#include "wire/out.h"
+
+#include <stdio.h>
+
+static const char *const kinds[] = {
+    [FIELD_NUMBER] = "number", [FIELD_INTEGER] = "integer",     [FIELD_BOOL] = "bool",
+    [FIELD_CHOICE] = "choice", [FIELD_CHOICES] = "choices",     [FIELD_TEXT] = "text",
+    [FIELD_DATE] = "date",     [FIELD_TEXTS] = "texts",         [FIELD_COUNTS] = "counts",
+    [FIELD_MODEL] = "model",   [FIELD_HISTOGRAM] = "histogram", [FIELD_ADJUSTMENTS] = "adjustments",
+};
+
+static void put_field(struct out *out, const struct field *field)
+{
+    out_object(out, NULL);
+    out_text(out, "name", field->name);
+    out_text(out, "group", field->group);
+    out_text(out, "alias", field->alias);
+    out_text(out, "kind", kinds[field->kind]);
+    out_number(out, "min", field->min);
+    out_number(out, "max", field->max);
+    out_array(out, "names");
+    for (size_t i = 0; field->names && field->names[i]; i++)
+        out_text(out, NULL, field->names[i]);
+    out_array_end(out);
+    out_bool(out, "required", field->required);
+    out_text(out, "unit", field->unit);
+    out_text(out, "preset", field->preset);
+    out_text(out, "help", field->help);
+    out_object_end(out);
+}
+
+static void put_operations(struct out *out)
+{
+    out_array(out, "operations");
+    for (size_t i = 0; operations[i]; i++) {
+        const struct operation *operation = operations[i];
+        out_object(out, NULL);
+        out_text(out, "id", operation->id);
+        out_text(out, "command", operation->command);
+        out_text(out, "summary", operation->summary);
+        out_bool(out, "computes", operation->computes);
+        out_array(out, "fields");
+        for (size_t k = 0; k < operation->field_count; k++)
+            put_field(out, &operation->fields[k]);
+        out_array_end(out);
+        out_array(out, "examples");
+        for (size_t k = 0; operation->examples && operation->examples[k]; k++)
+            out_text(out, NULL, operation->examples[k]);
+        out_array_end(out);
+        out_object_end(out);
+    }
+    out_array_end(out);
+}
+
+static void put_routes(struct out *out)
+{
+    out_array(out, "routes");
+    for (const struct route *route = routes; route->path; route++) {
+        out_object(out, NULL);
+        out_text(out, "operation_id", route->operation_id);
+        out_text(out, "path", route->path);
+        out_bool(out, "get", route->methods & ROUTE_GET);
+        out_bool(out, "post", route->methods & ROUTE_POST);
+        out_bool(out, "formats", route->formats);
+        out_bool(out, "computes", route->computes);
+        out_integer(out, "body_max_bytes", (int64_t)route->body_max_bytes);
+        out_object_end(out);
+    }
+    out_array_end(out);
+}
+
+int main(void)
+{
+    struct out out;
+    out_init(&out, 0);
+    out_object(&out, NULL);
+    put_operations(&out);
+    put_routes(&out);
+    out_object_end(&out);
+    bool ok = !out.failed && fwrite(out.data, 1, out.length, stdout) == out.length;
+    out_done(&out);
+    return ok ? 0 : 1;
+}
