@@ -94,7 +94,7 @@ static const char *suggestion(const struct reading *reading, const char *given)
     bool group = false;
     for (size_t i = 0; i < reading->field_count; i++) {
         const struct field *field = &reading->fields[i];
-        const char *const names[] = {field->name, field->alias, reading->flat ? NULL : field->group};
+        const char *const names[] = {field->name, field->alias, reading->flat || !*field->group ? NULL : field->group};
         for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
             size_t here = names[k] ? text_distance(given, names[k], SUGGEST_DISTANCE) : SIZE_MAX;
             if (here >= distance || here * 2 > strlen(given)) continue; /* half the letters wrong is another word */
@@ -226,9 +226,9 @@ static void take_pair(const struct reading *reading, const struct pair *pair)
     }
     if (part && !is_name) path = path_join(decoder->arena, path, part->name);
     json_t *value = field_from_text(decoder, part ? part : field, path, pair->value);
-    if (part && value)
+    if (value && part)
         put_model_part(reading, slot, part->name, value);
-    else
+    else if (value)
         slot->value = value;
 }
 
