@@ -1,0 +1,222 @@
+/* ask.c owns asking an operation from the command line: options to fields, the answer to text. */
+#include "cli/cli.h"
+#include "cli/table.h"
+#include "wire/encode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20 };
+
+/* Options that are about the form of the answer, and not fields of the question. */
+struct form {
+    const char *format, *field, *columns, *config;
+    bool json, help;
+};
+
+static const struct form_option {
+    const char *name, *value, *help;
+    size_t offset;
+    bool flag;
+} form_options[] = {
+    {"json", NULL, "Answer in JSON.", offsetof(struct form, json), true},
+    {"format", "NAME", "Answer in json, csv, xml or txt (one value).", offsetof(struct form, format), false},
+    {"field", "PATH", "With --format txt: which value, such as recommended.gpu_count.", offsetof(struct form, field),
+     false},
+    {"columns", "NAMES", "With --format csv: which columns.", offsetof(struct form, columns), false},
+    {"config", "FILE", "The model, as its config.json.", offsetof(struct form, config), false},
+    {"help", NULL, "This text.", offsetof(struct form, help), true},
+};
+enum { FORM_OPTIONS = sizeof form_options / sizeof form_options[0] };
+
+struct question {
+    struct arena arena;
+    struct problems problems;
+    struct form form;
+    struct pair *pairs;
+    size_t pair_count;
+};
+
+static const struct form_option *find_form_option(const struct operation *operation, const char *name)
+{
+    for (size_t i = 0; i < operation->field_count; i++) {
+        if (strcmp(operation->fields[i].name, name) == 0) return NULL; /* a field of the question comes first */
+    }
+    for (size_t i = 0; i < FORM_OPTIONS; i++) {
+        if (strcmp(form_options[i].name, name) == 0) return &form_options[i];
+    }
+    return NULL;
+}
+
+static enum status read_option(const struct operation *operation, struct question *question, int argc, char **argv,
+                               int *index)
+{
+    const char *text = argv[*index];
+    if (strncmp(text, "--", 2) != 0 || !text[2]) {
+        return problems_add(&question->problems, STATUS_UNKNOWN_FIELD, text, "options look like --model NAME");
+    }
+    const char *equals = strchr(text, '=');
+    size_t length = equals ? (size_t)(equals - text - 2) : strlen(text + 2);
+    const char *name = arena_strndup(&question->arena, text + 2, length), *value = equals ? equals + 1 : NULL;
+    if (!name) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, text, "no memory");
+    const struct form_option *form = find_form_option(operation, name);
+    if (form && form->flag) {
+        *(bool *)((char *)&question->form + form->offset) = true;
+        return value ? problems_add(&question->problems, STATUS_WRONG_TYPE, name, "--%s takes no value", name)
+                     : STATUS_OK;
+    }
+    if (!value && *index + 1 < argc) value = argv[++*index];
+    if (!value) return problems_add(&question->problems, STATUS_MISSING_FIELD, name, "--%s needs a value", name);
+    if (form)
+        *(const char **)((char *)&question->form + form->offset) = value;
+    else
+        question->pairs[question->pair_count++] = (struct pair){name, value};
+    return STATUS_OK;
+}
+
+static enum status read_file(struct question *question, const char *path, const char **ret_text)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = file ? arena_alloc(&question->arena, CONFIG_MAX_BYTES + 1) : NULL;
+    size_t length = text ? fread(text, 1, CONFIG_MAX_BYTES + 1, file) : 0;
+    bool failed = !text || ferror(file);
+    if (file) (void)fclose(file);
+    if (failed) return problems_add(&question->problems, STATUS_INVALID_VALUE, "config", "%s cannot be read", path);
+    if (length > CONFIG_MAX_BYTES || memchr(text, '\0', length)) {
+        return problems_add(&question->problems, STATUS_MALFORMED_CONFIG, "config", "%s is no config.json", path);
+    }
+    *ret_text = text;
+    return STATUS_OK;
+}
+
+static enum status read_options(const struct operation *operation, struct question *question, int argc, char **argv)
+{
+    question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 1, struct pair);
+    if (!question->pairs) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    enum status status = STATUS_OK;
+    for (int i = 1; i < argc; i++) {
+        enum status one = read_option(operation, question, argc, argv, &i);
+        if (one != STATUS_OK) status = one;
+    }
+    if (status != STATUS_OK || !question->form.config) return status;
+    const char *config = NULL;
+    status = read_file(question, question->form.config, &config);
+    if (status == STATUS_OK) question->pairs[question->pair_count++] = (struct pair){"config", config};
+    return status;
+}
+
+/* Machine formats go through the same encoder as over HTTP: the same bytes. */
+static enum status print_encoded(struct question *question, const struct operation *operation, const struct out *answer,
+                                 const char *format)
+{
+    struct encode_options options = {
+        .rows = operation->rows,
+        .field = question->form.field,
+        .columns = question->form.columns,
+    };
+    if (!format_parse(format, &options.format)) {
+        return problems_add(&question->problems, STATUS_NOT_ACCEPTABLE, "format", "there is no format '%s'", format);
+    }
+    struct out encoded;
+    out_init(&encoded, 0);
+    enum status status = encode(answer->data, answer->length, &options, &question->problems, &encoded);
+    bool written = status == STATUS_OK && !encoded.failed && cli_write(encoded.data, encoded.length) &&
+                   (options.format == FORMAT_CSV || cli_write("\n", 1));
+    out_done(&encoded);
+    if (status != STATUS_OK) return status;
+    return written ? STATUS_OK : problems_add(&question->problems, STATUS_IO, "", "the answer cannot be written");
+}
+
+static enum status print_answer(struct question *question, const struct operation *operation, const struct out *answer)
+{
+    const struct form *form = &question->form;
+    const char *format = form->json ? "json" : form->format ? form->format : form->field ? "txt" : NULL;
+    if (format) return print_encoded(question, operation, answer, format);
+    return table_print(operation, answer, &question->problems);
+}
+
+/* Answered, but with nothing to recommend. */
+static bool found_nothing(const struct operation *operation, const struct out *answer)
+{
+    static const char nothing[] = "\"recommended\":null,";
+    return operation == &operation_recommend && memmem(answer->data, answer->length, nothing, sizeof nothing - 1);
+}
+
+static enum status run_question(struct question *question, const struct operation *operation, bool *ret_nothing)
+{
+    struct snapshot *snapshot = cli_load_catalog();
+    if (!snapshot) return problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
+    struct input *input = NULL;
+    struct out answer;
+    out_init(&answer, 0);
+    struct call call = {
+        .snapshot = snapshot,
+        .today = cli_today(),
+        .arena = &question->arena,
+        .problems = &question->problems,
+        .out = &answer,
+    };
+    enum status status =
+        input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
+    call.input = input;
+    if (status == STATUS_OK) status = operation_run(operation, &call);
+    if (status == STATUS_OK) status = print_answer(question, operation, &answer);
+    if (status == STATUS_OK) *ret_nothing = found_nothing(operation, &answer);
+    input_done(input);
+    out_done(&answer);
+    snapshot_free(snapshot);
+    return status;
+}
+
+static void print_option(const char *name, const char *value, const char *help, const char *preset)
+{
+    int width = printf("  --%s %s", name, value ? value : "");
+    (void)printf("%*s%s%s%s%s\n", width < 42 ? 42 - width : 1, "", help, preset ? " Default: " : "",
+                 preset ? preset : "", preset ? "." : "");
+}
+
+static void dashed(const char *name, char text[64])
+{
+    size_t i = 0;
+    for (; name[i] && i < 63; i++)
+        text[i] = name[i] == '_' ? '-' : name[i];
+    text[i] = '\0';
+}
+
+void cli_operation_help(const struct operation *operation)
+{
+    (void)printf("%s\n\nUsage: gpusize %s [OPTIONS]\n\nExamples:\n", operation->summary, operation->command);
+    for (size_t i = 0; operation->examples[i]; i++)
+        (void)printf("  %s\n", operation->examples[i]);
+    (void)printf("\nThe question:\n");
+    const char *group = "";
+    for (size_t i = 0; i < operation->field_count; i++) {
+        const struct field *field = &operation->fields[i];
+        char name[64];
+        dashed(field->alias ? field->alias : field->name, name);
+        if (strcmp(group, field->group) != 0) (void)printf("%s%s\n", *field->group ? "\n" : "", field->group);
+        group = field->group;
+        print_option(name, field->unit && *field->unit ? field->unit : "VALUE", field->help, field->preset);
+    }
+    (void)printf("\nThe answer:\n");
+    for (size_t i = 0; i < FORM_OPTIONS; i++)
+        print_option(form_options[i].name, form_options[i].value, form_options[i].help, NULL);
+}
+
+int cli_ask(const struct operation *operation, int argc, char **argv)
+{
+    struct question question = {0};
+    arena_init(&question.arena, ASK_ARENA_BYTES);
+    problems_init(&question.problems, &question.arena);
+    bool nothing = false;
+    enum status status = read_options(operation, &question, argc, argv);
+    bool help = question.form.help;
+    if (help)
+        cli_operation_help(operation);
+    else if (status == STATUS_OK)
+        status = run_question(&question, operation, &nothing);
+    int code = help || status == STATUS_OK ? (nothing ? CLI_NOTHING : CLI_OK) : cli_report(&question.problems, status);
+    arena_done(&question.arena);
+    return code;
+}

@@ -1,0 +1,106 @@
+/* cli.c owns the choice of subcommand and what all of them share: help, problems on standard error, the catalog. */
+#include "cli/cli.h"
+
+#include "catalog/load.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { PROBLEM_ARENA_BYTES = 1 << 20, SECONDS_PER_DAY = 86400 };
+
+date_t cli_today(void)
+{
+    return (date_t){(int32_t)(time(NULL) / SECONDS_PER_DAY)};
+}
+
+bool cli_write(const char *bytes, size_t length)
+{
+    return fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0;
+}
+
+int cli_report(const struct problems *problems, enum status status)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct problem *problem = &problems->items[i];
+        (void)fprintf(stderr, "gpusize: %s%s%s\n", problem->field, *problem->field ? ": " : "", problem->detail);
+    }
+    if (problems->dropped) (void)fprintf(stderr, "gpusize: and %zu problems more\n", problems->dropped);
+    if (!problems->count) (void)fprintf(stderr, "gpusize: %s\n", status_hint(status));
+    return status_http(status) < 500 ? CLI_USAGE : CLI_FAILED;
+}
+
+struct snapshot *cli_load_catalog(void)
+{
+    struct arena arena;
+    struct problems problems;
+    struct snapshot *snapshot = NULL;
+    arena_init(&arena, PROBLEM_ARENA_BYTES);
+    problems_init(&problems, &arena);
+    enum status status = catalog_load(catalog_bundled(), &problems, &snapshot);
+    if (status != STATUS_OK) (void)cli_report(&problems, status);
+    arena_done(&arena);
+    return snapshot;
+}
+
+static int print_version(const struct cli *cli, int argc, char **argv)
+{
+    (void)cli, (void)argc, (void)argv;
+    return puts("gpusize " GPUSIZE_VERSION) < 0 ? CLI_FAILED : CLI_OK;
+}
+
+static int print_help(const struct cli *cli, int argc, char **argv)
+{
+    (void)cli;
+    for (size_t i = 0; argc > 1 && operations[i]; i++) {
+        if (strcmp(argv[1], operations[i]->command) != 0) continue;
+        cli_operation_help(operations[i]);
+        return CLI_OK;
+    }
+    (void)printf("gpusize tells which GPUs to buy or rent for a language model, how many, what they cost and how fast\n"
+                 "they will be. No server and no database is needed: the built-in catalog answers.\n\n"
+                 "Usage: gpusize COMMAND [OPTIONS]\n\nQuestions:\n");
+    for (size_t i = 0; operations[i]; i++)
+        (void)printf("  %-12s %s\n", operations[i]->command, operations[i]->summary);
+    (void)printf("\nOther commands:\n");
+    for (const struct cli_command *command = cli_commands; command->name; command++) {
+        (void)printf("  %-12s %s\n", command->name, command->summary);
+    }
+    (void)printf(
+        "\nExamples:\n"
+        "  gpusize recommend --model meta-llama/Llama-3.1-70B-Instruct --rps 5 --budget 100000\n"
+        "  gpusize memory --model llama-3.1-8b --gpu l40s\n"
+        "  gpusize serve --port 8080\n\n"
+        "`gpusize help COMMAND` tells the options. Exit status: 0 answered, 1 nothing fits, 2 the question is\n"
+        "wrong (every bad field is named), 3 failed.\n");
+    return CLI_OK;
+}
+
+const struct cli_command cli_commands[] = {
+    {"serve", "Answers the same questions over HTTP.", cli_serve},
+    {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},
+    {"help", "Tells about a command.", print_help},
+    {"version", "Prints the version.", print_version},
+    {NULL, NULL, NULL},
+};
+
+static bool same_command(const char *asked, const char *name)
+{
+    return strcmp(asked, name) == 0 || (strncmp(asked, "--", 2) == 0 && strcmp(asked + 2, name) == 0);
+}
+
+int cli_main(const struct cli *cli, int argc, char **argv)
+{
+    if (argc < 2) {
+        (void)print_help(cli, 1, argv);
+        return CLI_USAGE;
+    }
+    for (size_t i = 0; operations[i]; i++) {
+        if (strcmp(argv[1], operations[i]->command) == 0) return cli_ask(operations[i], argc - 1, argv + 1);
+    }
+    for (const struct cli_command *command = cli_commands; command->name; command++) {
+        if (same_command(argv[1], command->name)) return command->run(cli, argc - 1, argv + 1);
+    }
+    (void)fprintf(stderr, "gpusize: there is no command '%s'; see gpusize help\n", argv[1]);
+    return CLI_USAGE;
+}

@@ -1,0 +1,44 @@
+/* cli.h owns the shape of the command line: subcommands, exit statuses, and what they are given. */
+#pragma once
+#include "api/operation.h"
+#include "http/server.h"
+
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_NOTHING = 1, /* answered, but nothing fits: `recommended` is null */
+    CLI_USAGE = 2,   /* the question is wrong: every bad field is named */
+    CLI_FAILED = 3,  /* the world is: no memory, no port, no file */
+};
+
+/* What the program is made of: only main knows all of it. */
+struct cli {
+    const struct route *routes;
+    void (*fail)(struct request *request, enum status status);
+};
+
+struct cli_command {
+    const char *name, *summary;
+    int (*run)(const struct cli *cli, int argc, char **argv); /* argv[0] is the name */
+};
+extern const struct cli_command cli_commands[]; /* besides the operations; ended by a NULL name */
+
+/* Runs the program: argv as main got it. Returns the exit status. */
+int cli_main(const struct cli *cli, int argc, char **argv);
+
+/* An operation asked from the command line. */
+int cli_ask(const struct operation *operation, int argc, char **argv);
+/* Help of one operation on standard output. */
+void cli_operation_help(const struct operation *operation);
+
+int cli_serve(const struct cli *cli, int argc, char **argv);
+int cli_completion(const struct cli *cli, int argc, char **argv);
+
+/* Problems as lines on standard error. Returns CLI_USAGE for the caller's mistakes, CLI_FAILED for ours. */
+int cli_report(const struct problems *problems, enum status status);
+
+/* The bundled catalog, or NULL after reporting why not. */
+struct snapshot *cli_load_catalog(void);
+/* Today in UTC. */
+date_t cli_today(void);
+/* Writes and flushes; false if standard output is gone or full. */
+bool cli_write(const char *bytes, size_t length);

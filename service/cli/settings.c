@@ -1,0 +1,190 @@
+/* settings.c owns the table of settings and their reading. */
+#include "cli/settings.h"
+
+#include "catalog/text.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FILE_MAX_BYTES = 64 * 1024 };
+
+enum setting_kind { SETTING_TEXT, SETTING_INTEGER };
+
+static const struct setting {
+    const char *name; /* flag --name; environment GPUSIZE_NAME; file: name = value */
+    enum setting_kind kind;
+    size_t offset;
+    const char *preset;
+    int64_t min, max;
+    const char *unit, *help;
+} table[] = {
+#define TEXT(member, preset, help)                                                                                     \
+    {                                                                                                                  \
+#member, SETTING_TEXT, offsetof(struct settings, member), preset, 0, 0, "TEXT", help                           \
+    }
+#define INTEGER(member, preset, min, max, unit, help)                                                                  \
+    {                                                                                                                  \
+#member, SETTING_INTEGER, offsetof(struct settings, member), preset, min, max, unit, help                      \
+    }
+    TEXT(settings_file, "", "File of settings, one `name = value` a line."),
+    TEXT(listen, "127.0.0.1", "Address to listen on."),
+    INTEGER(port, "8080", 0, 65535, "PORT", "Port to listen on; 0 takes a free one."),
+    TEXT(allowed_hosts, "", "Host names that requests may be for besides loopback, comma separated; * is any."),
+    TEXT(cors_origin, "*", "Origin that web pages may ask from; empty forbids."),
+    INTEGER(threads, "0", 0, 256, "COUNT", "HTTP threads; 0 is one per core."),
+    INTEGER(workers, "0", 0, 256, "COUNT", "Computing threads; 0 is one less than cores, at least 1."),
+    INTEGER(queue_max, "256", 1, 100000, "COUNT", "Computations that may wait; more are refused with 503."),
+    INTEGER(connections_max, "4096", 1, 100000, "COUNT", "Open connections."),
+    INTEGER(connections_per_address_max, "0", 0, 100000, "COUNT", "Open connections of one address; 0 is no limit."),
+    INTEGER(idle_timeout_s, "60", 1, 3600, "SECONDS", "Time after which an idle connection is closed."),
+    INTEGER(request_deadline_s, "15", 1, 3600, "SECONDS", "Time in which a request must have arrived."),
+    INTEGER(cache_max_mib, "16", 0, 4096, "MIB", "Memory for finished answers."),
+    INTEGER(drain_s, "30", 0, 3600, "SECONDS", "Time to finish open requests after SIGTERM."),
+    INTEGER(access_log, "1", 0, 1, "0|1", "One JSON line per request on standard error."),
+#undef TEXT
+#undef INTEGER
+};
+enum { SETTINGS = sizeof table / sizeof table[0] };
+
+/* "--queue-max" and "queue_max" are the same name. */
+static const struct setting *find_setting(const char *name, size_t length)
+{
+    for (size_t i = 0; i < SETTINGS; i++) {
+        size_t at = 0;
+        while (at < length && table[i].name[at] && (name[at] == '-' ? '_' : name[at]) == table[i].name[at])
+            at++;
+        if (at == length && !table[i].name[at]) return &table[i];
+    }
+    return NULL;
+}
+
+static void assign(const struct setting *setting, const char *value, const char *from, struct problems *problems,
+                   struct settings *settings)
+{
+    char *member = (char *)settings + setting->offset;
+    if (setting->kind == SETTING_TEXT) {
+        *(const char **)member = value;
+        return;
+    }
+    int64_t number = 0;
+    if (!text_parse_int64(value, &number) || number < setting->min || number > setting->max) {
+        (void)problems_add(problems, STATUS_OUT_OF_RANGE, setting->name,
+                           "'%s' (%s) must be a whole number from %lld to %lld", value, from, (long long)setting->min,
+                           (long long)setting->max);
+        return;
+    }
+    *(int64_t *)member = number;
+}
+
+static void read_environment(struct problems *problems, struct settings *settings)
+{
+    for (size_t i = 0; i < SETTINGS; i++) {
+        char name[64] = "GPUSIZE_";
+        for (size_t at = 0; table[i].name[at]; at++) {
+            char letter = table[i].name[at];
+            name[8 + at] = letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
+        }
+        const char *value = getenv(name);
+        if (value) assign(&table[i], value, name, problems, settings);
+    }
+}
+
+/* One line of the file: blank, a # comment, or name = value. */
+static void read_line(char *line, size_t number, const char *path, struct problems *problems, struct settings *settings)
+{
+    char *name = line + strspn(line, " \t\r");
+    if (!*name || *name == '#') return;
+    size_t length = strcspn(name, " \t=");
+    char *value = strchr(name, '=');
+    const struct setting *setting = value ? find_setting(name, length) : NULL;
+    if (!setting) {
+        (void)problems_add(problems, STATUS_UNKNOWN_FIELD, path,
+                           "line %zu: '%s' is no setting; see gpusize serve --help", number, name);
+        return;
+    }
+    value += 1 + strspn(value + 1, " \t");
+    value[strcspn(value, "\r")] = '\0';
+    for (size_t end = strlen(value); end > 0 && (value[end - 1] == ' ' || value[end - 1] == '\t'); end--)
+        value[end - 1] = '\0';
+    assign(setting, value, path, problems, settings);
+}
+
+static void read_file(const char *path, struct arena *arena, struct problems *problems, struct settings *settings)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = file ? arena_alloc(arena, FILE_MAX_BYTES + 1) : NULL;
+    size_t length = text ? fread(text, 1, FILE_MAX_BYTES + 1, file) : 0;
+    bool failed = !text || ferror(file) || length > FILE_MAX_BYTES;
+    if (file) (void)fclose(file);
+    if (failed) {
+        (void)problems_add(problems, STATUS_IO, "settings_file", "%s cannot be read, or is over 64 KiB", path);
+        return;
+    }
+    size_t number = 1;
+    for (char *line = text, *next = NULL; line; line = next, number++) {
+        next = strchr(line, '\n');
+        if (next) *next++ = '\0';
+        read_line(line, number, path, problems, settings);
+    }
+}
+
+/* Calls `assign` for each flag; the file's name is wanted before everything else. */
+static void read_flags(int argc, char **argv, bool only_file, struct problems *problems, struct settings *settings,
+                       bool *help)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *name = strncmp(argv[i], "--", 2) == 0 ? argv[i] + 2 : "", *equals = strchr(name, '=');
+        if (strcmp(name, "help") == 0) {
+            *help = true;
+            continue;
+        }
+        const struct setting *setting = find_setting(name, equals ? (size_t)(equals - name) : strlen(name));
+        const char *value = equals ? equals + 1 : setting && i + 1 < argc ? argv[++i] : NULL;
+        bool file = setting && setting->offset == offsetof(struct settings, settings_file);
+        if (setting && value && (file || !only_file)) assign(setting, value, "flag", problems, settings);
+        if ((!setting || !value) && !only_file) {
+            (void)problems_add(problems, setting ? STATUS_MISSING_FIELD : STATUS_UNKNOWN_FIELD, argv[i],
+                               setting ? "needs a value" : "is no setting; see gpusize serve --help");
+        }
+    }
+}
+
+enum status settings_read(int argc, char **argv, struct arena *arena, struct problems *problems,
+                          struct settings *ret_settings, bool *ret_help)
+{
+    struct settings settings = {0};
+    bool help = false;
+    for (size_t i = 0; i < SETTINGS; i++)
+        assign(&table[i], table[i].preset, "default", problems, &settings);
+    const char *path = getenv("GPUSIZE_SETTINGS_FILE");
+    if (path) settings.settings_file = path;
+    read_flags(argc, argv, true, problems, &settings, &help);
+    if (*settings.settings_file) read_file(settings.settings_file, arena, problems, &settings);
+    read_environment(problems, &settings);
+    read_flags(argc, argv, false, problems, &settings, &help);
+    *ret_help = help;
+    *ret_settings = settings;
+    return problems_status(problems);
+}
+
+void settings_help(void)
+{
+    (void)printf(
+        "Answers the questions of the command line over HTTP, from the built-in catalog.\n\n"
+        "Usage: gpusize serve [OPTIONS]\n\nExamples:\n  gpusize serve\n  gpusize serve --port 0 --access-log 0\n"
+        "  GPUSIZE_LISTEN=0.0.0.0 GPUSIZE_ALLOWED_HOSTS=gpus.example.org gpusize serve\n\n"
+        "Each option is also an environment variable (GPUSIZE_PORT) and a line of the settings file\n"
+        "(port = 8080). Options win over variables, those over the file.\n\n");
+    for (size_t i = 0; i < SETTINGS; i++) {
+        char name[64];
+        size_t at = 0;
+        for (; table[i].name[at]; at++)
+            name[at] = table[i].name[at] == '_' ? '-' : table[i].name[at];
+        name[at] = '\0';
+        int width = printf("  --%s %s", name, table[i].unit);
+        (void)printf("%*s%s%s%s%s\n", width < 42 ? 42 - width : 1, "", table[i].help,
+                     *table[i].preset ? " Default: " : "", table[i].preset, *table[i].preset ? "." : "");
+    }
+}

@@ -1,0 +1,20 @@
+/* settings.h owns the settings of `gpusize serve`: one table for flags, environment, file, help. */
+#pragma once
+#include "catalog/status.h"
+
+#include <stdint.h>
+
+enum { ALLOWED_HOSTS_MAX = 16 };
+
+struct settings {
+    const char *listen, *cors_origin, *allowed_hosts, *settings_file;
+    int64_t port, threads, workers, queue_max, connections_max, connections_per_address_max, idle_timeout_s,
+        request_deadline_s, cache_max_mib, drain_s, access_log;
+};
+
+/* Flags win over environment variables (GPUSIZE_PORT), those over the file (port = 8080), those over the defaults.
+ * Reports every bad one. Texts live in the arena. `ret_help`: --help was asked for. */
+enum status settings_read(int argc, char **argv, struct arena *arena, struct problems *problems,
+                          struct settings *ret_settings, bool *ret_help) MUST_CHECK;
+/* The table, for people. */
+void settings_help(void);

@@ -1,0 +1,341 @@
+/* table.c owns the layout of answers for people: aligned columns, memory bars, reasons. It reads the finished answer
+ * through the same encoder as spreadsheets do, so it can show nothing that they cannot. */
+#include "cli/table.h"
+
+#include "catalog/csv.h"
+#include "catalog/text.h"
+#include "wire/encode.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TABLE_COLUMNS_MAX = 16, TABLE_ROWS_MAX = 2000, BAR_CELLS = 40 };
+
+struct column {
+    const char *path, *title; /* path in the CSV; NULL ends the list */
+};
+
+struct layout { /* how an operation is shown */
+    const char *operation;
+    const struct column *columns; /* of its rows; NULL = no table */
+    const char *const *lines;     /* format and path in turn: one line each, left out when the value is null */
+    const char *bar;              /* path of the memory to draw; NULL = none */
+};
+
+static const struct column fleet_columns[] = {
+    {"rank", "#"},
+    {"gpu", "GPU"},
+    {"gpu_count", "count"},
+    {"provider", "provider"},
+    {"region", "region"},
+    {"purchase", "purchase"},
+    {"replicas", "repl"},
+    {"tensor_parallel", "tp"},
+    {"weight_dtype", "weights"},
+    {"performance_output_tokens_per_second_value", "tok/s"},
+    {"performance_ttft_ms_value", "TTFT ms"},
+    {"performance_tpot_ms_value", "TPOT ms"},
+    {"cost_cost_per_hour_usd", "USD/h"},
+    {"cost_total_cost_usd", "total USD"},
+    {NULL, NULL},
+};
+static const struct column gpu_columns[] = {
+    {"id", "GPU"},
+    {"name", "name"},
+    {"vendor", "vendor"},
+    {"architecture", "architecture"},
+    {"memory_nominal_gb", "GB"},
+    {"memory_bandwidth_gb_per_s", "GB/s"},
+    {"tdp_watts", "W"},
+    {NULL, NULL},
+};
+static const struct column model_columns[] = {
+    {"id", "model"},
+    {"parameters", "parameters"},
+    {"active_parameters", "active"},
+    {"layers", "layers"},
+    {"attention_kind", "attention"},
+    {"native_dtype", "dtype"},
+    {"max_position_tokens", "context"},
+    {NULL, NULL},
+};
+static const struct column engine_columns[] = {
+    {"engine", "engine"}, {"version_from", "from"}, {"version_to", "to"}, {"as_of", "as of"}, {NULL, NULL},
+};
+static const struct column offer_columns[] = {
+    {"provider", "provider"},
+    {"instance_type", "instance"},
+    {"region", "region"},
+    {"gpu", "GPU"},
+    {"gpu_count", "count"},
+    {"purchase", "purchase"},
+    {"usd_per_hour", "USD/h"},
+    {"as_of", "as of"},
+    {NULL, NULL},
+};
+static const char *const fleet_lines[] = {
+    "Why: %s\n",   "recommended.explanation",    "Asked: %s\n",  "gpu_explanation",
+    "Start: %s\n", "recommended.launch_command", "Verify: %s\n", "recommended.verify_command",
+    NULL,
+};
+static const char *const memory_lines[] = {
+    "Fits: %s\n",
+    "fits",
+    "Most requests of the longest length: %s\n",
+    "max_concurrency",
+    "Longest context: %s tokens\n",
+    "max_context_tokens",
+    "Fewest GPUs: %s\n",
+    "min_gpu_count",
+    "Weights: %s GiB (the article's rule)\n",
+    "weights_gib",
+    NULL,
+};
+static const char *const throughput_lines[] = {
+    "Output: %s tokens/s\n",
+    "output_tokens_per_second",
+    "  from %s\n",
+    "output_tokens_per_second.low",
+    "  to %s\n",
+    "output_tokens_per_second.high",
+    "Total: %s tokens/s\n",
+    "total_tokens_per_second",
+    "TTFT: %s ms\n",
+    "ttft_ms",
+    "TPOT: %s ms\n",
+    "tpot_ms",
+    "Bound by: %s\n",
+    "bound_by",
+    "Basis: %s\n",
+    "basis",
+    NULL,
+};
+
+static const struct layout layouts[] = {
+    {"recommend", fleet_columns, fleet_lines, "recommended.memory"},
+    {"cost", fleet_columns, NULL, NULL},
+    {"memory", NULL, memory_lines, "memory"},
+    {"throughput", NULL, throughput_lines, NULL},
+    {"gpus", gpu_columns, NULL, NULL},
+    {"models", model_columns, NULL, NULL},
+    {"engines", engine_columns, NULL, NULL},
+    {"offers", offer_columns, NULL, NULL},
+};
+
+/* --- values of the answer ---------------------------------------------------------------------------------------- */
+
+struct reader {
+    const struct out *answer;
+    struct arena arena;
+};
+
+/* The value at a path as text; NULL if it is null or missing. */
+static const char *value_at(struct reader *reader, const char *path)
+{
+    struct problems ignored; /* a missing value is no problem here */
+    struct out text;
+    problems_init(&ignored, &reader->arena);
+    out_init(&text, 0);
+    const struct encode_options options = {.format = FORMAT_TXT, .rows = "", .field = path};
+    enum status status = encode(reader->answer->data, reader->answer->length, &options, &ignored, &text);
+    const char *value =
+        status == STATUS_OK && !text.failed ? arena_strndup(&reader->arena, text.data, text.length) : NULL;
+    out_done(&text);
+    return value;
+}
+
+static double number_at(struct reader *reader, const char *parent, const char *member)
+{
+    const char *path = arena_printf(&reader->arena, "%s.%s", parent, member);
+    const char *text = path ? value_at(reader, path) : NULL;
+    double value = 0;
+    return text && text_parse_double(text, &value) ? value : UNKNOWN;
+}
+
+/* --- rows --------------------------------------------------------------------------------------------------------- */
+
+struct grid {
+    const char **cells; /* row after row; row 0 holds the titles */
+    size_t rows, columns;
+    size_t width[TABLE_COLUMNS_MAX];
+    bool numeric[TABLE_COLUMNS_MAX];
+};
+
+/* Characters that a terminal shows: bytes that do not continue a UTF-8 sequence. */
+static size_t shown_width(const char *text)
+{
+    size_t width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xC0) != 0x80;
+    return width;
+}
+
+static void note_cell(struct grid *grid, size_t column, const char *text)
+{
+    double value = 0;
+    size_t width = shown_width(text);
+    if (width > grid->width[column]) grid->width[column] = width;
+    if (*text && !text_parse_double(text, &value)) grid->numeric[column] = false;
+}
+
+static const char *column_list(const struct column *columns, struct arena *arena)
+{
+    const char *list = columns[0].path;
+    for (size_t i = 1; columns[i].path && list; i++)
+        list = arena_printf(arena, "%s,%s", list, columns[i].path);
+    return list;
+}
+
+static bool read_grid(struct out *csv_text, const struct column *columns, struct arena *arena, struct grid *grid)
+{
+    while (columns[grid->columns].path)
+        grid->columns++;
+    grid->cells = ARENA_ARRAY(arena, (TABLE_ROWS_MAX + 1) * grid->columns, const char *);
+    if (!grid->cells) return false;
+    for (size_t i = 0; i < grid->columns; i++) {
+        grid->cells[i] = columns[i].title;
+        grid->width[i] = shown_width(columns[i].title);
+        grid->numeric[i] = true;
+    }
+    struct csv csv;
+    csv_init(&csv, csv_text->data, csv_text->length);
+    for (bool header = true; grid->rows < TABLE_ROWS_MAX && csv_next(&csv) == CSV_RECORD; header = false) {
+        if (header || csv.field_count != grid->columns) continue;
+        grid->rows++;
+        for (size_t i = 0; i < grid->columns; i++) {
+            grid->cells[grid->rows * grid->columns + i] = csv.fields[i];
+            note_cell(grid, i, csv.fields[i]);
+        }
+    }
+    return true;
+}
+
+static void print_grid(const struct grid *grid)
+{
+    for (size_t row = 0; row <= grid->rows; row++) {
+        for (size_t i = 0; i < grid->columns; i++) {
+            const char *text = grid->cells[row * grid->columns + i];
+            int pad = (int)(grid->width[i] - shown_width(text));
+            bool last = i + 1 == grid->columns;
+            if (grid->numeric[i])
+                (void)printf("%*s%s%s", pad, "", text, last ? "" : "  ");
+            else
+                (void)printf("%s%*s%s", text, last ? 0 : pad, "", last ? "" : "  ");
+        }
+        (void)printf("\n");
+    }
+}
+
+static enum status print_rows(struct reader *reader, const struct operation *operation, const struct column *columns,
+                              struct problems *problems)
+{
+    struct out csv_text;
+    out_init(&csv_text, 0);
+    const struct encode_options options = {
+        .format = FORMAT_CSV, .rows = operation->rows, .columns = column_list(columns, &reader->arena)};
+    enum status status = encode(reader->answer->data, reader->answer->length, &options, problems, &csv_text);
+    out_raw(&csv_text, "", 1); /* the reader may cut at the very end */
+    struct grid grid = {0};
+    if (status == STATUS_OK && !csv_text.failed) {
+        csv_text.length--;
+        if (read_grid(&csv_text, columns, &reader->arena, &grid) && grid.rows) print_grid(&grid);
+    }
+    out_done(&csv_text);
+    return status;
+}
+
+/* --- bars and reasons --------------------------------------------------------------------------------------------- */
+
+static bool terminal_is_utf8(void)
+{
+    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *value = getenv(variables[i]);
+        if (value && *value) return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
+static void print_cells(const char *cell, int count)
+{
+    for (int i = 0; i < count; i++)
+        (void)fputs(cell, stdout);
+}
+
+/* One GPU: weights, activations, engine, KV cache in use, KV cache free. */
+static void print_bar(struct reader *reader, const char *path)
+{
+    static const struct {
+        const char *member, *name, *glyph, *ascii;
+    } parts[] = {
+        {"weights_gib", "weights", "█", "#"},  {"activations_gib", "activations", "▓", "a"},
+        {"overhead_gib", "engine", "▒", "e"},  {"kv_cache_gib", "KV in use", "▞", "k"},
+        {"headroom_gib", "KV free", "░", "."},
+    };
+    bool utf8 = terminal_is_utf8();
+    double total = 0, amounts[5];
+    for (size_t i = 0; i < 5; i++) {
+        amounts[i] = number_at(reader, path, parts[i].member);
+        if (amounts[i] > 0) total += amounts[i];
+    }
+    if (!(total > 0)) return;
+    (void)printf("Fullest GPU, %.4g GiB in use by the engine:\n  ", total);
+    for (size_t i = 0; i < 5; i++) {
+        if (amounts[i] > 0)
+            print_cells(utf8 ? parts[i].glyph : parts[i].ascii, (int)(amounts[i] / total * BAR_CELLS + 0.5));
+    }
+    (void)printf("\n  ");
+    for (size_t i = 0; i < 5; i++) {
+        if (amounts[i] > 0)
+            (void)printf("%s %s %.3g  ", utf8 ? parts[i].glyph : parts[i].ascii, parts[i].name, amounts[i]);
+    }
+    (void)printf("\n");
+}
+
+static void print_list(struct reader *reader, const char *title, const char *format)
+{
+    for (size_t i = 0; i < 100; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "%s[%zu]%s", format, i, strcmp(format, "relaxations") == 0 ? ".detail" : "");
+        const char *value = value_at(reader, path);
+        if (!value) return;
+        if (i == 0) (void)printf("%s\n", title);
+        (void)printf("  - %s\n", value);
+    }
+}
+
+static void print_lines(struct reader *reader, const char *const *lines)
+{
+    for (size_t i = 0; lines[i]; i += 2) {
+        const char *value = value_at(reader, lines[i + 1]);
+        const char *rest = strstr(lines[i], "%s");
+        if (value && rest) (void)printf("%.*s%s%s", (int)(rest - lines[i]), lines[i], value, rest + 2);
+    }
+}
+
+enum status table_print(const struct operation *operation, const struct out *answer, struct problems *problems)
+{
+    struct reader reader = {.answer = answer};
+    arena_init(&reader.arena, 0);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
+        const struct layout *layout = &layouts[i];
+        if (strcmp(layout->operation, operation->id) != 0) continue;
+        if (operation == &operation_recommend && !value_at(&reader, "recommended.gpu")) {
+            (void)printf("Nothing fits.\n");
+        }
+        if (layout->columns) status = print_rows(&reader, operation, layout->columns, problems);
+        if (status != STATUS_OK) break;
+        if (layout->bar) print_bar(&reader, layout->bar);
+        if (layout->lines) print_lines(&reader, layout->lines);
+        print_list(&reader, "What would work:", "relaxations");
+        print_list(&reader, "Assumed:", "assumptions");
+        print_list(&reader, "Mind:", "warnings");
+    }
+    arena_done(&reader.arena);
+    if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout))) {
+        status = problems_add(problems, STATUS_IO, "", "the answer cannot be written");
+    }
+    return status;
+}

@@ -1,0 +1,6 @@
+/* table.h owns answers as a person at a terminal reads them. */
+#pragma once
+#include "api/operation.h"
+
+enum status table_print(const struct operation *operation, const struct out *answer,
+                        struct problems *problems) MUST_CHECK;
