@@ -1,6 +1,8 @@
 /* queue.c owns the birth-death chain: its stationary distribution, waits and percentiles. */
 #include "sizing/queue.h"
 
+#include "sizing/predicted.h"
+
 #include <math.h>
 
 #define GRID_GROWTH 1.25
@@ -63,6 +65,11 @@ double queue_capacity_per_ms(const struct queue *queue)
     return 1 / queue->gap_ms[queue->servers];
 }
 
+static double queue_room(const struct queue *queue)
+{
+    return (double)QUEUE_WAITING_RATIO * queue->servers;
+}
+
 /* The stationary distribution, up to a common factor. */
 struct chain {
     uint32_t first, last;                  /* states with weights that matter, of requests in flight */
@@ -105,7 +112,7 @@ static void chain_solve(const struct queue *queue, double arrivals_per_ms, struc
 {
     struct chain *chain = ret_chain;
     uint32_t mode = chain_mode(queue, arrivals_per_ms), n = mode;
-    double weight = 1, room = (double)QUEUE_WAITING_RATIO * queue->servers;
+    double weight = 1, room = queue_room(queue);
     chain->weights[mode] = chain->weight = 1;
     while (n > 0 && weight > NEGLIGIBLE) {
         weight /= arrivals_per_ms * queue->gap_ms[n];
@@ -152,6 +159,14 @@ static void solve_means(const struct queue *queue, const struct chain *chain, st
     answer->ttft_ms = prefill / admitted + answer->waiting_ms;
 }
 
+/* The longest waits: of who takes the last place. A sum of equal exponential times, by its mean and deviation. */
+static double full_wait_ms(const struct queue *queue, double share)
+{
+    double deviate = share > 0.5 ? predicted_deviate(2 * share - 1) : 0;
+    double room = queue_room(queue);
+    return (room + deviate * sqrt(room)) * queue->gap_ms[queue->servers];
+}
+
 /* An arrival sees the states by their weights; one that waits does so for an exponential time (exact for Poisson
  * arrivals and an unlimited queue), one that does not is prefilled beside those in flight. */
 static double ttft_percentile(const struct queue *queue, const struct chain *chain, double share, double waiting_ms)
@@ -165,7 +180,7 @@ static double ttft_percentile(const struct queue *queue, const struct chain *cha
     double busy_ratio = busy / chain->weight;
     double late_ratio = (1 - share) / busy_ratio;
     double wait_ms = late_ratio < 1 ? -log(late_ratio) * waiting_ms / busy_ratio : 0;
-    return queue->prefill_ms[queue->servers] + wait_ms;
+    return queue->prefill_ms[queue->servers] + fmin(wait_ms, full_wait_ms(queue, share));
 }
 
 static double tpot_percentile(const struct queue *queue, const struct chain *chain, double share, double in_flight)
@@ -178,15 +193,13 @@ static double tpot_percentile(const struct queue *queue, const struct chain *cha
     return queue->decode_ms[chain->last];
 }
 
-/* Arrivals above capacity fill the queue: distance from its top is geometric in the other direction. */
-static void solve_overload(const struct queue *queue, struct queue_answer *answer)
+/* Arrivals above capacity fill the queue. */
+static void solve_overload(const struct queue *queue, double share, struct queue_answer *answer)
 {
-    double room = (double)QUEUE_WAITING_RATIO * queue->servers, sum = 0, moment = 0;
-    geometric(1 / answer->utilization_ratio, room, &sum, &moment);
     answer->served_per_ms = queue_capacity_per_ms(queue);
     answer->in_flight = queue->servers;
-    answer->waiting_ms = (room - moment / (1 + sum)) / answer->served_per_ms;
-    answer->ttft_ms = answer->waiting_ms + queue->prefill_ms[queue->servers];
+    answer->waiting_ms = full_wait_ms(queue, 0.5);
+    answer->ttft_ms = full_wait_ms(queue, share) + queue->prefill_ms[queue->servers];
     answer->tpot_ms = queue->decode_ms[queue->servers];
     answer->stable = false;
 }
@@ -199,14 +212,15 @@ void queue_solve(const struct queue *queue, double arrivals_per_ms, double arriv
     struct queue_answer *answer = ret_answer;
     answer->utilization_ratio = arrivals_per_ms / queue_capacity_per_ms(queue);
     if (answer->utilization_ratio >= 1) {
-        solve_overload(queue, answer);
+        solve_overload(queue, percentile / 100, answer);
         return;
     }
     struct chain chain;
     chain_solve(queue, arrivals_per_ms, &chain);
     answer->stable = true;
     answer->served_per_ms = arrivals_per_ms * (1 - chain.full_weight / chain.weight);
-    answer->waiting_ms = chain.waiting_moment / chain.weight / answer->served_per_ms * (arrival_cv2 + 1) / 2;
+    double poisson_ms = chain.waiting_moment / chain.weight / answer->served_per_ms;
+    answer->waiting_ms = fmin(poisson_ms * (arrival_cv2 + 1) / 2, full_wait_ms(queue, 0.5));
     solve_means(queue, &chain, answer);
     if (!(percentile > 0)) return;
     double share = percentile / 100;

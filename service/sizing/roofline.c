@@ -21,11 +21,6 @@ struct rates {
     double link_bytes_per_ms;
 };
 
-enum { SIZE_ONLY_LAYERS = 32 };     /* of an 8-billion-parameter Llama, and 80 of 8192 at 70 billion: */
-#define SIZE_ONLY_PARAMETERS 8.03e9 /* layers and width of a model of which only the size is known follow */
-#define SIZE_ONLY_HIDDEN 4096.0     /* powers of its size through these two */
-#define SIZE_ONLY_LAYERS_EXPONENT 0.4225
-#define SIZE_ONLY_HIDDEN_EXPONENT 0.3196
 #define PCIE_GB_PER_S 32.0 /* version 4, 16 lanes: where neither a link nor PCIe is stated */
 #define MS_PER_S 1e3
 #define US_PER_MS 1e3
@@ -58,27 +53,9 @@ static double state_read_bytes(const struct model *model)
     return 2 * (model->ssm_state_elements * model->ssm_state_element_bytes + model->conv_state_elements * 2);
 }
 
-static void workload_of_size(const struct model *model, struct workload *ret_work)
-{
-    double ratio = model->parameters / SIZE_ONLY_PARAMETERS;
-    *ret_work = (struct workload){
-        .layers = SIZE_ONLY_LAYERS * pow(ratio, SIZE_ONLY_LAYERS_EXPONENT),
-        .hidden = SIZE_ONLY_HIDDEN * pow(ratio, SIZE_ONLY_HIDDEN_EXPONENT),
-        .dense_parameters = model->parameters,
-        .dense_active = model->parameters,
-    };
-    ret_work->attention_flops_per_token2 = 2 * ret_work->layers * ret_work->hidden;
-}
-
-static void workload_init(const struct deployment *deployment, const struct memory *memory, double context,
-                          struct workload *ret_work)
+static void workload_init(const struct deployment *deployment, double context, struct workload *ret_work)
 {
     const struct model *model = deployment->model;
-    if (model_size_only(model)) {
-        workload_of_size(model, ret_work);
-        ret_work->kv_read_bytes = context * memory->kv_bytes_per_token * deployment->tensor_parallel;
-        return;
-    }
     bool moe = model_is_moe(model) && model->experts > model->experts_per_token;
     double active = moe ? model->active_parameters : model->parameters;
     double looked_up = model->tied_embeddings ? 0 : (double)model->vocabulary_size * model->hidden_size;
@@ -244,7 +221,7 @@ void roofline_init(struct roofline *roofline, const struct deployment *deploymen
     roofline->max_batch = larger(floor(smaller(held, deployment->max_sequences)), 0);
     struct workload work;
     struct rates rates;
-    workload_init(deployment, memory, input_tokens + roofline->output_tokens / 2, &work);
+    workload_init(deployment, input_tokens + roofline->output_tokens / 2, &work);
     rates_init(deployment, &rates);
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates);

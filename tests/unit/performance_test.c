@@ -1,0 +1,542 @@
+/* performance_test.c owns the proof of sizing/performance.h: arithmetic by hand, properties of random deployments. */
+#include "sizing/performance.h"
+
+#include "catalog/load.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct arena arena;
+static struct problems problems;
+static struct snapshot *snapshot; /* of the engine profiles alone */
+
+static int setup(void **state)
+{
+    (void)state;
+    arena_init(&arena, 0);
+    problems_init(&problems, &arena);
+    struct catalog_text files[CATALOG_FILE_COUNT] = {{0}};
+    for (size_t i = 0; i < CATALOG_FILE_COUNT; i++)
+        files[i].name = catalog_bundled()[i].name;
+    files[FILE_ENGINE_PROFILES] = catalog_bundled()[FILE_ENGINE_PROFILES];
+    enum status status = catalog_load(files, &problems, &snapshot);
+    for (size_t i = 0; i < problems.count; i++)
+        print_error("%s: %s\n", problems.items[i].field, problems.items[i].detail);
+    return status == STATUS_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    snapshot_free(snapshot);
+    arena_done(&arena);
+    return 0;
+}
+
+static void assert_near(const char *what, double value, double expected, double tolerance_ratio)
+{
+    if (fabs(value - expected) <= tolerance_ratio * fabs(expected)) return;
+    fail_msg("%s: %.9g, expected %.9g within %g", what, value, expected, tolerance_ratio);
+}
+
+static const struct engine_profile *profile_of(const char *engine)
+{
+    for (size_t i = 0; i < snapshot->profile_count; i++) {
+        if (strcmp(snapshot->profiles[i].engine, engine) == 0) return &snapshot->profiles[i];
+    }
+    fail_msg("no profile of %s", engine);
+    return NULL;
+}
+
+static const struct gpu h100 = {
+    .id = "h100-sxm",
+    .name = "H100 SXM",
+    .family = "h100",
+    .vendor = VENDOR_NVIDIA,
+    .architecture = "Hopper",
+    .cuda_cc = 9.0,
+    .memory_nominal_gb = 80,
+    .memory_nvml_mib = 81559,
+    .memory_cuda_mib = 81089,
+    .memory_bandwidth_gb_per_s = 3350,
+    .peak_tflops = {[PEAK_FP32] = 67, [PEAK_FP16] = 989, [PEAK_FP8] = 1979, [PEAK_INT8] = 1979, [PEAK_FP4] = UNKNOWN},
+    .link_gb_per_s = 900,
+    .link_domain_gpus = 8,
+    .pcie_gb_per_s = 64,
+    .node_gpus = 8,
+};
+
+static const struct model llama = {
+    .id = "llama-3.1-8b",
+    .family = "Llama 3.1",
+    .architecture = "LlamaForCausalLM",
+    .parameters = 8030261248,
+    .active_parameters = 8030261248,
+    .layers = 32,
+    .hidden_size = 4096,
+    .attention_heads = 32,
+    .kv_heads = 8,
+    .head_dim = 128,
+    .intermediate_size = 14336,
+    .vocabulary_size = 128256,
+    .max_position_tokens = 131072,
+    .attention_kind = ATTENTION_GQA,
+    .full_attention_layers = 32,
+    .native_dtype = DTYPE_BF16,
+};
+
+/* A deployment with all that it borrows. */
+struct replica {
+    struct model model;
+    struct gpu gpu;
+    struct engine_profile engine;
+    struct deployment deployment;
+    struct memory memory;
+    struct roofline roofline;
+};
+
+static void replica_init(struct replica *replica, double input_tokens, double output_tokens)
+{
+    replica->deployment.model = &replica->model;
+    replica->deployment.gpu = &replica->gpu;
+    replica->deployment.engine = &replica->engine;
+    deployment_default(&replica->deployment);
+    assert_int_equal(memory_size(&replica->deployment, &replica->memory), STATUS_OK);
+    roofline_init(&replica->roofline, &replica->deployment, &replica->memory, input_tokens, output_tokens);
+}
+
+static struct replica llama_on_h100(const char *engine)
+{
+    struct replica replica = {.model = llama, .gpu = h100, .engine = *profile_of(engine)};
+    replica.deployment.max_model_len_tokens = 8192;
+    return replica;
+}
+
+static struct performance predict(const struct replica *replica, struct load_point load)
+{
+    struct performance performance;
+    performance_predict(&replica->roofline, &load, &performance);
+    return performance;
+}
+
+static struct performance at_concurrency(const struct replica *replica, double concurrency)
+{
+    return predict(replica, (struct load_point){.load = LOAD_CONCURRENCY, .concurrency = concurrency});
+}
+
+/* One request alone: 15.01 GB of weights at 77.875 % of 3.35 TB/s, its cache at full bandwidth, 32 layers and a step of
+ * overhead; products take their part in the p-norm. */
+static void test_step_by_hand(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 1000, 200);
+    const struct engine_coefs *coef = &replica.engine.coef;
+    double dense = 8030261248.0 - 128256.0 * 4096;
+    double read_ms = dense * 2 / (3350e6 * coef->dense_bandwidth_ratio);
+    double flop_ms = 2 * dense / (989e9 * coef->decode_16bit_ratio);
+    double p = coef->norm_exponent;
+    struct step_breakdown step;
+    double tpot_ms = roofline_tpot_ms(&replica.roofline, 1, &step);
+    assert_near("weights", step.weights_ms, pow(pow(read_ms, p) + pow(flop_ms, p), 1 / p), 1e-9);
+    assert_near("attention", step.attention_ms, 1100.0 * 131072 / (3350e6 * coef->kv_bandwidth_ratio), 1e-9);
+    assert_near("overhead", step.overhead_ms, coef->step_ms + coef->layer_us * 32e-3 + coef->request_ms, 1e-9);
+    assert_true(step.communication_ms == 0 && step.prefill_ms == 0);
+    assert_near("sum", tpot_ms, step.weights_ms + step.attention_ms + step.overhead_ms, 1e-12);
+    roofline_tpot_ms(&replica.roofline, 33, &step);
+    assert_near("prefill share", step.prefill_ms, 32 / 200.0 * roofline_prefill_ms(&replica.roofline), 1e-9);
+    assert_near("attention of 33", step.attention_ms, 33 * 1100.0 * 131072 / (3350e6 * coef->kv_bandwidth_ratio), 1e-9);
+}
+
+/* Llama-3.1-8B in bf16 on one H100 with TensorRT-LLM 1.0.0rc3 (ai-dynamo/aiconfigurator, silicon samples). */
+static void test_measured_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        double input_tokens, output_tokens, concurrency, tpot_ms;
+    } rows[] = {{1024, 512, 8, 7.417}, {1024, 512, 32, 9.877}, {1024, 512, 64, 13.10}, {4096, 512, 64, 30.09}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct replica replica = llama_on_h100("tensorrt-llm");
+        replica_init(&replica, rows[i].input_tokens, rows[i].output_tokens);
+        struct performance performance = at_concurrency(&replica, rows[i].concurrency);
+        assert_near("tpot", performance.tpot_ms.value, rows[i].tpot_ms, 0.15);
+        assert_int_equal(performance.basis, BASIS_FITTED);
+        assert_near("high", performance.tpot_ms.high, performance.tpot_ms.value * 1.41, 1e-5);
+        assert_near("Little", performance.requests_per_second.value * performance.e2e_ms.value / 1000,
+                    rows[i].concurrency, 1e-5);
+    }
+}
+
+static void test_what_was_not_fitted_is_extrapolated(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica.gpu.id = "l4";
+    replica_init(&replica, 1000, 100);
+    assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
+    replica.gpu.id = "h100-sxm";
+    replica.model.family = "unheard of";
+    assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
+    replica.model.family = "Llama 3.1";
+    assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_FITTED);
+    replica.deployment.weight_dtype = DTYPE_Q4_K_M;
+    assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
+    struct performance guess = at_concurrency(&replica, 1);
+    assert_near("wider", guess.tpot_ms.high / guess.tpot_ms.value, replica.engine.coef.tpot_extrapolated_factor, 1e-5);
+}
+
+/* fp8 weights where the GPU has no fp8 peak are computed in 16 bits; the A100's bf16 step has the same products. */
+static void test_peaks_fall_back(void **state)
+{
+    (void)state;
+    struct replica narrow = llama_on_h100("vllm"), wide = llama_on_h100("vllm");
+    narrow.gpu.peak_tflops[PEAK_FP8] = UNKNOWN;
+    narrow.deployment.weight_dtype = DTYPE_FP8;
+    replica_init(&narrow, 4000, 100);
+    replica_init(&wide, 4000, 100);
+    assert_near("prefill", roofline_prefill_ms(&narrow.roofline), roofline_prefill_ms(&wide.roofline), 1e-9);
+    assert_true(roofline_tpot_ms(&narrow.roofline, 1, NULL) < roofline_tpot_ms(&wide.roofline, 1, NULL));
+    struct replica four_bits = llama_on_h100("vllm"), eight_bits = llama_on_h100("vllm");
+    four_bits.deployment.weight_dtype = DTYPE_NVFP4;
+    eight_bits.deployment.weight_dtype = DTYPE_FP8;
+    replica_init(&four_bits, 4000, 100);
+    replica_init(&eight_bits, 4000, 100);
+    assert_near("prefill", roofline_prefill_ms(&four_bits.roofline), roofline_prefill_ms(&eight_bits.roofline), 1e-9);
+}
+
+static void assert_unknown(const struct performance *performance)
+{
+    assert_true(isnan(performance->tpot_ms.value) && isnan(performance->ttft_ms.value));
+    assert_true(isnan(performance->output_tokens_per_second.value));
+    assert_false(performance->stable);
+}
+
+static void test_unknown_facts_stay_unknown(void **state)
+{
+    (void)state;
+    static const size_t facts[] = {offsetof(struct gpu, memory_bandwidth_gb_per_s),
+                                   offsetof(struct gpu, peak_tflops) + PEAK_FP16 * sizeof(double)};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        struct replica replica = llama_on_h100("vllm");
+        double unknown = UNKNOWN;
+        memcpy((char *)&replica.gpu + facts[i], &unknown, sizeof unknown);
+        replica_init(&replica, 1000, 100);
+        assert_true(isnan(roofline_tpot_ms(&replica.roofline, 1, NULL)));
+        assert_true(isnan(roofline_output_bound(&replica.roofline)));
+        for (enum load load = 0; load < LOAD_COUNT; load++) {
+            struct performance performance = predict(&replica, (struct load_point){load, 4, 4, 1, 1, 0});
+            assert_unknown(&performance);
+        }
+        struct slo slo = {UNKNOWN, UNKNOWN, UNKNOWN, 95, 0.9};
+        assert_true(performance_capacity_rps(&replica.roofline, &slo, 1, 0.9) == 0);
+    }
+}
+
+static void test_nothing_fits_serves_nothing(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica.gpu.memory_cuda_mib = 12 * 1024;
+    replica_init(&replica, 1000, 100);
+    struct performance performance = at_concurrency(&replica, 1);
+    assert_true(performance.output_tokens_per_second.value == 0 && isnan(performance.tpot_ms.value));
+    assert_int_equal(performance.bound_by, BOUND_KV_CAPACITY);
+    assert_true(roofline_output_bound(&replica.roofline) == 0);
+}
+
+static void test_bounds_name_the_resource(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 1000, 1000);
+    assert_int_equal(at_concurrency(&replica, 1).bound_by, BOUND_MEMORY_BANDWIDTH);
+    replica_init(&replica, 8000, 10);
+    assert_int_equal(at_concurrency(&replica, 16).bound_by, BOUND_COMPUTE);
+    replica.gpu.memory_cuda_mib = 24 * 1024;
+    replica_init(&replica, 4000, 4000);
+    assert_int_equal(predict(&replica, (struct load_point){.load = LOAD_SATURATED}).bound_by, BOUND_KV_CAPACITY);
+    struct replica spread = llama_on_h100("vllm");
+    spread.deployment.tensor_parallel = 8;
+    spread.deployment.link_gpus = 1; /* over PCIe */
+    spread.gpu.pcie_gb_per_s = 8;
+    replica_init(&spread, 100, 1000);
+    assert_int_equal(at_concurrency(&spread, 256).bound_by, BOUND_COMMUNICATION);
+    assert_string_equal(bound_name(BOUND_COMMUNICATION), "communication");
+}
+
+/* Two stages hold half the model each: a token takes as long, a full pipeline serves more. */
+static void test_pipeline(void **state)
+{
+    (void)state;
+    struct replica one = llama_on_h100("vllm"), two = llama_on_h100("vllm");
+    two.deployment.pipeline_parallel = 2;
+    replica_init(&one, 1000, 500);
+    replica_init(&two, 1000, 500);
+    double single_ms = roofline_tpot_ms(&one.roofline, 1, NULL), staged_ms = roofline_tpot_ms(&two.roofline, 1, NULL);
+    assert_true(staged_ms > single_ms && staged_ms < 1.1 * single_ms);
+    double one_tps = predict(&one, (struct load_point){.load = LOAD_SATURATED}).output_tokens_per_second.value;
+    double two_tps = predict(&two, (struct load_point){.load = LOAD_SATURATED}).output_tokens_per_second.value;
+    assert_true(two_tps > 1.3 * one_tps && two_tps < 2.2 * one_tps);
+    assert_int_equal(at_concurrency(&two, 1).basis, BASIS_EXTRAPOLATED);
+}
+
+static void test_rate_serves_the_arrivals(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 1000, 200);
+    struct slo none = {UNKNOWN, UNKNOWN, UNKNOWN, 95, 0.9};
+    double capacity = performance_capacity_rps(&replica.roofline, &none, 1, 0.9);
+    struct load_point load = {.load = LOAD_RATE, .requests_per_second = capacity / 2, .arrival_cv2 = 1};
+    struct performance half = predict(&replica, load);
+    assert_true(half.stable);
+    assert_near("served", half.requests_per_second.value, round6(capacity / 2), 1e-6);
+    assert_near("Little", half.in_flight, capacity / 2 * (half.e2e_ms.value - half.waiting_ms) / 1000, 0.2);
+    assert_true(performance_slo_probability(&half, &none) == 1);
+    load.requests_per_second = capacity * 2;
+    struct performance over = predict(&replica, load);
+    assert_false(over.stable);
+    assert_true(performance_slo_probability(&over, &none) == 0);
+    assert_true(over.requests_per_second.value < load.requests_per_second);
+}
+
+/* The last rate that meets the limits, and the next that does not. */
+static void test_capacity_is_the_edge(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 1000, 200);
+    struct slo slo = {
+        .ttft_ms = 1500, .tpot_ms = 25, .e2e_ms = UNKNOWN, .percentile = 95, .min_probability_ratio = 0.9};
+    double capacity = performance_capacity_rps(&replica.roofline, &slo, 1, 0.9);
+    assert_true(capacity > 0);
+    struct load_point load = {.load = LOAD_RATE, .requests_per_second = capacity, .arrival_cv2 = 1, .percentile = 95};
+    struct performance inside = predict(&replica, load);
+    assert_true(performance_slo_probability(&inside, &slo) >= 0.9);
+    load.requests_per_second = capacity * 1.05;
+    struct performance outside = predict(&replica, load);
+    assert_true(performance_slo_probability(&outside, &slo) < 0.9);
+    struct slo impossible = {.ttft_ms = 1, .tpot_ms = UNKNOWN, .e2e_ms = UNKNOWN, .percentile = 95};
+    assert_true(performance_capacity_rps(&replica.roofline, &impossible, 1, 0.9) == 0);
+}
+
+static void test_static_batch_runs_in_waves(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica.deployment.max_sequences = 64;
+    replica_init(&replica, 500, 500);
+    struct performance one = predict(&replica, (struct load_point){.load = LOAD_STATIC_BATCH, .batch_size = 64});
+    struct performance two = predict(&replica, (struct load_point){.load = LOAD_STATIC_BATCH, .batch_size = 128});
+    assert_near("same speed", two.requests_per_second.value, one.requests_per_second.value, 1e-5);
+    assert_true(two.waiting_ms > 0 && one.waiting_ms == 0);
+    assert_string_equal(load_name(LOAD_STATIC_BATCH), "static_batch");
+}
+
+static double uniform(double from, double to)
+{
+    return from + (to - from) * rand() / RAND_MAX;
+}
+
+static uint32_t pick(const uint32_t choices[], size_t count)
+{
+    return choices[(size_t)rand() % count];
+}
+#define PICK(...) pick((const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+static void randomize_experts(struct model *model)
+{
+    model->experts = PICK(8, 64, 128, 256);
+    model->experts_per_token = PICK(1, 2, 4, 8);
+    model->moe_intermediate_size = PICK(1024, 2048, 4096);
+    double expert = 3.0 * model->hidden_size * model->moe_intermediate_size;
+    model->active_parameters = model->parameters + (double)model->layers * model->experts_per_token * expert;
+    model->parameters += (double)model->layers * model->experts * expert;
+}
+
+static struct model random_model(void)
+{
+    struct model model = llama;
+    model.layers = PICK(16, 32, 61, 80);
+    model.hidden_size = PICK(2048, 4096, 8192);
+    model.attention_heads = model.hidden_size / 128;
+    model.kv_heads = PICK(1, 4, 8);
+    model.full_attention_layers = model.layers;
+    model.parameters = model.active_parameters = uniform(0.5e9, 40e9) + 2.0 * model.vocabulary_size * model.hidden_size;
+    switch (rand() % 4) {
+    case 0:
+        model.attention_kind = ATTENTION_MLA;
+        model.kv_heads = model.attention_heads;
+        model.kv_lora_rank = 512;
+        model.qk_rope_head_dim = 64;
+        break;
+    case 1:
+        model.attention_kind = ATTENTION_HYBRID_SWA;
+        model.sliding_window_tokens = PICK(128, 4096);
+        model.sliding_layers = model.layers / 2;
+        model.full_attention_layers = model.layers - model.sliding_layers;
+        break;
+    default: break;
+    }
+    if (rand() % 2) randomize_experts(&model);
+    return model;
+}
+
+static struct replica random_replica(void)
+{
+    static const char *const engines[] = {"vllm", "sglang", "tensorrt-llm", "llama.cpp"};
+    static const uint32_t dtypes[] = {DTYPE_BF16, DTYPE_FP8, DTYPE_INT4, DTYPE_NVFP4, DTYPE_Q4_K_M};
+    struct replica replica = {.model = random_model(), .gpu = h100, .engine = *profile_of(engines[rand() % 4])};
+    struct gpu *gpu = &replica.gpu;
+    gpu->vendor = rand() % 3 ? VENDOR_NVIDIA : VENDOR_AMD;
+    gpu->memory_bandwidth_gb_per_s = uniform(300, 8000);
+    gpu->memory_cuda_mib = uniform(16, 288) * 1024;
+    gpu->peak_tflops[PEAK_FP16] = uniform(60, 2500);
+    gpu->peak_tflops[PEAK_FP8] = rand() % 2 ? UNKNOWN : 2 * gpu->peak_tflops[PEAK_FP16];
+    gpu->peak_tflops[PEAK_FP4] = rand() % 2 ? UNKNOWN : 4 * gpu->peak_tflops[PEAK_FP16];
+    struct deployment *deployment = &replica.deployment;
+    deployment->weight_dtype = (enum dtype)pick(dtypes, sizeof dtypes / sizeof *dtypes);
+    deployment->kv_dtype = rand() % 2 ? DTYPE_FP8 : DTYPE_BF16;
+    deployment->tensor_parallel = PICK(1, 2, 4, 8);
+    deployment->pipeline_parallel = PICK(1, 1, 1, 2, 4);
+    deployment->expert_parallel = replica.model.experts && rand() % 2 ? deployment->tensor_parallel : 1;
+    deployment->link_gpus = PICK(1, 8);
+    deployment->max_sequences = PICK(1, 16, 256, 1024);
+    deployment->max_model_len_tokens = 16384;
+    return replica;
+}
+
+static void check_monotone_in_flight(const struct replica *replica)
+{
+    double tpot_ms = 0, ttft_ms = 0, work_ms = 0;
+    for (double n = 1; n <= replica->roofline.max_batch; n = floor(n * 1.5) + 1) {
+        double next_ms = roofline_tpot_ms(&replica->roofline, n, NULL);
+        assert_true(next_ms >= tpot_ms && roofline_ttft_ms(&replica->roofline, n) >= ttft_ms);
+        assert_true(roofline_work_ms(&replica->roofline, n) >= work_ms);
+        tpot_ms = next_ms;
+        ttft_ms = roofline_ttft_ms(&replica->roofline, n);
+        work_ms = roofline_work_ms(&replica->roofline, n);
+    }
+}
+
+static void check_finite(const struct performance *performance)
+{
+    const struct predicted quantities[] = {
+        performance->requests_per_second,
+        performance->output_tokens_per_second,
+        performance->total_tokens_per_second,
+        performance->prefill_tokens_per_second,
+        performance->ttft_ms,
+        performance->tpot_ms,
+        performance->e2e_ms,
+    };
+    for (size_t i = 0; i < sizeof quantities / sizeof *quantities; i++) {
+        assert_true(isfinite(quantities[i].value) && quantities[i].value > 0);
+        assert_true(quantities[i].low <= quantities[i].value && quantities[i].value <= quantities[i].high);
+    }
+    assert_true(isfinite(performance->waiting_ms) && performance->waiting_ms >= 0);
+    assert_true(performance->in_flight >= 0 && performance->utilization_ratio > 0);
+}
+
+/* Every load's figures are finite, and none beats the bound. */
+static void check_loads(const struct replica *replica, double capacity)
+{
+    double bound = roofline_output_bound(&replica->roofline);
+    for (int i = 0; i < 12; i++) {
+        double n = floor(exp(uniform(0, 8))), rate = uniform(0, 1.3) * capacity + 1e-9;
+        static const double percentiles[] = {0, 50, 95, 99};
+        struct load_point load = {(enum load)(i % LOAD_COUNT), n, n, rate, uniform(0, 4), percentiles[rand() % 4]};
+        struct performance performance = predict(replica, load);
+        check_finite(&performance);
+        if (performance.output_tokens_per_second.value > bound * (1 + 1e-5))
+            fail_msg("%s at %g: %g above the bound %g", load_name(load.load), n,
+                     performance.output_tokens_per_second.value, bound);
+    }
+}
+
+static void check_bandwidth(const struct replica *replica)
+{
+    struct replica faster = *replica;
+    faster.gpu.memory_bandwidth_gb_per_s *= uniform(1, 3);
+    replica_init(&faster, replica->roofline.input_tokens, replica->roofline.output_tokens);
+    double n = fmax(1, floor(uniform(0, 1) * replica->roofline.max_batch));
+    assert_true(at_concurrency(&faster, n).tpot_ms.value <= at_concurrency(replica, n).tpot_ms.value);
+    assert_true(at_concurrency(&faster, n).output_tokens_per_second.value >=
+                at_concurrency(replica, n).output_tokens_per_second.value);
+    assert_true(roofline_output_bound(&faster.roofline) >= roofline_output_bound(&replica->roofline));
+}
+
+static void check_rates(const struct replica *replica, double capacity)
+{
+    struct performance before = {0};
+    for (double load = 0.05; load < 1.2; load += 0.05) {
+        struct performance now =
+            predict(replica,
+                    (struct load_point){
+                        .load = LOAD_RATE, .requests_per_second = load * capacity, .arrival_cv2 = 1, .percentile = 95});
+        if (!(now.ttft_ms.value >= before.ttft_ms.value && now.tpot_ms.value >= before.tpot_ms.value))
+            fail_msg("at %g of %g/s: ttft %g after %g ms, tpot %g after %g ms", load, capacity, now.ttft_ms.value,
+                     before.ttft_ms.value, now.tpot_ms.value, before.tpot_ms.value);
+        before = now;
+    }
+}
+
+static void check_slack(const struct replica *replica)
+{
+    double ttft_ms = roofline_ttft_ms(&replica->roofline, 1) * uniform(0.5, 8);
+    double tpot_ms = roofline_tpot_ms(&replica->roofline, 1, NULL) * uniform(0.5, 8);
+    double before = 0;
+    for (double slack = 1; slack < 6; slack *= 1.4) {
+        struct slo slo = {ttft_ms * slack, tpot_ms * slack, UNKNOWN, 95, 0.9};
+        double capacity = performance_capacity_rps(&replica->roofline, &slo, 1, 0.9);
+        assert_true(capacity >= before * (1 - 1e-5));
+        before = capacity;
+    }
+}
+
+static void test_random_deployments(void **state)
+{
+    (void)state;
+    unsigned seed = 20261123;
+    print_message("seed %u\n", seed);
+    srand(seed);
+    int served = 0;
+    for (int round = 0; round < 400; round++) {
+        struct replica replica = random_replica();
+        replica_init(&replica, floor(exp(uniform(1, 9))), floor(exp(uniform(0, 8))));
+        if (!(replica.roofline.max_batch >= 1)) continue;
+        served++;
+        struct slo none = {UNKNOWN, UNKNOWN, UNKNOWN, 95, 0.9};
+        double capacity = performance_capacity_rps(&replica.roofline, &none, 1, 0.9);
+        check_monotone_in_flight(&replica);
+        check_loads(&replica, capacity);
+        check_bandwidth(&replica);
+        check_rates(&replica, capacity);
+        check_slack(&replica);
+    }
+    print_message("%d deployments fit\n", served);
+    assert_true(served > 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_step_by_hand),
+        cmocka_unit_test(test_measured_rows),
+        cmocka_unit_test(test_what_was_not_fitted_is_extrapolated),
+        cmocka_unit_test(test_peaks_fall_back),
+        cmocka_unit_test(test_unknown_facts_stay_unknown),
+        cmocka_unit_test(test_nothing_fits_serves_nothing),
+        cmocka_unit_test(test_bounds_name_the_resource),
+        cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_rate_serves_the_arrivals),
+        cmocka_unit_test(test_capacity_is_the_edge),
+        cmocka_unit_test(test_static_batch_runs_in_waves),
+        cmocka_unit_test(test_random_deployments),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
