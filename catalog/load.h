@@ -9,6 +9,7 @@ enum catalog_file {
     FILE_MODEL_ALIASES,
     FILE_ENGINE_PROFILES,
     FILE_ENGINE_SUPPORT,
+    FILE_ENGINE_ALIASES,
     FILE_REGIONS,
     FILE_OFFERS,
     FILE_PURCHASE_PRICES,
@@ -19,7 +20,7 @@ enum catalog_file {
 
 struct catalog_text {
     const char *name; /* for messages: "offers.csv" */
-    const char *text; /* UTF-8, not NUL-terminated */
+    const char *text; /* UTF-8, not NUL-terminated; NULL: no such file, no such rows */
     size_t length;
 };
 
@@ -27,6 +28,10 @@ struct catalog_text {
  * ("offers.csv:17 usd_per_hour"), and no snapshot comes out. The texts are not referenced afterwards. */
 enum status catalog_load(const struct catalog_text files[CATALOG_FILE_COUNT], struct problems *problems,
                          struct snapshot **ret_snapshot) MUST_CHECK;
+
+/* The same within max_bytes of memory (0: no limit); STATUS_OUT_OF_MEMORY beyond it. */
+enum status catalog_load_within(const struct catalog_text files[CATALOG_FILE_COUNT], size_t max_bytes,
+                                struct problems *problems, struct snapshot **ret_snapshot) MUST_CHECK;
 
 /* The facts that are built into the program (catalog/data). */
 const struct catalog_text *catalog_bundled(void);

@@ -1,0 +1,62 @@
+/* engine.c owns the table of coefficients and the order of versions. */
+#include "catalog/engine.h"
+
+#include <string.h>
+
+const struct coef_info coef_infos[] = {
+#define COEF(name, unit, meaning) {#name, unit, meaning, offsetof(struct engine_coefs, name)},
+#include "catalog/engine_coef.def"
+#undef COEF
+};
+const size_t coef_count = sizeof coef_infos / sizeof *coef_infos;
+
+static bool is_digit(char letter)
+{
+    return letter >= '0' && letter <= '9';
+}
+
+/* Compares the numbers that begin both texts, of any length, and steps over them. No digits count as 0, so that
+ * "0.17" and "0.17.0" are one version. */
+static int compare_number(const char **a, const char **b)
+{
+    while (**a == '0')
+        ++*a;
+    while (**b == '0')
+        ++*b;
+    size_t digits_a = strspn(*a, "0123456789"), digits_b = strspn(*b, "0123456789");
+    int order = digits_a != digits_b ? (digits_a < digits_b ? -1 : 1) : strncmp(*a, *b, digits_a);
+    *a += digits_a;
+    *b += digits_b;
+    return order;
+}
+
+/* How a part goes on behind its number: "1.0rc2" comes before "1.0", "1.0.post3" and "1.0b" of a build after it. */
+static int suffix_rank(const char *text)
+{
+    if (strncmp(text, "rc", 2) == 0 || strncmp(text, "dev", 3) == 0) return -1;
+    return *text && *text != '.';
+}
+
+int engine_version_compare(const char *a, const char *b)
+{
+    while (*a || *b) {
+        if (*a == '.') a++;
+        if (*b == '.') b++;
+        int order = is_digit(*a) || is_digit(*b) ? compare_number(&a, &b) : 0;
+        if (order == 0) order = suffix_rank(a) - suffix_rank(b);
+        if (order != 0) return order;
+        for (; *a && *b && *a != '.' && !is_digit(*a) && !is_digit(*b); a++, b++) {
+            if (*a != *b) return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+        }
+    }
+    return 0;
+}
+
+bool engine_profile_covers(const struct engine_profile *profile, const char *version)
+{
+    if (engine_version_compare(version, profile->version_from) < 0) return false;
+    const char *to = profile->version_to;
+    size_t length = strlen(to);
+    bool within = strncmp(version, to, length) == 0 && !is_digit(version[length]); /* "0.19.1" in "0.19"; any in "" */
+    return *to == '\0' || within || engine_version_compare(version, to) <= 0;
+}

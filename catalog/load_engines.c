@@ -1,0 +1,252 @@
+/* load_engines.c owns how engine_profiles.csv, one row per coefficient, becomes one profile per version range, and the
+ * table of what runs where. */
+#include "catalog/loaders.h"
+
+#include "catalog/text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { DTYPE_NAME_BYTES = 32, INHERITS_BYTES = 512, PROFILES_MAX = 256 };
+
+struct coefficient_row {
+    struct row row;
+    const char *engine, *version_from, *version_to, *coefficient, *value, *source;
+    date_t as_of;
+};
+
+static const struct column coefficient_columns[] = {
+    COLUMN_ID("engine", struct coefficient_row, engine),
+    COLUMN_ID("version_from", struct coefficient_row, version_from),
+    COLUMN_ID_OPT("version_to", struct coefficient_row, version_to),
+    COLUMN_ID("coefficient", struct coefficient_row, coefficient),
+    COLUMN("value", struct coefficient_row, value),
+    COLUMN("source", struct coefficient_row, source),
+    COLUMN("as_of", struct coefficient_row, as_of),
+};
+static const struct table coefficient_table = TABLE(FILE_ENGINE_PROFILES, coefficient_columns, struct coefficient_row);
+
+static int compare_ranges(const void *a, const void *b)
+{
+    const struct coefficient_row *x = a, *y = b;
+    int order = strcasecmp(x->engine, y->engine);
+    if (order == 0) order = engine_version_compare(y->version_from, x->version_from); /* newest first */
+    return order ? order : strcmp(y->version_to, x->version_to);
+}
+
+static int compare_coefficients(const void *a, const void *b)
+{
+    int order = compare_ranges(a, b);
+    return order ? order
+                 : strcmp(((const struct coefficient_row *)a)->coefficient,
+                          ((const struct coefficient_row *)b)->coefficient);
+}
+
+/* A profile while it is put together; a coefficient is UNKNOWN until it is given or inherited. */
+struct draft {
+    struct engine_profile profile;
+    const struct coefficient_row *first, *inherits; /* inherits: NULL if it starts from nothing */
+    enum { DRAFT_OPEN, DRAFT_BUSY, DRAFT_DONE } state;
+};
+
+struct drafts {
+    struct loading *loading;
+    const char *file_name;
+    struct draft *items;
+    size_t count;
+};
+
+static double *coefficient_at(struct engine_coefs *coefs, size_t index)
+{
+    return (double *)(void *)((char *)coefs + coef_infos[index].offset);
+}
+
+static void draft_set(struct drafts *drafts, struct draft *draft, const struct coefficient_row *row)
+{
+    if (strcmp(row->coefficient, "inherits") == 0) {
+        draft->inherits = row;
+        return;
+    }
+    size_t i = 0;
+    while (i < coef_count && strcmp(coef_infos[i].name, row->coefficient) != 0)
+        i++;
+    double value = 0;
+    if (i == coef_count) {
+        loading_refuse(drafts->loading, drafts->file_name, row->row.line, "coefficient",
+                       "there is no coefficient \"%s\"", row->coefficient);
+    } else if (!text_parse_double(row->value, &value)) {
+        loading_refuse(drafts->loading, drafts->file_name, row->row.line, "value", "is not a number");
+    } else {
+        *coefficient_at(&draft->profile.coef, i) = value;
+    }
+}
+
+static struct draft *draft_begin(struct drafts *drafts, const struct coefficient_row *row)
+{
+    struct draft *draft = &drafts->items[drafts->count++];
+    *draft = (struct draft){
+        .profile = {.engine = row->engine,
+                    .version_from = row->version_from,
+                    .version_to = row->version_to,
+                    .source = row->source,
+                    .as_of = row->as_of},
+        .first = row,
+    };
+    for (size_t i = 0; i < coef_count; i++)
+        *coefficient_at(&draft->profile.coef, i) = UNKNOWN;
+    return draft;
+}
+
+/* The draft that "engine version_from" names; NULL if there is none. */
+static struct draft *find_parent(struct drafts *drafts, const char *wanted)
+{
+    char name[INHERITS_BYTES];
+    for (size_t i = 0; i < drafts->count; i++) {
+        const struct engine_profile *profile = &drafts->items[i].profile;
+        (void)snprintf(name, sizeof name, "%s %s", profile->engine, profile->version_from);
+        if (strcasecmp(name, wanted) == 0) return &drafts->items[i];
+    }
+    return NULL;
+}
+
+/* Fills what the profile does not say itself from the one that it inherits from. The chain ends: each step marks its
+ * draft, and a busy one is a cycle. */
+static void draft_resolve(struct drafts *drafts, struct draft *draft)
+{
+    if (draft->state == DRAFT_DONE || !draft->inherits) return;
+    draft->state = DRAFT_BUSY;
+    struct draft *parent = find_parent(drafts, draft->inherits->value);
+    uint32_t line = draft->inherits->row.line;
+    if (!parent) {
+        loading_refuse(drafts->loading, drafts->file_name, line, "value",
+                       "inherits from no profile: give \"engine version_from\" of one");
+    } else if (parent->state == DRAFT_BUSY) {
+        loading_refuse(drafts->loading, drafts->file_name, line, "value", "inherits from itself in a circle");
+    } else {
+        draft_resolve(drafts, parent);
+        for (size_t i = 0; i < coef_count; i++) {
+            double *value = coefficient_at(&draft->profile.coef, i);
+            if (!is_known(*value)) *value = *coefficient_at(&parent->profile.coef, i);
+        }
+    }
+    draft->state = DRAFT_DONE;
+}
+
+static void draft_check(struct drafts *drafts, struct draft *draft, const struct draft *newer)
+{
+    for (size_t i = 0; i < coef_count; i++) {
+        if (!is_known(*coefficient_at(&draft->profile.coef, i)))
+            loading_refuse(drafts->loading, drafts->file_name, draft->first->row.line, "coefficient",
+                           "%s %s does not give %s", draft->profile.engine, draft->profile.version_from,
+                           coef_infos[i].name);
+    }
+    if (newer && strcasecmp(newer->profile.engine, draft->profile.engine) == 0 &&
+        engine_profile_covers(&draft->profile, newer->profile.version_from))
+        loading_refuse(drafts->loading, drafts->file_name, draft->first->row.line, "version_to",
+                       "the range of %s from %s reaches into the one from %s", draft->profile.engine,
+                       draft->profile.version_from, newer->profile.version_from);
+}
+
+void load_engine_profiles(struct loading *loading)
+{
+    struct snapshot *snapshot = loading->snapshot;
+    struct rows rows = table_read(loading, &coefficient_table);
+    rows_sort(&rows, compare_coefficients);
+    rows_refuse_equal(loading, &rows, "coefficient", compare_coefficients);
+    struct drafts drafts = {.loading = loading, .file_name = rows.file_name};
+    drafts.items = loading_alloc(loading, &loading->scratch, PROFILES_MAX, sizeof *drafts.items);
+    snapshot->profiles = loading_alloc(loading, &snapshot->arena, PROFILES_MAX, sizeof *snapshot->profiles);
+    if (!drafts.items || !snapshot->profiles) return;
+    struct draft *draft = NULL;
+    for (size_t i = 0; i < rows.count; i++) {
+        const struct coefficient_row *row = rows_at(&rows, i);
+        if (i == 0 || compare_ranges(rows_at(&rows, i - 1), row) != 0) {
+            if (drafts.count == PROFILES_MAX) {
+                loading_refuse(loading, rows.file_name, row->row.line, "engine", "more than %d profiles", PROFILES_MAX);
+                return;
+            }
+            draft = draft_begin(&drafts, row);
+        }
+        if (row->as_of.days > draft->profile.as_of.days) draft->profile.as_of = row->as_of;
+        draft_set(&drafts, draft, row);
+    }
+    for (size_t i = 0; i < drafts.count; i++)
+        draft_resolve(&drafts, &drafts.items[i]);
+    for (size_t i = 0; i < drafts.count; i++) {
+        draft_check(&drafts, &drafts.items[i], i ? &drafts.items[i - 1] : NULL);
+        snapshot->profiles[snapshot->profile_count++] = drafts.items[i].profile;
+    }
+}
+
+/* --- engine_support.csv --- */
+
+struct support_row {
+    struct row row;
+    struct engine_support support;
+    const char *weight_dtypes;
+};
+
+static const struct column support_columns[] = {
+    COLUMN_ID("engine", struct support_row, support.engine),
+    COLUMN("architecture", struct support_row, support.architecture),
+    COLUMN("weight_dtypes", struct support_row, weight_dtypes),
+    COLUMN("fp8_kv", struct support_row, support.fp8_kv),
+    COLUMN("source", struct support_row, support.source),
+    COLUMN("as_of", struct support_row, support.as_of),
+};
+static const struct table support_table = TABLE(FILE_ENGINE_SUPPORT, support_columns, struct support_row);
+
+static int compare_supports(const void *a, const void *b)
+{
+    const struct engine_support *x = &((const struct support_row *)a)->support;
+    const struct engine_support *y = &((const struct support_row *)b)->support;
+    int order = strcasecmp(x->engine, y->engine);
+    return order ? order : strcasecmp(x->architecture, y->architecture);
+}
+
+/* "bf16|fp8": one bit per format. */
+static void read_dtypes(struct loading *loading, const struct rows *rows, struct support_row *row)
+{
+    const char *at = row->weight_dtypes;
+    for (size_t length = 0; *at; at += length + (at[length] == '|')) {
+        length = strcspn(at, "|");
+        char name[DTYPE_NAME_BYTES] = "";
+        memcpy(name, at, length < sizeof name ? length : sizeof name - 1);
+        enum dtype dtype = dtype_parse(name);
+        if (dtype == DTYPE_UNKNOWN) {
+            loading_refuse(loading, rows->file_name, row->row.line, "weight_dtypes", "there is no format \"%.*s\"",
+                           (int)(length < sizeof name ? length : 0), at);
+            return;
+        }
+        row->support.weight_dtypes |= 1U << dtype;
+    }
+}
+
+static void check_support(struct loading *loading, const struct rows *rows, const struct support_row *row)
+{
+    const struct snapshot *snapshot = loading->snapshot;
+    bool engine = !*row->support.engine, architecture = !*row->support.architecture;
+    for (size_t i = 0; i < snapshot->profile_count && !engine; i++)
+        engine = strcasecmp(snapshot->profiles[i].engine, row->support.engine) == 0;
+    for (size_t i = 0; i < snapshot->gpu_count && !architecture; i++)
+        architecture = strcasecmp(snapshot->gpus[i].architecture, row->support.architecture) == 0;
+    if (!engine)
+        loading_refuse(loading, rows->file_name, row->row.line, "engine", "\"%s\" has no profile", row->support.engine);
+    if (!architecture)
+        loading_refuse(loading, rows->file_name, row->row.line, "architecture", "gpus.csv has no such architecture");
+}
+
+void load_engine_support(struct loading *loading)
+{
+    struct rows rows = table_read(loading, &support_table);
+    for (size_t i = 0; i < rows.count; i++) {
+        read_dtypes(loading, &rows, rows_at(&rows, i));
+        check_support(loading, &rows, rows_at(&rows, i));
+    }
+    rows_sort(&rows, compare_supports);
+    rows_refuse_equal(loading, &rows, "architecture", compare_supports);
+    loading->snapshot->supports =
+        rows_take(loading, &rows, offsetof(struct support_row, support), sizeof(struct engine_support));
+    loading->snapshot->support_count = loading->snapshot->supports ? rows.count : 0;
+}
