@@ -21,7 +21,7 @@
     .out_bias = FLAG_BIAS, .kv_rule = KV_FALCON
 #define GPT .checked = true, ALL_BIASES, .plain_ffn = true, .norm_bias = true
 #define GPT_LEARNED GPT, .tied = true, .positions = POSITIONS_LEARNED
-#define GLM .checked = true, .out_bias = FLAG_NEVER
+#define GLM .out_bias = FLAG_NEVER
 #define LLAMA4                                                                                                         \
     .checked = true, .plan = PLAN_CHUNKED, .width = WIDTH_LLAMA4, .defaults = {{KEY_CHUNK, 8192}, {KEY_SPARSE_STEP, 1}}
 #define OLMO .checked = true, .qk_norm = QK_NORM_WIDTH
@@ -64,7 +64,12 @@ static const struct hf_class classes[] = {
      .kv_rule = KV_GROUPED},
     {.model_type = "glm", GLM},
     {.model_type = "glm4", GLM, .norms = NORMS_FOUR},
-    {.model_type = "glm4_moe", GLM, .qk_norm = QK_NORM_HEAD, .qk_norm_if = FLAG_QK_NORM, .router_bias = true},
+    {.model_type = "glm4_moe",
+     GLM,
+     .checked = true,
+     .qk_norm = QK_NORM_HEAD,
+     .qk_norm_if = FLAG_QK_NORM,
+     .router_bias = true},
     {.model_type = "minimax_m2", .checked = true, .qk_norm = QK_NORM_WIDTH},
     {.model_type = "gemma", GEMMA, .defaults = {{KEY_HEAD_DIM, 256}}},
     {.model_type = "gemma2",
@@ -82,7 +87,6 @@ static const struct hf_class classes[] = {
     {.model_type = "falcon", FALCON},
     {.model_type = "RefinedWebModel", FALCON},
     {.model_type = "RefinedWeb",
-     .checked = true,
      .tied = true,
      .plain_ffn = true,
      .norm_bias = true,

@@ -120,6 +120,10 @@ bool hf_source_require(const struct hf_shape *shape, const enum hf_key *keys, si
 const char *hf_key_name(enum hf_key key);
 bool hf_flag(const struct hf_shape *shape, enum hf_flag flag, enum hf_flag fallback);
 
+/* hf_shape.c: everything that is read from the file, checked; problems say what is wrong. `shape` comes with its
+ * source's field, arena and problems; it borrows `top`. */
+enum status hf_shape_read(struct hf_shape *shape, const json_t *top) MUST_CHECK;
+
 /* hf_class.c */
 const struct hf_class *hf_class_find(const char *model_type); /* the Llama-like class if it is unknown */
 const char *hf_class_refusal(const char *model_type);         /* why it is no language model; NULL if it may be one */

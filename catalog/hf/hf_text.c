@@ -125,7 +125,8 @@ static enum status load(const char *text, size_t length, struct problems *proble
     }
     enum json_error_code code = json_error_code(&error);
     enum status status = code == json_error_duplicate_key ? STATUS_DUPLICATE_FIELD : STATUS_MALFORMED_JSON;
-    if (code == json_error_out_of_memory) status = STATUS_OUT_OF_MEMORY;
+    bool no_memory = code == json_error_out_of_memory || code == json_error_unknown; /* most failures set no code */
+    if (no_memory) return problems_add(problems, STATUS_OUT_OF_MEMORY, field, "no memory to read it");
     return problems_add(problems, status, field, "line %d, column %d: %s", error.line, error.column, mistake(code));
 }
 
