@@ -13,6 +13,7 @@
 
 bool exchange_begin(struct exchange *x, const char *uri)
 {
+    x->head.method = NULL;  /* of an earlier request */
     exchange_end(x, false); /* what the library left unfinished */
     size_t length = uri ? strlen(uri) : 0;
     x->uri = length < sizeof x->uri_inline ? x->uri_inline : malloc(length + 1);
@@ -23,7 +24,6 @@ bool exchange_begin(struct exchange *x, const char *uri)
     x->started_us = clock_now_us();
     x->stage = STAGE_HEAD;
     x->request_id[0] = x->trace_id[0] = '\0';
-    x->head.method = NULL;
     x->cache = "";
     connection_receiving(&x->connection);
     return true;

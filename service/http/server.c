@@ -21,6 +21,7 @@ enum {
     DRAIN_LOOK_US = 5 * 1000,
     /* A client that is about to use its idle connection gets an answer with Connection: close instead of a reset. */
     DRAIN_IDLE_US = 300 * 1000,
+    DRAIN_SETTLE_US = 50 * 1000, /* a connection that was just accepted is not counted yet */
 };
 
 static struct exchange *exchange_of(struct MHD_Connection *mhd)
@@ -29,13 +30,14 @@ static struct exchange *exchange_of(struct MHD_Connection *mhd)
     return info ? info->socket_context : NULL;
 }
 
+/* Leaves *socket_context NULL if it cannot be kept: every request on it is closed. */
 static void open_connection(struct server *server, struct MHD_Connection *mhd, void **socket_context)
 {
     const union MHD_ConnectionInfo *fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     const union MHD_ConnectionInfo *address = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    struct exchange *x = calloc(1, sizeof *x);
-    *socket_context = x; /* NULL: every request on it is closed */
-    if (!x || !fd) return;
+    struct exchange *x = fd ? calloc(1, sizeof *x) : NULL;
+    *socket_context = x;
+    if (!x) return;
     x->server = server;
     x->mhd = mhd;
     connections_add(&server->connections, &x->connection, fd->connect_fd, address ? address->client_addr : NULL);
@@ -51,6 +53,7 @@ static void on_connection(void *data, struct MHD_Connection *mhd, void **socket_
     }
     struct exchange *x = *socket_context;
     if (!x) return;
+    x->head.method = NULL; /* the library has freed what the header was in */
     exchange_end(x, false);
     connections_remove(&server->connections, &x->connection);
     free(x);
@@ -271,7 +274,8 @@ bool server_drain(struct server *server, unsigned drain_s)
     for (;;) {
         uint64_t now_us = clock_now_us();
         if (connections_busy(&server->connections) > 0) idle_since_us = now_us;
-        if (connections_count(&server->connections) == 0 || now_us - idle_since_us >= DRAIN_IDLE_US) return true;
+        uint64_t quiet_us = connections_count(&server->connections) == 0 ? DRAIN_SETTLE_US : DRAIN_IDLE_US;
+        if (now_us - idle_since_us >= quiet_us) return true;
         if (now_us - start_us >= (uint64_t)drain_s * 1000000) return false;
         usleep(DRAIN_LOOK_US);
     }
