@@ -25,7 +25,7 @@ static void write_cell(struct out *out, const char *text)
 }
 
 /* The scalars of a list in one text, between semicolons; new, NULL when there is an object among them. */
-static json_t *joined(json_t *list)
+static json_t *joined(json_t *list, struct out *out)
 {
     struct out text;
     out_init(&text, 0);
@@ -38,7 +38,8 @@ static json_t *joined(json_t *list)
         if (i) out_raw(&text, ";", 1);
         scalar_write(element, &text);
     }
-    json_t *cell = plain && !text.failed ? json_stringn(text.length ? text.data : "", text.length) : NULL;
+    json_t *cell = plain ? json_stringn(text.length ? text.data : "", text.length) : NULL;
+    if (plain && (text.failed || !cell)) out->failed = true;
     out_done(&text);
     return cell;
 }
@@ -58,7 +59,7 @@ static void flatten(struct arena *arena, json_t *value, const char *path, json_t
                 out->failed = true;
         }
     } else if (json_is_array(value)) {
-        json_t *cell = joined(value);
+        json_t *cell = joined(value, out);
         if (cell && json_object_set_new(flat, path, cell) != 0) out->failed = true;
     } else if (json_object_set(flat, path, value) != 0) {
         out->failed = true;
@@ -67,8 +68,8 @@ static void flatten(struct arena *arena, json_t *value, const char *path, json_t
 
 static void add_row(struct arena *arena, json_t *value, json_t *rows, struct out *out)
 {
-    json_t *flat = json_is_object(value) ? json_object() : NULL;
-    if (!flat) return;
+    if (!json_is_object(value)) return;
+    json_t *flat = json_object();
     flatten(arena, value, "", flat, out);
     if (json_array_append_new(rows, flat) != 0) out->failed = true;
 }
@@ -116,7 +117,7 @@ static json_t *choose_columns(json_t *all, const char *wanted, bool any_rows, st
     for (const char *name = wanted; name;) {
         const char *end = strchrnul(name, ',');
         size_t length = (size_t)(end - name);
-        if (any_rows && !json_object_getn(all, name, length)) {
+        if (any_rows && !out->failed && !json_object_getn(all, name, length)) {
             (void)problems_add(problems, STATUS_INVALID_VALUE, "columns",
                                "no column \"%.*s\": the header of the whole table has the names",
                                (int)text_utf8_prefix(name, length < 60 ? length : 60), name);

@@ -2,6 +2,7 @@
 #include "wire/encode.h"
 #include "catalog/text.h"
 #include "wire/formats.h"
+#include "wire/json_read.h"
 
 #include <string.h>
 #include <strings.h>
@@ -87,7 +88,7 @@ enum status encode(const char *json, size_t length, const struct encode_options 
         json_t *answer = json_loadb(json, length, 0, &error);
         if (answer)
             status = write_answer(answer, options, problems, out);
-        else if (json_error_code(&error) == json_error_out_of_memory)
+        else if (json_lacked_memory(&error))
             out->failed = true;
         else
             status = problems_add(problems, STATUS_INTERNAL, "", "the answer is not JSON: %s", error.text);

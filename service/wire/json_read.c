@@ -211,10 +211,15 @@ static enum status scan_text(struct scan *scan)
     return scan->problems->count + scan->problems->dropped == before ? STATUS_OK : problems_status(scan->problems);
 }
 
+bool json_lacked_memory(const json_error_t *error)
+{
+    return json_error_code(error) == json_error_out_of_memory || json_error_code(error) == json_error_unknown;
+}
+
 static enum status parse_problem(const struct scan *scan, const json_error_t *error)
 {
     const char *near = strstr(error->text, " near '\"");
-    if (json_error_code(error) == json_error_out_of_memory)
+    if (json_lacked_memory(error))
         return problems_add(scan->problems, STATUS_OUT_OF_MEMORY, "", "%s: no memory to read it", scan->what);
     if (json_error_code(error) != json_error_duplicate_key)
         return problems_add(scan->problems, STATUS_MALFORMED_JSON, "", "%s: %s (line %d, column %d)", scan->what,

@@ -7,6 +7,9 @@
 
 enum { JSON_MAX_VALUES = 20000, JSON_MAX_DEPTH = 64 };
 
+/* Whether the parser gave up for want of memory. It often says so by no code at all; sometimes it blames a token. */
+bool json_lacked_memory(const json_error_t *error);
+
 /* Exactly one object, in UTF-8, without duplicate keys. Bare NaN and Infinity are read as null inside a member
  * `config`, or everywhere when `lenient`: Python writes them into a model's config.json. `what` names the text in
  * problems ("the body"). *ret_object is new: json_decref it. */
