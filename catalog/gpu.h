@@ -18,7 +18,7 @@ struct gpu {
     double memory_nominal_gb;  /* the label, 10^9 or 2^30 as the maker likes */
     double memory_nvml_mib;    /* what nvidia-smi calls total */
     double memory_cuda_mib;    /* total of cudaMemGetInfo: what engines see; never UNKNOWN after loading */
-    bool memory_cuda_measured; /* false: derived as 0.9942 * NVML, or from the label */
+    bool memory_cuda_measured; /* false: derived from NVML's total or the label, see load_facts.c */
     double memory_bandwidth_gb_per_s;
     double l2_cache_mb;
     double sm_count;
