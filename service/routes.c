@@ -5,7 +5,6 @@
 #include "api/pages.h"
 #include "wire/encode.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -171,15 +170,6 @@ static date_t today(void)
 {
     enum { SECONDS_PER_DAY = 86400 };
     return (date_t){(int32_t)(time(NULL) / SECONDS_PER_DAY)};
-}
-
-const char *routes_version(const void *snapshot)
-{
-    static _Thread_local char version[160];
-    char day[DATE_TEXT_BYTES];
-    (void)snprintf(version, sizeof version, "%s %s", ((const struct snapshot *)snapshot)->version,
-                   date_format(today(), day));
-    return version;
 }
 
 static enum status run_question(struct request *request, const struct operation *operation, const struct pairs *query,

@@ -137,7 +137,7 @@ static enum status run(struct call *call)
 {
     struct memory_request request;
     enum status status = input_decode(call->input, call->arena, fields, FIELD_COUNT, &request, call->problems);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK) return replica_refuse(call, &request.replica, status);
     if (request.estimator == VALUE_ABSENT) request.estimator = ESTIMATOR_ROOFLINE;
     out_object(call->out, NULL);
     status = request.estimator == ESTIMATOR_ARTICLE ? run_article(call, &request) : run_roofline(call, &request);

@@ -136,7 +136,8 @@ static void check_list(struct call *call, const struct text_list *list, names_of
         const char *wanted = list->items[i];
         if (any_offer_has(call->snapshot, wanted, get)) continue;
         const char *nearest = nearest_name(call->snapshot, wanted, get, 2);
-        (void)problems_add(call->problems, status, field, "no offer has '%s'%s%s%s", wanted,
+        const char *element = arena_printf(call->arena, "%s[%zu]", field, i);
+        (void)problems_add(call->problems, status, element ? element : field, "no offer has '%s'%s%s%s", wanted,
                            nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
     }
 }
@@ -144,8 +145,9 @@ static void check_list(struct call *call, const struct text_list *list, names_of
 static enum status check_names(struct call *call, const struct offers_request *request, bool *gpu_wanted)
 {
     for (size_t i = 0; i < request->gpus.count; i++) {
-        (void)!snapshot_match_gpus(call->snapshot, request->gpus.items[i], "constraints.gpus", call->problems,
-                                   gpu_wanted);
+        const char *field = arena_printf(call->arena, "constraints.gpus[%zu]", i);
+        (void)!snapshot_match_gpus(call->snapshot, request->gpus.items[i], field ? field : "constraints.gpus",
+                                   call->problems, gpu_wanted);
     }
     check_list(call, &request->providers, provider_of, STATUS_UNKNOWN_PROVIDER, "constraints.providers");
     check_list(call, &request->regions, places_of, STATUS_UNKNOWN_REGION, "constraints.regions");

@@ -96,20 +96,35 @@ static enum status check_layout(struct call *call, const struct replica_request 
     return STATUS_OK;
 }
 
+static bool model_given(const struct model_ref *ref)
+{
+    return ref->name || ref->config_json || is_known(ref->parameters) || is_known(ref->weights_gb);
+}
+
+/* All names, so that every unknown one is reported at once. What is not given is passed over. */
 static enum status resolve_names(struct call *call, const struct replica_request *request, struct replica *replica)
 {
     struct deployment *deployment = &replica->deployment;
-    enum status model = api_model_resolve(call, &request->model, &replica->model);
-    enum status engine = api_engine_resolve(call, request->engine, request->engine_version, &deployment->engine);
-    enum status weights =
-        api_dtype_resolve(call, "serving.weight_dtype", request->weight_dtype, &deployment->weight_dtype);
-    enum status kv = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &deployment->kv_dtype);
-    enum status gpu = request->gpu ? snapshot_find_gpu(call->snapshot, ALIAS_USER, request->gpu, "gpu", call->problems,
-                                                       &deployment->gpu)
-                                   : problems_add(call->problems, STATUS_MISSING_FIELD, "gpu",
-                                                  "say which GPU, such as h100-sxm; see /v1/gpus");
-    bool ok = model == STATUS_OK && engine == STATUS_OK && weights == STATUS_OK && kv == STATUS_OK && gpu == STATUS_OK;
-    return ok ? STATUS_OK : problems_status(call->problems);
+    enum status statuses[] = {
+        model_given(&request->model) ? api_model_resolve(call, &request->model, &replica->model) : STATUS_OK,
+        api_engine_resolve(call, request->engine, request->engine_version, &deployment->engine),
+        api_dtype_resolve(call, "serving.weight_dtype", request->weight_dtype, &deployment->weight_dtype),
+        api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &deployment->kv_dtype),
+        request->gpu
+            ? snapshot_find_gpu(call->snapshot, ALIAS_USER, request->gpu, "gpu", call->problems, &deployment->gpu)
+            : STATUS_OK,
+    };
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        if (statuses[i] != STATUS_OK) return problems_status(call->problems);
+    }
+    return STATUS_OK;
+}
+
+enum status replica_refuse(struct call *call, const struct replica_request *request, enum status status)
+{
+    struct replica replica;
+    if (status == STATUS_OUT_OF_MEMORY) return status; /* the request was not written */
+    return resolve_names(call, request, &replica) == STATUS_OK ? status : problems_status(call->problems);
 }
 
 /* Writes what was chosen back, so that the request in the answer is complete and equal questions have one id. */
@@ -155,8 +170,12 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
     *replica = (struct replica){0};
     if (isnan(request->input_tokens)) request->input_tokens = DEFAULT_INPUT_TOKENS;
     if (isnan(request->output_tokens)) request->output_tokens = DEFAULT_OUTPUT_TOKENS;
+    if (!request->gpu) {
+        (void)problems_add(call->problems, STATUS_MISSING_FIELD, "gpu",
+                           "say which GPU, such as h100-sxm; see /v1/gpus");
+    }
     enum status status = resolve_names(call, request, replica);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK || !request->gpu) return problems_status(call->problems);
     status = api_lengths_resolve(call, &replica->model.facts, request->input_tokens, request->output_tokens,
                                  &request->max_model_len_tokens);
     if (status != STATUS_OK) return status;

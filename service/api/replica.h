@@ -70,6 +70,9 @@ struct replica {
 /* Resolves everything and fills the defaults into the request (gpu is checked to be given). */
 enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica) MUST_CHECK;
 
+/* After a decoding that failed with `status`: adds what is wrong with the names too. */
+enum status replica_refuse(struct call *call, const struct replica_request *request, enum status status) MUST_CHECK;
+
 /* Sets tensor_parallel and pipeline_parallel to the smallest layout that fits, of `stages` stages (0 = any number),
  * whose GPUs divide `gpus` (0 = up to LAYOUT_GPUS_MAX); among equals the one with fewest stages. False, and no
  * change, if none does. */

@@ -146,7 +146,7 @@ static enum status run(struct call *call)
 {
     struct throughput_request request;
     enum status status = input_decode(call->input, call->arena, fields, FIELD_COUNT, &request, call->problems);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK) return replica_refuse(call, &request.replica, status);
     if (isnan(request.arrival_cv2)) request.arrival_cv2 = 1;
     if (isnan(request.percentile)) request.percentile = 95;
     out_object(call->out, NULL);
