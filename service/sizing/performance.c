@@ -33,13 +33,31 @@ const char *load_name(enum load load)
     return load_names[load];
 }
 
-/* What was in the fit of fixed concurrency: 2,580 measured rows (docs/estimator.md). "" matches everything that the
- * other lists admit. Weight formats of 16, 8 and 4 bits were; the K-quants were not. */
-static const char *const fitted_engines[] = {"vllm", "sglang", "tensorrt-llm", NULL};
-static const char *const fitted_gpus[] = {"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm",
+/* What the measured rows behind the coefficients cover (docs/estimator.md, "What was fitted"): GPUs by id, models by
+ * family. Weight formats of 16, 8 and 4 bits were among them, K-quants and pipeline stages were not. */
+static const char *const served_gpus[] = {"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm",
                                           "mi300x",   "mi325x",   "mi355x",   NULL};
-static const char *const fitted_families[] = {"DeepSeek R1", "DeepSeek V3", "Qwen 3.5", "gpt-oss",
+static const char *const served_families[] = {"DeepSeek R1", "DeepSeek V3", "Qwen 3.5", "gpt-oss",
                                               "Llama 3.1",   "Llama 3.3",   "Kimi K2",  NULL};
+static const char *const offline_gpus[] = {"a100-40gb-sxm", "a100-80gb-sxm", "gh200-96gb", "h100-sxm",
+                                           "h200-sxm",      "l40s",          "b200-sxm",   NULL};
+static const char *const offline_families[] = {"Llama 2", "Llama 3", "Llama 3.1", "Llama 3.3", "Mistral",
+                                               "Mixtral", "Falcon",  "GPT-J",     NULL};
+
+enum {
+    SERVED = 1u << LOAD_CONCURRENCY | 1u << LOAD_RATE,
+    OFFLINE = 1u << LOAD_SATURATED | 1u << LOAD_STATIC_BATCH,
+};
+static const struct fit_domain {
+    const char *engine;
+    unsigned loads; /* bits of enum load */
+    const char *const *gpus, *const *families;
+} fit_domains[] = {
+    {"vllm", SERVED | OFFLINE, served_gpus, served_families},
+    {"sglang", SERVED | OFFLINE, served_gpus, served_families},
+    {"tensorrt-llm", SERVED, served_gpus, served_families},
+    {"tensorrt-llm", OFFLINE, offline_gpus, offline_families},
+};
 
 static bool listed(const char *const list[], const char *name)
 {
@@ -49,13 +67,20 @@ static bool listed(const char *const list[], const char *name)
     return false;
 }
 
-static enum basis basis_of(const struct deployment *deployment)
+static bool covers(const struct fit_domain *domain, const struct deployment *deployment, enum load load)
 {
-    bool known_format = deployment->weight_dtype != DTYPE_FP32 && deployment->weight_dtype < DTYPE_Q8_0;
-    bool fitted = known_format && listed(fitted_engines, deployment->engine->engine) &&
-                  listed(fitted_gpus, deployment->gpu->id) && listed(fitted_families, deployment->model->family) &&
-                  deployment->pipeline_parallel == 1;
-    return fitted ? BASIS_FITTED : BASIS_EXTRAPOLATED;
+    return (domain->loads >> load & 1) && strcmp(domain->engine, deployment->engine->engine) == 0 &&
+           listed(domain->gpus, deployment->gpu->id) && listed(domain->families, deployment->model->family);
+}
+
+static enum basis basis_of(const struct deployment *deployment, enum load load)
+{
+    enum dtype dtype = deployment->weight_dtype;
+    if (dtype == DTYPE_FP32 || dtype >= DTYPE_Q8_0 || deployment->pipeline_parallel > 1) return BASIS_EXTRAPOLATED;
+    for (size_t i = 0; i < sizeof fit_domains / sizeof *fit_domains; i++) {
+        if (covers(&fit_domains[i], deployment, load)) return BASIS_FITTED;
+    }
+    return BASIS_EXTRAPOLATED;
 }
 
 /* Point values of one load, before intervals. */
@@ -266,7 +291,7 @@ void performance_predict(const struct roofline *roofline, const struct load_poin
     struct point point;
     solvers[load->load](roofline, load, &point);
     *performance = (struct performance){
-        .basis = basis_of(roofline->deployment),
+        .basis = basis_of(roofline->deployment, load->load),
         .in_flight = round6(point.in_flight),
         .waiting_ms = round6(point.waiting_ms),
         .utilization_ratio = round6(point.utilization_ratio),
@@ -328,7 +353,7 @@ double performance_capacity_rps(const struct roofline *roofline, const struct sl
     queue_init(&queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
     double low = 0, high = queue_capacity_per_ms(&queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
     if (!has_limits(slo)) return round6(high);
-    struct factors factors = factors_of(roofline->deployment, LOAD_RATE, basis_of(roofline->deployment));
+    struct factors factors = factors_of(roofline->deployment, LOAD_RATE, basis_of(roofline->deployment, LOAD_RATE));
     struct load_point load = {.load = LOAD_RATE, .arrival_cv2 = arrival_cv2, .percentile = slo->percentile};
     load.requests_per_second = high;
     if (rate_meets(roofline, &queue, &factors, &load, slo, probability)) return round6(high);
