@@ -1,0 +1,237 @@
+"""test_contract.py compares openapi.yaml with the tables of routes and fields, both ways, and with what is made from
+it."""
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+# What the query says about the form of the answer, beside the fields of the question.
+FORM = {"format", "field", "columns", "errors", "limit"}
+MODEL_IN_QUERY = {"parameters", "weights_gb"}
+
+
+@pytest.fixture(scope="module")
+def make_pages():
+    spec = importlib.util.spec_from_file_location("make_pages", PROJECT / "tools" / "make_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def declared_paths(contract):
+    return {(path, method) for (method, path) in contract.operations}
+
+
+def routed_paths(tables):
+    for route in tables["routes"]:
+        for method in ("get", "post"):
+            if route[method]:
+                yield route, route["path"], method
+                if route["formats"]:
+                    yield route, route["path"] + ".{format}", method
+
+
+def test_routes_and_paths_agree(tables, contract):
+    routed = {(path, method) for _, path, method in routed_paths(tables)}
+    assert routed == declared_paths(contract)
+
+
+def test_operation_ids_are_those_of_the_routes(tables, contract):
+    for route, path, method in routed_paths(tables):
+        name = contract.operations[method, path]["operationId"]
+        name = name.removeprefix("short_") if path.startswith("/recommend") else name
+        name = name.removesuffix("_by_query") if method == "get" and route["post"] else name
+        name = name.removesuffix("_as") if path.endswith("{format}") else name
+        assert name == route["operation_id"], f"{method} {path}"
+    names = [operation["operationId"] for operation in contract.operations.values()]
+    assert len(names) == len(set(names))
+
+
+def test_routes_compute_where_operations_do(tables):
+    computing = {operation["id"]: operation["computes"] for operation in tables["operations"]}
+    for route in tables["routes"]:
+        assert route["computes"] == computing.get(route["operation_id"], False), route["path"]
+
+
+def test_every_operation_has_a_route_and_examples(tables):
+    routed = {route["operation_id"] for route in tables["routes"]}
+    for operation in tables["operations"]:
+        assert operation["id"] in routed
+        assert operation["summary"].endswith(".")
+        assert operation["examples"], operation["id"]
+        for example in operation["examples"]:
+            assert example.startswith(f"gpusize {operation['command']}")
+
+
+def all_fields(tables):
+    for operation in tables["operations"]:
+        for field in operation["fields"]:
+            yield operation, field
+
+
+def test_a_name_means_the_same_everywhere(tables):
+    # One weight format is a list of one.
+    kinds = {"text": "texts"}
+    seen = {}
+    for operation, field in all_fields(tables):
+        meaning = (field["group"], kinds.get(field["kind"], field["kind"]), field["unit"], field["min"], field["max"])
+        first = seen.setdefault(field["name"], (operation["id"], meaning))
+        assert first[1] == meaning, f"{field['name']} of {operation['id']} against {first[0]}"
+
+
+def test_names_are_unique_in_an_operation(tables):
+    for operation in tables["operations"]:
+        names = [field["name"] for field in operation["fields"]] + [
+            field["alias"] for field in operation["fields"] if field["alias"]]
+        assert len(names) == len(set(names)), operation["id"]
+
+
+def test_every_field_is_explained(tables):
+    for operation, field in all_fields(tables):
+        assert field["help"] and field["help"].endswith("."), f"{operation['id']} {field['name']}"
+
+
+def request_fields(contract, schema):
+    """name -> (group, schema, required) of a request schema."""
+    fields = {}
+    for name, member in schema["properties"].items():
+        if member.get("type") == "object" and "properties" in member:
+            assert member["additionalProperties"] is False, name
+            for leaf, value in member["properties"].items():
+                fields[leaf] = (name, value, leaf in member.get("required", []))
+        else:
+            fields[name] = ("", value_of(contract, member), name in schema.get("required", []))
+    return fields
+
+
+def value_of(contract, schema):
+    return contract.resolve(schema)
+
+
+TYPES = {"number": "number", "integer": "integer", "bool": "boolean", "choice": "string", "choices": "array",
+         "text": "string", "date": "string", "texts": "array", "counts": "object", "histogram": "array",
+         "adjustments": "array"}
+FLAT_TYPES = {**TYPES, "counts": "string", "histogram": "string", "adjustments": "string", "model": "string"}
+
+
+def check_field(field, schema, types, where):
+    if field["kind"] == "model" and types is TYPES:
+        assert "oneOf" in schema, where
+        return
+    assert schema["type"] == types[field["kind"]], where
+    if field["kind"] in ("number", "integer"):
+        assert (schema["minimum"], schema["maximum"]) == (field["min"], field["max"]), where
+    if field["kind"] in ("choice", "choices"):
+        names = schema["items"]["enum"] if field["kind"] == "choices" else schema["enum"]
+        assert names == field["names"], where
+    if "default" in schema:
+        assert str(schema["default"]) == field["preset"], where
+
+
+def check_described(field, description, where):
+    for word in (field["help"], field["unit"]):
+        assert not word or word in description, f"{where}: '{word}' is not in '{description}'"
+
+
+def questions(tables, contract):
+    """(operation of the table, path, method, operation of the contract)"""
+    by_id = {operation["id"]: operation for operation in tables["operations"]}
+    for route, path, method in routed_paths(tables):
+        if route["operation_id"] in by_id:
+            yield by_id[route["operation_id"]], path, method, contract.operations[method, path]
+
+
+def test_bodies_and_field_tables_agree(tables, contract):
+    compared = 0
+    for operation, path, method, declared in questions(tables, contract):
+        if method != "post":
+            continue
+        schema = contract.resolve(declared["requestBody"]["content"]["application/json"]["schema"])
+        assert schema["additionalProperties"] is False
+        fields = request_fields(contract, schema)
+        assert list(sorted(fields)) == sorted(field["name"] for field in operation["fields"]), path
+        for field in operation["fields"]:
+            group, value, required = fields[field["name"]]
+            where = f"{path} {field['name']}"
+            assert group == field["group"] and required == field["required"], where
+            check_field(field, value, TYPES, where)
+            check_described(field, value.get("description", ""), where) if field["kind"] != "model" else None
+            compared += 1
+    assert compared > 100
+
+
+def test_queries_and_field_tables_agree(tables, contract):
+    for operation, path, method, declared in questions(tables, contract):
+        parameters = {one["name"]: one for one in map(contract.resolve, declared["parameters"])}
+        assert all(one["in"] == "query" for one in parameters.values())
+        own = {field["name"]: field for field in operation["fields"]} if method == "get" else {}
+        expected = FORM | set(own)
+        if any(field["kind"] == "model" for field in own.values()):
+            expected |= MODEL_IN_QUERY
+        assert set(parameters) == expected, f"{method} {path}"
+        for name, field in own.items():
+            where = f"{method} {path} {name}"
+            check_field(field, parameters[name]["schema"], FLAT_TYPES, where)
+            check_described(field, parameters[name]["description"], where)
+            assert parameters[name].get("x-alias") == field["alias"], where
+
+
+def test_examples_match_their_schemas(contract):
+    for name, schema in contract.document["components"]["schemas"].items():
+        for example in schema.get("examples", []):
+            contract.check_schema({"$ref": f"#/components/schemas/{name}"}, example)
+    assert any("examples" in schema for schema in contract.document["components"]["schemas"].values())
+
+
+def test_every_component_is_used(contract):
+    text = json.dumps(contract.document)
+    for kind in ("schemas", "parameters", "responses", "headers"):
+        for name in contract.document["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in text, f"{kind} {name}"
+
+
+def test_pages_are_made_from_the_contract(make_pages):
+    for name, content in make_pages.pages().items():
+        made = (PROJECT / "service" / "api" / "pages" / name).read_text(encoding="utf-8")
+        assert made == content, f"{name} is old: run tools/make_pages.py"
+
+
+@pytest.mark.parametrize("path, file, media_type", [
+    ("/openapi.yaml", "openapi.yaml", "application/yaml"),
+    ("/openapi.json", "service/api/pages/openapi.json", "application/json"),
+    ("/docs", "service/api/pages/docs.html", "text/html"),
+    ("/docs.css", "service/api/pages/docs.css", "text/css"),
+    ("/", "service/api/pages/docs.html", "text/html"),
+])
+def test_pages_are_handed_out(service, path, file, media_type):
+    answer = service.call("GET", path)
+    assert answer.status == 200
+    assert answer.body == (PROJECT / file).read_bytes()
+    assert answer.headers["Content-Type"].startswith(media_type)
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "style-src 'self'" in policy and "unsafe" not in policy
+
+
+def test_docs_page_stands_alone(service, tables):
+    page = service.call("GET", "/docs").text
+    assert not re.search(r"<script|<iframe|<img|\sstyle=|\son[a-z]+=|@import|url\(", page)
+    assert re.findall(r'<link[^>]*href="([^"]*)"', page) == ["/docs.css"]
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    for target in re.findall(r'<a [^>]*href="([^"]*)"', page):
+        assert target.removeprefix("#") in ids if target.startswith("#") else target.startswith("/"), target
+    for _, field in all_fields(tables):
+        assert re.search(rf"<code>([a-z_]+\.)?{field['name']}</code>", page), field["name"]
+
+
+def test_docs_page_is_accessible(service):
+    page = service.call("GET", "/docs").text
+    assert '<html lang="en">' in page and "<title>" in page and 'name="viewport"' in page
+    assert page.count("<h1>") == 1 and page.count("<main ") == 1 and 'href="#main"' in page
+    levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:])), "a heading level is skipped"
+    assert page.count("<table>") == page.count("<caption>")
+    assert not re.search(r"<th>|<th (?!scope=)", page)
