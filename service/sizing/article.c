@@ -151,7 +151,7 @@ static void relax_throughput(const struct article_question *question, const stru
         if (affordable < memory_gpus(question, &parts[i]) || limit <= best) continue;
         best = limit;
         struct article_question smaller = *question;
-        smaller.throughput = nextafter(limit, 0);
+        smaller.throughput = limit * (1 - 1e-9);
         if (option) *option = article_option(&smaller, &parts[i]);
     }
     if (best > 0 && option) {

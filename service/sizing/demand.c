@@ -93,17 +93,14 @@ enum status demand_read(const struct recommend_request *request, struct problems
     return STATUS_OK;
 }
 
-/* The k-th bisection halves the bracket: 30 steps leave 1e-9 of it. */
-double demand_safe_ratio(struct predicted speed, double probability)
+double demand_deviate(double probability)
 {
-    if (!is_known(speed.low) || speed.value <= 0) return 1.0;
-    double low = 0.0, high = 8.0;
-    for (int step = 0; step < 30; step++) {
-        double middle = (low + high) / 2;
-        if (1.0 - predicted_probability_below(speed, middle * speed.value) >= probability)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
+    return probability >= 0.5 ? predicted_deviate(2 * probability - 1) : -predicted_deviate(1 - 2 * probability);
+}
+
+double demand_safe_ratio(struct predicted quantity, double deviate)
+{
+    if (!(quantity.high > quantity.low) || !(quantity.low > 0)) return 1.0;
+    double sigma = log(quantity.high / quantity.low) / 2 / predicted_deviate(quantity.coverage_ratio);
+    return exp(-sigma * deviate);
 }

@@ -26,5 +26,8 @@ struct demand {
 enum status demand_read(const struct recommend_request *request, struct problems *problems,
                         struct demand *ret_demand) MUST_CHECK;
 
-/* Share of a replica's saturated speed that the true speed exceeds with this probability. */
-double demand_safe_ratio(struct predicted speed, double probability);
+/* The deviate z of the standard normal with P(Z ≤ z) = probability. */
+double demand_deviate(double probability);
+/* The value, as a share of the predicted one, that the true one exceeds with the probability of the deviate; by the
+ * interval's symmetry the inverse is what it stays below. 1 without an interval. */
+double demand_safe_ratio(struct predicted quantity, double deviate);

@@ -5,30 +5,83 @@
 
 static const struct shortfall no_shortfall = {REJECT_NONE, UNKNOWN, UNKNOWN, ""};
 
-/* What one request needs on the fullest rank, against what the engine may use; GiB. */
+/* What the fullest rank needs for one request of the longest length, against what the engine may use; GiB. */
 static struct shortfall memory_shortfall(const struct plan *plan)
 {
     const struct memory *memory = &plan->memory;
     double one = memory_sequence_bytes(&plan->deployment, plan->deployment.max_model_len_tokens);
-    double needed =
-        memory->weights_bytes + memory->activations_bytes + memory->overhead_bytes + (is_known(one) ? one : 0);
+    double needed = memory->available_bytes + fmax(0, is_known(one) ? one : 0) - memory->kv_pool_bytes;
     return (struct shortfall){REJECT_MEMORY, round6(needed / GIB), round6(memory->available_bytes / GIB), "GiB"};
 }
 
-/* Speed alone, with nobody else on the replica: if that misses a limit, no load meets it. */
-static struct shortfall latency_shortfall(const struct question *question, const struct plan *plan)
+static void predict_at(const struct question *question, const struct plan *plan, enum load load, double amount,
+                       struct performance *ret_performance)
+{
+    struct load_point point = {
+        .load = load,
+        .concurrency = amount,
+        .requests_per_second = amount,
+        .arrival_cv2 = question->demand.arrival_cv2,
+        .percentile = question->slo.percentile,
+    };
+    performance_predict(&plan->roofline, &point, ret_performance);
+}
+
+/* Requests in flight at which the token rate still meets its limit with the asked probability: halving finds it, since
+ * a step takes longer the more requests share it. */
+static double most_in_flight(const struct plan *plan, double tpot_limit_ms)
+{
+    double low = 1, high = plan->roofline.max_batch;
+    if (roofline_tpot_ms(&plan->roofline, high, NULL) <= tpot_limit_ms) return high;
+    for (int step = 0; step < 12; step++) {
+        double middle = (low + high) / 2;
+        if (roofline_tpot_ms(&plan->roofline, middle, NULL) <= tpot_limit_ms)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
+/* If the p-th percentile of TPOT meets its limit, the replica has more requests in flight than the limit allows for at
+ * most 1 - p of the time: a rate that no load under the SLO exceeds. */
+static double rate_bound_under_slo(const struct question *question, const struct plan *plan, double tpot_limit_ms)
+{
+    double share = question->slo.percentile / 100, saturated = plan->bound_requests_per_second;
+    if (share < 0.5) return saturated;
+    double in_flight = most_in_flight(plan, tpot_limit_ms);
+    double request_ms = roofline_tpot_ms(&plan->roofline, in_flight, NULL) * (question->demand.output_tokens - 1) +
+                        roofline_ttft_ms(&plan->roofline, 1);
+    double limited = in_flight / request_ms * 1000;
+    return limited < saturated ? share * limited + (1 - share) * saturated : saturated;
+}
+
+/* With nobody else on the replica: if that misses a limit, no load meets it. Else the bound of the rate is lowered to
+ * what the limits leave. */
+static struct shortfall apply_slo(const struct question *question, struct plan *plan)
 {
     const struct slo *slo = &question->slo;
-    double tpot_ms = roofline_tpot_ms(&plan->roofline, 1, NULL);
-    double ttft_ms = roofline_ttft_ms(&plan->roofline, 1);
-    double e2e_ms = ttft_ms + tpot_ms * (question->demand.output_tokens - 1);
-    const struct shortfall limits[] = {
-        {REJECT_SLO, tpot_ms, slo->tpot_ms, "ms TPOT"},
-        {REJECT_SLO, ttft_ms, slo->ttft_ms, "ms TTFT"},
-        {REJECT_SLO, e2e_ms, slo->e2e_ms, "ms end to end"},
+    struct performance alone;
+    predict_at(question, plan, LOAD_CONCURRENCY, 1, &alone);
+    const struct {
+        struct predicted quantity;
+        double limit_ms;
+        const char *unit;
+    } limits[] = {
+        {alone.tpot_ms, slo->tpot_ms, "ms TPOT"},
+        {alone.ttft_ms, slo->ttft_ms, "ms TTFT"},
+        {alone.e2e_ms, slo->e2e_ms, "ms end to end"},
     };
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        if (limits[i].needed > limits[i].available) return limits[i];
+        if (!is_known(limits[i].limit_ms)) continue;
+        double needed_ms = limits[i].quantity.value / demand_safe_ratio(limits[i].quantity, question->deviate);
+        if (needed_ms > limits[i].limit_ms) {
+            return (struct shortfall){REJECT_SLO, round6(needed_ms), limits[i].limit_ms, limits[i].unit};
+        }
+    }
+    if (is_known(slo->tpot_ms) && question->demand.kind == DEMAND_RATE) {
+        double limit_ms = slo->tpot_ms * demand_safe_ratio(alone.tpot_ms, question->deviate);
+        plan->bound_requests_per_second = rate_bound_under_slo(question, plan, limit_ms);
     }
     return no_shortfall;
 }
@@ -61,7 +114,7 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
     ret_plan->bound_requests_per_second = roofline_output_bound(&ret_plan->roofline) / demand->output_tokens;
     if (!(ret_plan->bound_requests_per_second > 0))
         return (struct shortfall){REJECT_UNKNOWN_FACTS, UNKNOWN, UNKNOWN, ""};
-    return question->has_slo ? latency_shortfall(question, ret_plan) : no_shortfall;
+    return question->has_slo ? apply_slo(question, ret_plan) : no_shortfall;
 }
 
 double plan_least_replicas(const struct question *question, const struct plan *plan)
@@ -76,25 +129,12 @@ double plan_least_replicas(const struct question *question, const struct plan *p
     return 1;
 }
 
-static void predict_at(const struct question *question, const struct plan *plan, enum load load, double amount,
-                       struct performance *ret_performance)
-{
-    struct load_point point = {
-        .load = load,
-        .concurrency = amount,
-        .requests_per_second = amount,
-        .arrival_cv2 = question->demand.arrival_cv2,
-        .percentile = question->slo.percentile,
-    };
-    performance_predict(&plan->roofline, &point, ret_performance);
-}
-
-/* Speed errors move capacity and latency together, so the joint probability is that of the worse of the two:
- * a replica's capacity is the smaller of its rate under the SLO and its saturated rate at the safe end. */
-double plan_capacity_rps(const struct question *question, const struct plan *plan, double probability)
+/* Speed errors move capacity and latency together, so the joint probability is that of the worse of the two: a
+ * replica's capacity is the smaller of its rate under the SLO and its saturated rate at the safe end. */
+static double capacity_rps(const struct question *question, const struct plan *plan, double probability, double deviate)
 {
     struct predicted rate = plan->saturated.requests_per_second;
-    double capacity = rate.value * demand_safe_ratio(rate, probability);
+    double capacity = rate.value * demand_safe_ratio(rate, deviate);
     if (!question->has_slo || question->demand.kind == DEMAND_JOB) return capacity;
     return fmin(capacity,
                 performance_capacity_rps(&plan->roofline, &question->slo, question->demand.arrival_cv2, probability));
@@ -103,8 +143,8 @@ double plan_capacity_rps(const struct question *question, const struct plan *pla
 /* Replicas for requests in flight: latency falls with the share of each replica, so bisect on the number. */
 static double replicas_for_concurrency(const struct question *question, const struct plan *plan, double probability)
 {
-    double least = plan_least_replicas(question, plan), most = question->demand.concurrency;
-    if (!question->has_slo) return least;
+    double least = plan_least_replicas(question, plan), most = ceil(question->demand.concurrency);
+    if (!question->has_slo || most < least) return least;
     struct performance performance;
     predict_at(question, plan, LOAD_CONCURRENCY, 1, &performance);
     if (performance_slo_probability(&performance, &question->slo) < probability) return INFINITY;
@@ -119,17 +159,26 @@ static double replicas_for_concurrency(const struct question *question, const st
     return least;
 }
 
-double plan_replicas_at(const struct question *question, const struct plan *plan, double probability)
+static double replicas_at(const struct question *question, const struct plan *plan, double capacity, double probability)
 {
-    if (question->demand.kind == DEMAND_CONCURRENCY) return replicas_for_concurrency(question, plan, probability);
-    double capacity = plan_capacity_rps(question, plan, probability);
     if (!(capacity > 0)) return INFINITY;
-    if (question->demand.kind == DEMAND_NONE) return 1;
-    return fmax(1, ceil(round6(question->demand.requests_per_second / capacity)));
+    switch (question->demand.kind) {
+    case DEMAND_NONE: return 1;
+    case DEMAND_CONCURRENCY: return replicas_for_concurrency(question, plan, probability);
+    case DEMAND_RATE:
+    case DEMAND_JOB: return fmax(1, ceil(round6(question->demand.requests_per_second / capacity)));
+    }
+    return 1;
 }
 
-void plan_predict(const struct question *question, const struct plan *plan, double replicas,
-                  struct performance *ret_performance)
+double plan_replicas_at_half(const struct question *question, const struct plan *plan)
+{
+    return replicas_at(question, plan, capacity_rps(question, plan, 0.5, 0), 0.5);
+}
+
+/* One replica when the fleet has this many. */
+static void predict_share(const struct question *question, const struct plan *plan, double replicas,
+                          struct performance *ret_performance)
 {
     const struct demand *demand = &question->demand;
     switch (demand->kind) {
@@ -147,33 +196,29 @@ void plan_predict(const struct question *question, const struct plan *plan, doub
         break;
     case DEMAND_JOB: break;
     }
-    predict_at(question, plan, LOAD_SATURATED, UNKNOWN, ret_performance);
+    *ret_performance = plan->saturated;
 }
 
-/* How far the limits are missed at one request in flight. */
-static struct shortfall slo_shortfall(const struct question *question, const struct plan *plan)
+static double probability_of(const struct question *question, const struct plan *plan)
 {
-    struct performance performance;
-    predict_at(question, plan, LOAD_CONCURRENCY, 1, &performance);
-    double probability = performance_slo_probability(&performance, &question->slo);
-    return (struct shortfall){REJECT_SLO, question->probability, round6(probability), "probability"};
+    double stable = 1.0, needed = question->demand.requests_per_second / plan->replicas;
+    if (is_known(needed)) stable = 1.0 - predicted_probability_below(plan->saturated.requests_per_second, needed);
+    if (!question->has_slo || question->demand.kind == DEMAND_JOB) return stable;
+    return fmin(stable, performance_slo_probability(&plan->performance, &question->slo));
 }
 
 struct shortfall plan_size(const struct question *question, struct plan *plan)
 {
     predict_at(question, plan, LOAD_SATURATED, UNKNOWN, &plan->saturated);
-    plan->safe_requests_per_second = plan_capacity_rps(question, plan, question->probability);
-    double replicas = plan_replicas_at(question, plan, question->probability);
-    if (!(plan->safe_requests_per_second > 0) || !isfinite(replicas)) return slo_shortfall(question, plan);
+    plan->safe_requests_per_second = capacity_rps(question, plan, question->probability, question->deviate);
+    double replicas = replicas_at(question, plan, plan->safe_requests_per_second, question->probability);
+    if (!isfinite(replicas)) return (struct shortfall){REJECT_SLO, UNKNOWN, UNKNOWN, ""};
     if (replicas > question->max_gpus) {
         return (struct shortfall){REJECT_MAX_GPUS, replicas * deployment_gpus(&plan->deployment), question->max_gpus,
                                   "GPUs"};
     }
     plan->replicas = (uint32_t)replicas;
-    plan_predict(question, plan, replicas, &plan->performance);
-    double stable = 1.0, needed = question->demand.requests_per_second / replicas;
-    if (is_known(needed)) stable = 1.0 - predicted_probability_below(plan->saturated.requests_per_second, needed);
-    plan->probability =
-        question->has_slo ? fmin(stable, performance_slo_probability(&plan->performance, &question->slo)) : stable;
+    predict_share(question, plan, replicas, &plan->performance);
+    plan->probability = probability_of(question, plan);
     return no_shortfall;
 }

@@ -29,10 +29,5 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
 double plan_least_replicas(const struct question *question, const struct plan *plan);
 /* The full prediction: replicas, performance, probability. The plan must not move afterwards. */
 struct shortfall plan_size(const struct question *question, struct plan *plan);
-/* Requests per second that one replica of a sized plan carries with this probability under the SLO. */
-double plan_capacity_rps(const struct question *question, const struct plan *plan, double probability);
-/* Replicas of a sized plan for the demand at this probability; INFINITY if no number helps. */
-double plan_replicas_at(const struct question *question, const struct plan *plan, double probability);
-/* One replica when the fleet has this many. */
-void plan_predict(const struct question *question, const struct plan *plan, double replicas,
-                  struct performance *ret_performance);
+/* Replicas of a sized plan for the demand at even odds; INFINITY if no number helps. */
+double plan_replicas_at_half(const struct question *question, const struct plan *plan);

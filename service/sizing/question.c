@@ -281,6 +281,7 @@ enum status question_read(const struct recommend_context *context, struct recomm
         .gpu_memory_utilization_ratio = request->gpu_memory_utilization_ratio,
         .weights_bytes = context->weights_bytes,
         .probability = request->min_probability_ratio,
+        .deviate = demand_deviate(request->min_probability_ratio),
         .budget_usd = usd_from_double(request->budget_usd),
         .budget_usd_per_hour = usd_from_double(request->budget_usd_per_hour),
         .terms = {.duration_hours = request->duration_hours,

@@ -49,28 +49,11 @@ static void rank_options(struct recommendation *answer)
         answer->options[i].rank = (uint32_t)i + 1;
 }
 
-/* The count at even odds is shown beside the safe one. It needs the layout predicted once more. */
-static void fill_even_odds(const struct question *question, struct option *option)
-{
-    const struct demand *demand = &question->demand;
-    option->replicas_at_half_probability = option->replicas;
-    if (demand->kind == DEMAND_NONE || option->replicas == 1) return;
-    struct roofline roofline;
-    roofline_init(&roofline, &option->deployment, &option->memory, demand->input_tokens, demand->output_tokens);
-    double capacity = question->has_slo && demand->kind == DEMAND_RATE
-                          ? performance_capacity_rps(&roofline, &question->slo, demand->arrival_cv2, 0.5)
-                          : option->capacity_requests_per_second.value / option->replicas;
-    if (!is_known(demand->requests_per_second) || !(capacity > 0)) return;
-    double replicas = fmax(1, ceil(round6(demand->requests_per_second / capacity)));
-    if (replicas < option->replicas) option->replicas_at_half_probability = (uint32_t)replicas;
-}
-
 static enum status finish_option(const struct question *question, struct option *option, struct arena *arena)
 {
     enum dtype native = question->model->native_dtype;
     enum dtype used = option->deployment.weight_dtype;
     option->quality_unverified = used != native && dtype_bits(used) < dtype_bits(native);
-    fill_even_odds(question, option);
     option->explanation = explain_option(question, option, arena);
     option->launch_command = explain_launch_command(question, option, arena);
     option->verify_command = explain_verify_command(question, option, arena);

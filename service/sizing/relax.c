@@ -123,6 +123,7 @@ static bool loosen_probability(struct question *question, struct arena *arena)
 {
     (void)arena;
     question->probability = question->slo.min_probability_ratio = 0.5;
+    question->deviate = 0;
     return true;
 }
 

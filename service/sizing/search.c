@@ -428,6 +428,21 @@ static enum status expand(struct search *search, const struct entry *entry)
     return STATUS_OK;
 }
 
+/* The count at even odds is shown beside the safe one: the layout is sized once more for the few that are shown. */
+static void fill_even_odds(struct search *search, struct option *option)
+{
+    const struct question *question = search->question;
+    const struct deployment *deployment = &option->deployment;
+    struct plan plan;
+    option->replicas_at_half_probability = option->replicas;
+    if (question->demand.kind == DEMAND_NONE || option->replicas == 1) return;
+    struct shortfall shortfall = plan_prepare(question, option->gpu, deployment->weight_dtype,
+                                              deployment->tensor_parallel, deployment->pipeline_parallel, &plan);
+    if (shortfall.reason != REJECT_NONE || plan_size(question, &plan).reason != REJECT_NONE) return;
+    double replicas = plan_replicas_at_half(question, &plan);
+    if (replicas < option->replicas) option->replicas_at_half_probability = (uint32_t)replicas;
+}
+
 /* Options come out best first. A gated one cannot be recommended: the last place is kept for one that can. */
 static void emit(struct search *search, const struct option *option)
 {
@@ -439,7 +454,9 @@ static void emit(struct search *search, const struct option *option)
         if (!recommendable) return;
         result->option_count--; /* the worst gated one gives way */
     }
-    result->options[result->option_count++] = *option;
+    struct option *kept = &result->options[result->option_count++];
+    *kept = *option;
+    fill_even_odds(search, kept);
 }
 
 static bool has_recommendable(const struct search_result *result)

@@ -20,9 +20,9 @@ struct question {
     size_t weight_dtype_count;
     enum dtype kv_dtype; /* DTYPE_UNKNOWN = auto */
     uint32_t max_model_len_tokens;
-    double gpu_memory_utilization_ratio; /* NaN = profile's */
-    double weights_bytes;                /* of the checkpoint; NaN unknown */
-    double probability;
+    double gpu_memory_utilization_ratio;   /* NaN = profile's */
+    double weights_bytes;                  /* of the checkpoint; NaN unknown */
+    double probability, deviate;           /* asked of meeting demand and limits; deviate of the normal */
     usd_t budget_usd, budget_usd_per_hour; /* USD_UNKNOWN = none */
     struct cost_terms terms;
     uint32_t purchases;                /* bits of enum purchase */
