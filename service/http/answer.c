@@ -13,7 +13,8 @@
 enum {
     COMPRESS_MIN_BYTES = 256, /* below this the headers outweigh the gain */
     NAME_BYTES = 16,          /* of a hash: the shortest that crypto_generichash gives */
-    RESPONSE_BYTES = 1536,    /* what libmicrohttpd allocates for a response and its dozen headers */
+    NAME_TEXT_BYTES = 2 * NAME_BYTES + 1,
+    RESPONSE_BYTES = 1536, /* what libmicrohttpd allocates for a response and its dozen headers */
 };
 
 struct header {
@@ -148,12 +149,12 @@ static const char *copy_text(char **end, const char *text)
 }
 
 /* An answer that names itself keeps its name; another one that is kept is named by its bytes. */
-static const char *name_of(const struct route *route, const struct reply *reply, char name[NAME_BYTES * 2 + 1])
+static const char *name_of(const struct route *route, const struct reply *reply, char name[NAME_TEXT_BYTES])
 {
     if (reply->etag_id || !route || !route->cacheable) return reply->etag_id;
     unsigned char hash[NAME_BYTES];
     crypto_generichash(hash, sizeof hash, (const unsigned char *)reply->body, reply->body_length, NULL, 0);
-    return sodium_bin2hex(name, NAME_BYTES * 2 + 1, hash, sizeof hash);
+    return sodium_bin2hex(name, NAME_TEXT_BYTES, hash, sizeof hash);
 }
 
 static size_t text_bytes(const char *text)
@@ -164,7 +165,7 @@ static size_t text_bytes(const char *text)
 struct answer *answer_new(const struct route *route, const struct reply *reply, const char *cors_origin,
                           struct compressors *compressors)
 {
-    char name_text[NAME_BYTES * 2 + 1];
+    char name_text[NAME_TEXT_BYTES];
     const char *name = name_of(route, reply, name_text);
     size_t texts =
         text_bytes(reply->content_type) + text_bytes(name) + text_bytes(reply->cache_control) + text_bytes(reply->csp);
@@ -215,7 +216,7 @@ void answer_release(struct answer *answer)
 
 size_t answer_cost(const struct answer *answer)
 {
-    return sizeof *answer + ENCODING_COUNT * RESPONSE_BYTES + 2 * answer->reply.body_length;
+    return sizeof *answer + (size_t)ENCODING_COUNT * RESPONSE_BYTES + 2 * answer->reply.body_length;
 }
 
 /* Two threads may compress at once; the second result is thrown away. */

@@ -82,12 +82,12 @@ struct exchange {
 };
 
 /* A request line has come. false when out of memory. */
-bool exchange_begin(struct exchange *exchange, const char *uri);
+bool exchange_begin(struct exchange *x, const char *uri);
 /* The header is complete: decides whether the request goes on. false: close the connection. */
-bool exchange_head(struct exchange *exchange, const char *method, const char *version);
+bool exchange_head(struct exchange *x, const char *method, const char *version);
 /* Takes a piece of the body. false: close the connection. */
-bool exchange_body(struct exchange *exchange, const char *bytes, size_t length);
+bool exchange_body(struct exchange *x, const char *bytes, size_t length);
 /* The request is complete, or computed: answers, or hands it to a computing thread. false: close. */
-bool exchange_answer(struct exchange *exchange);
+bool exchange_answer(struct exchange *x);
 /* Logs, counts and frees. `complete`: the whole answer was sent. */
-void exchange_end(struct exchange *exchange, bool complete);
+void exchange_end(struct exchange *x, bool complete);

@@ -3,7 +3,7 @@
 
 #include "catalog/text.h"
 
-#include <stdio.h>
+#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -129,27 +129,24 @@ enum status guard_check(const struct head *head, const char **ret_detail)
         return STATUS_MALFORMED_REQUEST;
     }
     if (head->uri_length <= URI_MAX_BYTES) return STATUS_OK;
-    *ret_detail = "path and query together may have 16384 bytes; send the question as a POST";
+    *ret_detail = "path and query together may have 8192 bytes; send the question as a POST";
     return STATUS_URI_TOO_LONG;
-}
-
-static bool is_loopback(const char *name, size_t length)
-{
-    static const char *const names[] = {"localhost", "[::1]", "::1"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strlen(names[i]) == length && strncasecmp(names[i], name, length) == 0) return true;
-    unsigned a = 0, b = 0, c = 0;
-    int end = 0;
-    char text[16];
-    if (length >= sizeof text) return false;
-    (void)snprintf(text, sizeof text, "%.*s", (int)length, name);
-    return sscanf(text, "127.%3u.%3u.%3u%n", &a, &b, &c, &end) == 3 && (size_t)end == length && a < 256 && b < 256 &&
-           c < 256;
 }
 
 static bool same_name(const char *name, size_t length, const char *other)
 {
     return strlen(other) == length && strncasecmp(other, name, length) == 0;
+}
+
+static bool is_loopback(const char *name, size_t length)
+{
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    if (same_name(name, length, "localhost") || same_name(name, length, "[::1]")) return true;
+    if (length >= sizeof text) return false;
+    memcpy(text, name, length);
+    text[length] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 bool guard_host_allowed(const char *host, const char *listen_address, const char *const *allowed)

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum {
-    URI_MAX_BYTES = 16 * 1024, /* path and query; beyond what fits its buffer libmicrohttpd says 414 itself */
+    URI_MAX_BYTES = 8 * 1024, /* path and query; beyond what fits its buffer libmicrohttpd says 414 itself */
     HEADER_LINES_MAX = 100,
 };
 

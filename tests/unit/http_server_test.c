@@ -353,9 +353,11 @@ static void refuses_what_is_too_long(void **state)
     } rows[] = {
         {"GET /", "a", 40000, end, 414},
         {"GET /echo?a=", "b", 64 << 10, end, 414},
-        {"GET /echo?a=", "b", 17 << 10, end, 414},
-        {"GET /echo?a=", "b", 15 << 10, end, 200},
+        {"GET /echo?a=", "b", 9 << 10, end, 414},
+        {"GET /echo?a=", "b", 8000, end, 200},
+        {"GET /echo?", "a=b&", 255, end, 200},
         {"GET /echo?", "a=b&", 300, end, 400},
+        {"GET /echo?", "&", 8000, end, 400},
         {host, "X-Header: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n", 480, "\r\n",
          431},
         {host, "a:b\r\n", 3000, "\r\n", 431},
