@@ -193,9 +193,9 @@ static bool settle_experts(struct hf_shape *shape)
     shape->shared_width = shared_width(shape);
     if (keys[KEY_EXPERTS] == 0) return true;
     if (!REQUIRE(shape, routing, "the model has experts")) return false;
-    if (keys[KEY_TOP_K] > keys[KEY_EXPERTS]) {
-        (void)hf_source_problem(&shape->source, hf_key_name(KEY_TOP_K), "%lld are more than the %lld experts",
-                                (long long)keys[KEY_TOP_K], (long long)keys[KEY_EXPERTS]);
+    if (keys[KEY_TOP_K] < 1 || keys[KEY_TOP_K] > keys[KEY_EXPERTS]) {
+        (void)hf_source_problem(&shape->source, hf_key_name(KEY_TOP_K), "%lld of %lld experts; give 1 to %lld",
+                                (long long)keys[KEY_TOP_K], (long long)keys[KEY_EXPERTS], (long long)keys[KEY_EXPERTS]);
         return false;
     }
     if (shape->expert_width > 0) return true;
@@ -203,7 +203,8 @@ static bool settle_experts(struct hf_shape *shape)
     return false;
 }
 
-static bool has_states(const struct hf_shape *shape)
+/* What the layers turned out to need. */
+static bool has_parts(const struct hf_shape *shape)
 {
     static const enum hf_key mamba1[] = {KEY_SSM_STATE, KEY_SSM_CONVOLUTION};
     static const enum hf_key mamba2[] = {KEY_SSM_HEADS, KEY_SSM_HEAD_DIM, KEY_SSM_GROUPS, KEY_SSM_STATE,
@@ -211,7 +212,6 @@ static bool has_states(const struct hf_shape *shape)
     static const enum hf_key delta[] = {KEY_DELTA_KEY_HEADS, KEY_DELTA_VALUE_HEADS, KEY_DELTA_KEY_DIM,
                                         KEY_DELTA_VALUE_DIM, KEY_DELTA_CONVOLUTION};
     static const enum hf_key convolution[] = {KEY_SHORT_CONVOLUTION};
-    static const char why[] = "some layers keep a state";
     static const struct {
         const enum hf_key *keys;
         size_t count;
@@ -221,14 +221,18 @@ static bool has_states(const struct hf_shape *shape)
         [MIXER_DELTA] = {delta, 5},
         [MIXER_CONVOLUTION] = {convolution, 1},
     };
-    bool used[MIXER_COUNT] = {false};
-    for (int64_t i = 0; i < shape->keys[KEY_LAYERS]; i++)
+    bool used[MIXER_COUNT] = {false}, uses_experts = false, complete = true;
+    for (int64_t i = 0; i < shape->keys[KEY_LAYERS]; i++) {
         used[shape->layers[i].mixer] = true;
-    bool complete = true;
-    for (enum hf_mixer mixer = 0; mixer < MIXER_COUNT; mixer++) {
-        if (used[mixer] && !hf_source_require(shape, needs[mixer].keys, needs[mixer].count, why)) complete = false;
+        uses_experts |= shape->layers[i].ffn == FFN_MOE;
     }
-    return complete;
+    for (enum hf_mixer mixer = 0; mixer < MIXER_COUNT; mixer++) {
+        if (!used[mixer]) continue;
+        complete &= hf_source_require(shape, needs[mixer].keys, needs[mixer].count, "some layers keep a state");
+    }
+    if (!uses_experts || shape->keys[KEY_EXPERTS] > 0) return complete;
+    (void)hf_source_problem(&shape->source, hf_key_name(KEY_EXPERTS), "no experts, but some layers are of experts");
+    return false;
 }
 
 /* A model_type that is not listed is taken for a Llama, which it cannot be if it keeps a state. */
@@ -268,5 +272,5 @@ enum status hf_shape_read(struct hf_shape *shape, const json_t *top)
     if (!settle_heads(shape) || !settle_experts(shape)) return STATUS_MALFORMED_CONFIG;
     shape->layers = ARENA_ARRAY(shape->source.arena, (size_t)shape->keys[KEY_LAYERS], struct hf_layer);
     if (!shape->layers) return problems_add(problems, STATUS_OUT_OF_MEMORY, shape->source.field, "no memory");
-    return hf_plan(shape) && has_states(shape) ? STATUS_OK : STATUS_MALFORMED_CONFIG;
+    return hf_plan(shape) && has_parts(shape) ? STATUS_OK : STATUS_MALFORMED_CONFIG;
 }

@@ -1,4 +1,5 @@
 /* hf_text.c owns the way from bytes to JSON: one linear scan for size, depth and number of values, then jansson. */
+#include "catalog/heap.h"
 #include "hf/hf_config.h"
 #include "hf/hf_shape.h"
 
@@ -110,10 +111,17 @@ static enum status guard(const struct scan *scan, struct problems *problems, con
     return STATUS_OK;
 }
 
+/* Before main: the parser's allocation functions are one setting of the process. */
+__attribute__((constructor)) static void watch_parser(void)
+{
+    json_set_alloc_funcs(heap_alloc, heap_free);
+}
+
 static enum status load(const char *text, size_t length, struct problems *problems, const char *field,
                         json_t **ret_json)
 {
     json_error_t error = {0};
+    heap_watch();
     json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
     if (json && !json_is_object(json)) {
         json_decref(json);
@@ -125,8 +133,8 @@ static enum status load(const char *text, size_t length, struct problems *proble
     }
     enum json_error_code code = json_error_code(&error);
     enum status status = code == json_error_duplicate_key ? STATUS_DUPLICATE_FIELD : STATUS_MALFORMED_JSON;
-    bool no_memory = code == json_error_out_of_memory || code == json_error_unknown; /* most failures set no code */
-    if (no_memory) return problems_add(problems, STATUS_OUT_OF_MEMORY, field, "no memory to read it");
+    if (heap_ran_out() || code == json_error_out_of_memory)
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, field, "no memory to read it");
     return problems_add(problems, status, field, "line %d, column %d: %s", error.line, error.column, mistake(code));
 }
 

@@ -621,7 +621,9 @@ static const struct refusal refusals[] = {
     {"{\"attention_bias\":\"yes\"," LLAMA, STATUS_MALFORMED_CONFIG, "model.config.attention_bias", "true or false"},
     {"{\"num_experts\":8," LLAMA, STATUS_MALFORMED_CONFIG, "model.config.num_experts_per_tok", "missing"},
     {"{\"num_experts\":8,\"num_experts_per_tok\":9," LLAMA, STATUS_MALFORMED_CONFIG, "model.config.num_experts_per_tok",
-     "more than the 8"},
+     "9 of 8 experts"},
+    {"{\"num_experts\":8,\"num_experts_per_tok\":0," LLAMA, STATUS_MALFORMED_CONFIG, "model.config.num_experts_per_tok",
+     "give 1 to 8"},
     {"{\"kv_lora_rank\":512," LLAMA, STATUS_MALFORMED_CONFIG, "model.config.qk_rope_head_dim", "latent"},
     {"{\"layer_types\":[\"full_attention\"]," LLAMA, STATUS_MALFORMED_CONFIG, "model.config.layer_types", "1 entries"},
     {"{\"layer_types\":[\"a\",\"b\",\"c\",\"d\"]," LLAMA, STATUS_MALFORMED_CONFIG, "model.config.layer_types",
@@ -637,6 +639,9 @@ static const struct refusal refusals[] = {
     {"{\"model_type\":\"nemotron-nas\",\"hidden_size\":64,\"num_attention_heads\":4,\"vocab_size\":9,"
      "\"block_configs\":[{\"attention\":{\"n_heads_in_group\":3},\"ffn\":{\"no_op\":true}}]}",
      STATUS_MALFORMED_CONFIG, "model.config.block_configs", "divisor"},
+    {"{\"model_type\":\"nemotron_h\",\"hidden_size\":64,\"num_attention_heads\":4,\"vocab_size\":9,"
+     "\"hybrid_override_pattern\":\"*E\"}",
+     STATUS_MALFORMED_CONFIG, "model.config.num_local_experts", "no experts"},
     {"{\"model_type\":\"nemotron_h\",\"hidden_size\":64,\"num_attention_heads\":4,\"vocab_size\":9,"
      "\"hybrid_override_pattern\":\"*x\"}",
      STATUS_MALFORMED_CONFIG, "model.config.hybrid_override_pattern", "entry 1"},
