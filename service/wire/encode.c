@@ -85,7 +85,7 @@ enum status encode(const char *json, size_t length, const struct encode_options 
     if (options->format == FORMAT_JSON) {
         out_raw(out, json, length);
     } else {
-        json_t *answer = json_loadb(json, length, 0, &error);
+        json_t *answer = json_parse(json, length, 0, &error);
         if (answer)
             status = write_answer(answer, options, problems, out);
         else if (json_lacked_memory(&error))

@@ -1,5 +1,7 @@
 /* json_read.c owns the pre-scan of JSON and the translation of the parser's errors. */
 #include "wire/json_read.h"
+
+#include "catalog/heap.h"
 #include "catalog/text.h"
 
 #include <stdlib.h>
@@ -211,9 +213,22 @@ static enum status scan_text(struct scan *scan)
     return scan->problems->count + scan->problems->dropped == before ? STATUS_OK : problems_status(scan->problems);
 }
 
+/* Before main: the parser's allocation functions are one setting of the process. */
+__attribute__((constructor)) static void watch_parser(void)
+{
+    json_set_alloc_funcs(heap_alloc, heap_free);
+}
+
+json_t *json_parse(const char *text, size_t length, size_t flags, json_error_t *ret_error)
+{
+    heap_watch();
+    return json_loadb(text, length, flags, ret_error);
+}
+
 bool json_lacked_memory(const json_error_t *error)
 {
-    return json_error_code(error) == json_error_out_of_memory || json_error_code(error) == json_error_unknown;
+    return heap_ran_out() || json_error_code(error) == json_error_out_of_memory ||
+           json_error_code(error) == json_error_unknown;
 }
 
 static enum status parse_problem(const struct scan *scan, const json_error_t *error)
@@ -253,7 +268,7 @@ enum status json_read(struct arena *arena, const char *text, size_t length, cons
     const char *from = scan->copy ? scan->copy : scan->text;
     size_t size = (size_t)((scan->copy ? scan->copy_at : scan->end) - from);
     json_error_t error;
-    json_t *root = json_loadb(from, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *root = json_parse(from, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!root) return parse_problem(scan, &error);
     if (!json_is_object(root)) {
         json_decref(root);

@@ -7,6 +7,8 @@
 
 enum { JSON_MAX_VALUES = 20000, JSON_MAX_DEPTH = 64 };
 
+/* json_loadb, such that json_lacked_memory can tell afterwards. */
+json_t *json_parse(const char *text, size_t length, size_t flags, json_error_t *ret_error);
 /* Whether the parser gave up for want of memory. It often says so by no code at all; sometimes it blames a token. */
 bool json_lacked_memory(const json_error_t *error);
 

@@ -1,7 +1,6 @@
 /* alloc.c owns the allocation functions that the linker puts in the place of the C library's (--wrap). */
 #include "alloc.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,11 +73,6 @@ char *__wrap_strndup(const char *text, size_t length)
 char *__wrap_strdup(const char *text)
 {
     return __wrap_strndup(text, strlen(text));
-}
-
-void alloc_install(void)
-{
-    json_set_alloc_funcs(__wrap_malloc, __wrap_free);
 }
 
 void alloc_fail_at(size_t n)

@@ -191,6 +191,5 @@ int main(void)
     for (size_t i = 0; i < QUESTION_COUNT; i++) {
         tests[i] = (struct CMUnitTest){questions[i].name, survive, NULL, NULL, (void *)(uintptr_t)&questions[i]};
     }
-    alloc_install();
     return cmocka_run_group_tests(tests, load_bundled, free_bundled);
 }
