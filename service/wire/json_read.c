@@ -222,7 +222,12 @@ __attribute__((constructor)) static void watch_parser(void)
 json_t *json_parse(const char *text, size_t length, size_t flags, json_error_t *ret_error)
 {
     heap_watch();
-    return json_loadb(text, length, flags, ret_error);
+    json_t *root = json_loadb(text, length, flags, ret_error);
+    if (root && heap_ran_out()) { /* the lexer goes on with a text cut short (jansson 2.14) */
+        json_decref(root);
+        return NULL;
+    }
+    return root;
 }
 
 bool json_lacked_memory(const json_error_t *error)
