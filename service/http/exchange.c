@@ -262,12 +262,22 @@ static enum status parse_query(struct exchange *x)
                        &x->request.query, &x->request.query_count);
 }
 
+/* Not if the version has changed meanwhile: nobody knows which one the handler saw (the day is part of it). */
+static void keep_answer(struct exchange *x, const char *version)
+{
+    struct question question = question_of(x);
+    bool same = strcmp(version, question.version) == 0;
+    if (same && x->route->cacheable && x->request.reply.http_status == 200)
+        cache_put(x->server->cache, &question, x->answer);
+}
+
 /* Runs the handler; in an HTTP thread or in a computing thread. Leaves an answer in x->answer, or a reply of an
  * error in x->request. */
 static void run_handler(struct exchange *x)
 {
     prepare_request(x);
     struct request *request = &x->request;
+    const char *version = arena_strdup(&request->arena, x->server->settings.version(x->snapshot));
     enum status status = parse_query(x);
     if (status == STATUS_OK) {
         request->reply.http_status = 200;
@@ -282,8 +292,7 @@ static void run_handler(struct exchange *x)
         fail_request(x, problems_add(&request->problems, STATUS_OUT_OF_MEMORY, "", "out of memory"));
         return;
     }
-    struct question question = question_of(x);
-    if (x->route->cacheable && request->reply.http_status == 200) cache_put(x->server->cache, &question, x->answer);
+    if (version) keep_answer(x, version);
     enum encoding encoding;
     (void)answer_part(x->answer, negotiate_encoding(x->head.accept_encoding), &encoding); /* compressed here already */
 }
