@@ -3,6 +3,7 @@
 
 #include "api/operation.h"
 #include "api/pages.h"
+#include "catalog/text.h"
 #include "wire/encode.h"
 
 #include <string.h>
@@ -12,34 +13,32 @@ enum { QUESTION_MAX_BYTES = 192 * 1024, ANSWER_MAX_BYTES = 8 * 1024 * 1024, ROWS
 
 /* What the query says about the form of the answer; the rest of it belongs to the operation. */
 struct form {
-    const char *format, *field, *columns;
-    int64_t errors, limit;
+    const char *format, *field, *columns, *errors, *limit; /* as given; NULL = not */
+    size_t rows_max;                                       /* limit, read; 0 = all */
 };
 
-static const char *const error_forms[] = {"problem", "text", NULL};
-
-static const struct field form_fields[] = {
-    {.name = "format", .group = "", .kind = FIELD_TEXT, .offset = offsetof(struct form, format)},
-    {.name = "field", .group = "", .kind = FIELD_TEXT, .offset = offsetof(struct form, field)},
-    {.name = "columns", .group = "", .kind = FIELD_TEXT, .offset = offsetof(struct form, columns)},
-    {.name = "errors",
-     .group = "",
-     .kind = FIELD_CHOICE,
-     .offset = offsetof(struct form, errors),
-     .names = error_forms},
-    {.name = "limit",
-     .group = "",
-     .kind = FIELD_INTEGER,
-     .offset = offsetof(struct form, limit),
-     .min = 1,
-     .max = ROWS_MAX},
+static const struct {
+    const char *name;
+    size_t offset;
+} form_parameters[] = {
+    {"format", offsetof(struct form, format)},   {"field", offsetof(struct form, field)},
+    {"columns", offsetof(struct form, columns)}, {"errors", offsetof(struct form, errors)},
+    {"limit", offsetof(struct form, limit)},
 };
-enum { FORM_FIELD_COUNT = sizeof form_fields / sizeof *form_fields };
+enum { FORM_PARAMETER_COUNT = sizeof form_parameters / sizeof *form_parameters };
 
-static bool names_field(const struct field *fields, size_t count, const char *name)
+static const char **form_slot(struct form *form, const char *name)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(fields[i].name, name) == 0) return true;
+    for (size_t i = 0; i < FORM_PARAMETER_COUNT; i++) {
+        if (strcmp(form_parameters[i].name, name) == 0) return (void *)((char *)form + form_parameters[i].offset);
+    }
+    return NULL;
+}
+
+static bool has_field(const struct operation *operation, const char *name)
+{
+    for (size_t i = 0; i < operation->field_count; i++) {
+        if (strcmp(operation->fields[i].name, name) == 0) return true;
     }
     return false;
 }
@@ -51,31 +50,23 @@ struct pairs {
 
 /* Shares the query out between the form of the answer and the operation, whose own fields come first: lists have a
  * `limit` of theirs. */
-static bool split_query(struct request *request, const struct operation *operation, struct pairs *form,
-                        struct pairs *question)
+static enum status split_query(struct request *request, const struct operation *operation, struct form *form,
+                               struct pairs *question)
 {
-    form->items = ARENA_ARRAY(&request->arena, request->query_count + 1, struct pair);
     question->items = ARENA_ARRAY(&request->arena, request->query_count + 1, struct pair);
-    if (!form->items || !question->items) return false;
+    if (!question->items) return problems_add(&request->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the query");
     for (size_t i = 0; i < request->query_count; i++) {
-        const char *name = request->query[i].name;
-        bool of_form = names_field(form_fields, FORM_FIELD_COUNT, name) &&
-                       !names_field(operation->fields, operation->field_count, name);
-        struct pairs *pairs = of_form ? form : question;
-        pairs->items[pairs->count++] = (struct pair){name, request->query[i].value};
+        const struct query_pair *pair = &request->query[i];
+        const char **slot = has_field(operation, pair->name) ? NULL : form_slot(form, pair->name);
+        if (!slot) {
+            question->items[question->count++] = (struct pair){pair->name, pair->value};
+        } else if (*slot) {
+            (void)problems_add(&request->problems, STATUS_DUPLICATE_FIELD, pair->name, "given twice");
+        } else {
+            *slot = pair->value;
+        }
     }
-    return true;
-}
-
-static enum status read_form(struct request *request, const struct pairs *pairs, struct form *ret_form)
-{
-    struct input *input = NULL;
-    enum status status = input_from_pairs(&request->arena, pairs->items, pairs->count, &request->problems, &input);
-    if (status == STATUS_OK) {
-        status = input_decode(input, &request->arena, form_fields, FORM_FIELD_COUNT, ret_form, &request->problems);
-    }
-    input_done(input);
-    return status;
+    return problems_status(&request->problems);
 }
 
 static enum status choose_format(struct request *request, const char *parameter, enum format *ret_format)
@@ -96,24 +87,31 @@ static enum status choose_format(struct request *request, const char *parameter,
     return STATUS_OK;
 }
 
-static enum status check_form(struct problems *problems, const struct form *form, enum format format)
+static void only_for(struct problems *problems, const char *value, const char *name, enum format wanted,
+                     enum format format)
 {
+    if (!value || format == wanted) return;
+    (void)problems_add(problems, STATUS_CONTRADICTION, name, "%s= belongs to %s, and this is %s", name,
+                       format_name(wanted), format_name(format));
+}
+
+static enum status check_form(struct problems *problems, struct form *form, enum format format)
+{
+    int64_t rows = 0;
     if (format == FORMAT_TXT && !form->field) {
         (void)problems_add(problems, STATUS_MISSING_FIELD, "field",
                            "txt answers one value: say which, as in field=recommended.gpu_count");
     }
-    if (format != FORMAT_TXT && form->field) {
-        (void)problems_add(problems, STATUS_CONTRADICTION, "field", "field= belongs to txt, and this is %s",
-                           format_name(format));
+    only_for(problems, form->field, "field", FORMAT_TXT, format);
+    only_for(problems, form->columns, "columns", FORMAT_CSV, format);
+    only_for(problems, form->limit, "limit", FORMAT_CSV, format);
+    if (form->errors && strcmp(form->errors, "text") != 0 && strcmp(form->errors, "problem") != 0) {
+        (void)problems_add(problems, STATUS_INVALID_VALUE, "errors", "give text or problem");
     }
-    if (format != FORMAT_CSV && form->columns) {
-        (void)problems_add(problems, STATUS_CONTRADICTION, "columns", "columns= belongs to csv, and this is %s",
-                           format_name(format));
+    if (form->limit && (!text_parse_int64(form->limit, &rows) || rows < 1 || rows > ROWS_MAX)) {
+        (void)problems_add(problems, STATUS_OUT_OF_RANGE, "limit", "give a whole number from 1 to %d", (int)ROWS_MAX);
     }
-    if (format != FORMAT_CSV && form->limit != VALUE_ABSENT) {
-        (void)problems_add(problems, STATUS_CONTRADICTION, "limit", "limit= belongs to csv here, and this is %s",
-                           format_name(format));
-    }
+    form->rows_max = (size_t)rows;
     return problems_status(problems);
 }
 
@@ -158,7 +156,7 @@ static enum status give_answer(struct request *request, const struct call *call,
         .rows = operation->rows,
         .field = form->field,
         .columns = form->columns,
-        .limit = form->limit == VALUE_ABSENT ? 0 : (size_t)form->limit,
+        .limit = form->rows_max,
     };
     enum status status = encode(call->out->data, call->out->length, &options, &request->problems, &encoded);
     if (status == STATUS_OK) status = fill_reply(request, &encoded, format, call->id);
@@ -198,13 +196,10 @@ static enum status run_question(struct request *request, const struct operation 
 static enum status answer_operation(struct request *request)
 {
     const struct operation *operation = request->route->context;
-    struct pairs form_pairs = {0}, question = {0};
-    struct form form;
+    struct form form = {0};
+    struct pairs question = {0};
     enum format format = FORMAT_JSON;
-    if (!split_query(request, operation, &form_pairs, &question)) {
-        return problems_add(&request->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the query");
-    }
-    enum status status = read_form(request, &form_pairs, &form);
+    enum status status = split_query(request, operation, &form, &question);
     if (status == STATUS_OK) status = choose_format(request, form.format, &format);
     if (status == STATUS_OK) status = check_form(&request->problems, &form, format);
     return status == STATUS_OK ? run_question(request, operation, &question, &form, format) : status;

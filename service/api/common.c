@@ -56,6 +56,7 @@ enum status api_model_resolve(struct call *call, const struct model_ref *ref, st
         resolve_size(parameters, &resolved.facts);
     } else if (ref->name) {
         status = resolve_named(call, ref->name, &resolved.facts);
+        resolved.id = resolved.facts.id;
     } else {
         status = hf_config_parse(ref->config_json, strlen(ref->config_json), "", call->arena, call->problems,
                                  "model.config", &resolved.facts);
@@ -197,7 +198,7 @@ void api_put_model(struct out *out, const struct api_model *model)
 {
     const struct model *facts = &model->facts;
     out_object(out, "model");
-    out_text(out, "id", *facts->id ? facts->id : NULL);
+    out_text(out, "id", model->id);
     out_number(out, "parameters", facts->parameters);
     out_number(out, "active_parameters", facts->active_parameters);
     out_integer(out, "layers", facts->layers);

@@ -97,6 +97,7 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
 
 /* How a model was given, resolved. */
 struct api_model {
+    const char *id;       /* in the catalog; NULL if it came as a config or a size */
     struct model facts;   /* a copy: with an assumed architecture where only the size was given */
     bool assumed;         /* layers, heads and so on are assumed from the size */
     double weights_bytes; /* of the checkpoint in its native dtype, when the caller said so; else NaN */

@@ -17,6 +17,7 @@ static enum status run(struct call *call)
     if (!answer) return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the answer");
     enum status status = fleet_answer(call, &operation_cost, EVERY_GPU, answer);
     if (status != STATUS_OK) return status;
+    if (answer->request.alternatives == EVERY_GPU) answer->request.alternatives = VALUE_ABSENT; /* no limit was asked */
     const struct recommendation *found = &answer->recommendation;
     struct out *out = call->out;
     out_object(out, NULL);

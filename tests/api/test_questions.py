@@ -1,0 +1,441 @@
+"""test_questions.py asks every question in every form: POST and GET, each format, HEAD, ETag, compression."""
+import copy
+import csv
+import gzip
+import io
+import re
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+
+import jsonschema
+import pytest
+
+LLAMA = "meta-llama/Llama-3.1-70B-Instruct"
+AS_OF = "2026-11-23"
+
+# operation -> (path, question as JSON, the same flat)
+QUESTIONS = {
+    "recommend": ("/v1/recommend",
+                  {"model": LLAMA, "workload": {"input_tokens": 1024, "output_tokens": 256, "requests_per_second": 5},
+                   "slo": {"ttft_ms": 2000, "tpot_ms": 80}, "as_of": AS_OF,
+                   "constraints": {"budget_usd": 400000, "purchase": ["on_demand", "owned"], "quota": {"l40s": 8}}},
+                  {"model": LLAMA, "in": 1024, "out": 256, "rps": 5, "ttft_ms": 2000, "tpot_ms": 80, "as_of": AS_OF,
+                   "budget": 400000, "purchase": "on_demand,owned", "quota": "l40s:8"}),
+    "memory": ("/v1/memory",
+               {"model": LLAMA, "gpu": "h100-sxm", "serving": {"weight_dtype": "fp8"}, "layout": {"tensor_parallel": 2}},
+               {"model": LLAMA, "gpu": "h100-sxm", "weight_dtype": "fp8", "tp": 2}),
+    "throughput": ("/v1/throughput",
+                   {"model": LLAMA, "gpu": "h100-sxm", "layout": {"gpu_count": 8, "tensor_parallel": 4},
+                    "workload": {"input_tokens": 512, "output_tokens": 128, "load": "concurrency", "concurrency": 32}},
+                   {"model": LLAMA, "gpu": "h100-sxm", "gpu_count": 8, "tensor_parallel": 4, "in": 512, "out": 128,
+                    "load": "concurrency", "concurrency": 32}),
+    "cost": ("/v1/cost",
+             {"model": LLAMA, "workload": {"requests_per_second": 5}, "constraints": {"gpus": ["h100", "l40s"]},
+              "as_of": AS_OF},
+             {"model": LLAMA, "rps": 5, "gpus": "h100,l40s", "as_of": AS_OF}),
+}
+LISTS = {
+    "gpus": ("/v1/gpus", {"id": "h100"}, "gpus"),
+    "models": ("/v1/models", {"q": "qwen"}, "models"),
+    "engines": ("/v1/engines", {"id": "vllm"}, "profiles"),
+    "offers": ("/v1/offers", {"gpu": "h100", "purchase": "on_demand", "as_of": AS_OF}, "offers"),
+}
+FLAT = {name: (path, flat) for name, (path, _, flat) in QUESTIONS.items()}
+FLAT |= {name: (path, flat) for name, (path, flat, _) in LISTS.items()}
+ROWS = {"recommend": ["recommended", "alternatives"], "cost": ["options"]} | {
+    name: [rows] for name, (_, _, rows) in LISTS.items()}
+# One scalar of each answer.
+FIELDS = {"recommend": "recommended.gpu_count", "memory": "memory.weights_gib",
+          "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "gpus": "gpus[0].memory_nominal_gb",
+          "models": "total_count", "engines": "profiles[0].engine", "offers": "offers[0].usd_per_hour"}
+
+
+def value_at(answer, path):
+    for name in re.findall(r"[^.\[\]]+", path):
+        answer = answer[int(name)] if isinstance(answer, list) else answer[name]
+    return answer["value"] if isinstance(answer, dict) else answer
+
+
+@pytest.fixture(scope="module")
+def closed(contract):
+    """The contract with every object closed: an answer member that it does not declare fails."""
+    def close(node):
+        if isinstance(node, dict):
+            if "properties" in node:
+                node.setdefault("additionalProperties", False)
+            for member in node.values():
+                close(member)
+        elif isinstance(node, list):
+            for member in node:
+                close(member)
+    document = copy.deepcopy(contract.document)
+    close(document["components"]["schemas"])
+    return document
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_answers_have_no_undeclared_member(service, closed, contract, name):
+    path, flat = FLAT[name]
+    answer = service.call("GET", path, query=flat).json
+    declared = closed["paths"][path]["get"]["responses"]["200"]["$ref"].rsplit("/", 1)[1]
+    schema = closed["components"]["responses"][declared]["content"]["application/json"]["schema"]
+    jsonschema.Draft202012Validator(schema, resolver=jsonschema.RefResolver("", closed)).validate(answer)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_post_and_get_mean_the_same(service, name):
+    path, body, flat = QUESTIONS[name]
+    posted, got = service.call("POST", path, json=body), service.call("GET", path, query=flat)
+    assert posted.status == got.status == 200, posted.text[:500]
+    assert posted.body == got.body
+    assert posted.json["id"] == got.json["id"]
+    again = service.call("POST", path, json=body)
+    assert again.body == posted.body
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_request_of_an_answer_asks_for_it_again(service, name):
+    path, body, _ = QUESTIONS[name]
+    first = service.call("POST", path, json=body).json
+
+    def given(value):
+        if isinstance(value, dict):
+            return {key: given(member) for key, member in value.items() if member is not None}
+        return value
+    second = service.call("POST", path, json=given(first["request"]))
+    assert second.status == 200, second.text
+    assert second.json["id"] == first["id"]
+    assert second.json == first
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_another_process_answers_the_same_bytes(service, start_service, name):
+    path, flat = FLAT[name]
+    other = start_service("--threads", "1", "--workers", "1")
+    assert other.call("GET", path, query=flat).body == service.call("GET", path, query=flat).body
+
+
+@pytest.mark.parametrize("name", FLAT)
+@pytest.mark.parametrize("format", ["json", "csv", "xml", "txt"])
+def test_suffix_and_parameter_give_the_same(service, name, format):
+    path, flat = FLAT[name]
+    extra = {"field": FIELDS[name]} if format == "txt" else {}
+    suffixed = service.call("GET", f"{path}.{format}", query=flat | extra)
+    by_parameter = service.call("GET", path, query=flat | extra | {"format": format})
+    both = service.call("GET", f"{path}.{format}", query=flat | extra | {"format": format})
+    assert suffixed.status == by_parameter.status == both.status == 200, suffixed.text[:300]
+    assert suffixed.body == by_parameter.body == both.body
+    types = {"json": "application/json", "csv": "text/csv", "xml": "application/xml", "txt": "text/plain"}
+    assert suffixed.headers["Content-Type"].startswith(types[format])
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("format", ["json", "csv", "xml", "txt"])
+def test_posts_have_formats_too(service, name, format):
+    path, body, flat = QUESTIONS[name]
+    extra = {"field": FIELDS[name]} if format == "txt" else {}
+    posted = service.call("POST", f"{path}.{format}", query=extra, json=body)
+    assert posted.status == 200
+    assert posted.body == service.call("GET", f"{path}.{format}", query=flat | extra).body
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_csv_has_a_row_for_each_option(service, name):
+    path, flat = FLAT[name]
+    answer = service.call("GET", path, query=flat).json
+    raw = service.call("GET", path + ".csv", query=flat).text
+    assert raw.endswith("\r\n") and "\n" not in raw.replace("\r\n", "")
+    header, *lines = csv.reader(io.StringIO(raw))
+    rows = [answer]
+    if name in ROWS:
+        rows = [one for key in ROWS[name] for one in (answer[key] if isinstance(answer[key], list) else [answer[key]])]
+    assert len(lines) == len(rows) and len(rows) > 0
+    assert all(len(line) == len(header) == len(set(header)) for line in lines)
+    for row, line in zip(rows, lines):
+        cells = dict(zip(header, line))
+        for key, value in row.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                assert float(cells[key]) == value, key
+            elif isinstance(value, str) and value[:1] not in "=+-@":
+                assert cells[key] == value, key
+
+
+def test_csv_columns_and_limit(service):
+    path, flat = FLAT["cost"]
+    answer = service.call("GET", path, query=flat).json
+    table = service.call("GET", path + ".csv", query=flat | {"columns": "gpu,cost_total_cost_usd", "limit": 1}).text
+    header, *lines = csv.reader(io.StringIO(table))
+    assert header == ["gpu", "cost_total_cost_usd"] and len(lines) == 1
+    best = answer["options"][0]
+    assert lines[0][0] == best["gpu"] and float(lines[0][1]) == best["cost"]["total_cost_usd"]
+    refused = service.call("GET", path + ".csv", query=flat | {"columns": "gpu,prise"})
+    assert refused.status == 422 and refused.json["errors"][0]["field"] == "columns"
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_xml_holds_the_answer(service, name):
+    path, flat = FLAT[name]
+    answer = service.call("GET", path, query=flat).json
+    root = ElementTree.fromstring(service.call("GET", path + ".xml", query=flat).body)
+    assert root.tag == "answer"
+    assert root.findtext("id") == answer["id"]
+    assert root.findtext("catalog_version") == answer["catalog_version"]
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_txt_is_one_bare_value(service, name):
+    path, flat = FLAT[name]
+    answer = service.call("GET", path, query=flat).json
+    cell = service.call("GET", path + ".txt", query=flat | {"field": FIELDS[name]}).text
+    value = value_at(answer, FIELDS[name])
+    assert "\n" not in cell and cell == cell.strip()
+    if isinstance(value, str):
+        assert cell == value
+    else:
+        assert re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", cell) and float(cell) == value
+
+
+@pytest.mark.parametrize("name", FLAT)
+@pytest.mark.parametrize("suffix", ["", ".csv"])
+def test_head_is_get_without_a_body(service, name, suffix):
+    path, flat = FLAT[name]
+    got, head = (service.call(method, path + suffix, query=flat) for method in ("GET", "HEAD"))
+    assert head.status == 200 and head.body == b""
+    for header in ("Content-Type", "Content-Length", "ETag"):
+        assert head.headers[header] == got.headers[header]
+    assert int(head.headers["Content-Length"]) == len(got.body)
+
+
+def test_every_get_is_conditional(service, tables):
+    for route in tables["routes"]:
+        if not route["formats"]:
+            continue
+        name = route["operation_id"]
+        for suffix in ("", ".json"):
+            path, flat = route["path"] + suffix, FLAT[name][1]
+            first = service.call("GET", path, query=flat)
+            assert re.fullmatch(r'W/"[0-9a-f]{32}"', first.headers["ETag"])
+            assert first.headers["Cache-Control"] == "no-cache"
+            same = service.call("GET", path, query=flat, headers={"If-None-Match": first.headers["ETag"]})
+            assert same.status == 304 and same.body == b""
+            assert same.headers["ETag"] == first.headers["ETag"]
+            other = service.call("GET", path, query=flat, headers={"If-None-Match": 'W/"0"'})
+            assert other.status == 200 and other.body == first.body
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_gzip_holds_the_same_bytes(service, name):
+    path, flat = FLAT[name]
+    plain = service.call("GET", path, query=flat)
+    packed = service.call("GET", path, query=flat, headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body and len(packed.body) < len(plain.body)
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    assert "Accept-Encoding" in packed.headers["Vary"] and "Accept-Encoding" in plain.headers["Vary"]
+
+
+def bad_questions(route):
+    """(what is wrong, query, body, status)"""
+    name = route["operation_id"]
+    yield "unknown field", {"colour": "red"}, {"colour": "red"}, 400
+    if name in QUESTIONS:
+        wrong = {"model": "no/such-model"} | ({"gpu": "l40s"} if name in ("memory", "throughput") else {})
+        yield "unknown model", wrong, wrong, 422
+    elif name == "engines":
+        yield "unknown engine", {"id": "no-such-engine"}, None, 422
+    else:
+        yield "out of range", {"limit": 0}, None, 422
+
+
+def test_every_question_refuses_what_it_cannot_read_or_mean(service, tables):
+    for route in tables["routes"]:
+        if not route["formats"]:
+            continue
+        for what, query, body, status in bad_questions(route):
+            for suffix in ("", ".csv"):
+                got = service.call("GET", route["path"] + suffix, query=query)
+                assert got.status == status, f"{route['path']}{suffix}: {what}: {got.text}"
+                assert got.json["errors"] and got.json["request_id"] == got.headers["X-Request-Id"]
+                if route["post"]:
+                    posted = service.call("POST", route["path"] + suffix, json=body)
+                    assert posted.status == status
+                    assert posted.json["errors"] == got.json["errors"]
+
+
+def test_short_path_is_the_long_one(service):
+    _, body, flat = QUESTIONS["recommend"]
+    long, short = (service.call("POST", path, json=body) for path in ("/v1/recommend", "/recommend"))
+    assert short.status == 200 and short.body == long.body
+    for suffix in (".json", ".csv"):
+        assert service.call("POST", "/recommend" + suffix, json=body).body == service.call(
+            "GET", "/v1/recommend" + suffix, query=flat).body
+
+
+def test_failures_as_text_for_cells(service):
+    query = {"model": "no/such-model", "errors": "text", "field": "recommended.gpu"}
+    answer = service.call("GET", "/v1/recommend.txt", query=query)
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.text.startswith("#ERR unknown_model: ") and "\n" not in answer.text
+    assert answer.headers.get("ETag") is None
+    good = service.call("GET", "/v1/memory.txt", query={"model": "7B", "gpu": "l40s", "field": "fits", "errors": "text"})
+    assert good.text == "true"
+
+
+def test_a_model_four_ways(service):
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 32,
+              "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
+              "vocab_size": 128256, "max_position_embeddings": 131072, "torch_dtype": "bfloat16",
+              "tie_word_embeddings": False}
+
+    def ask(model):
+        answer = service.call("POST", "/v1/memory", json={"model": model, "gpu": "h100-sxm"})
+        assert answer.status == 200, answer.text
+        return answer.json
+    named, configured = ask("meta-llama/Llama-3.1-8B-Instruct"), ask({"config": config})
+    assert named["model"]["id"] == "meta-llama/Llama-3.1-8B-Instruct"
+    assert configured["model"]["id"] is None and not configured["model"]["architecture_assumed"]
+    assert configured["memory"] == named["memory"]
+    assert ask({"name": "META-LLAMA/llama-3.1-8b-instruct"}) == named
+    sized, short = ask({"parameters": 8030261248}), ask("70B")
+    assert sized["model"]["architecture_assumed"] and sized["model"]["parameters"] == 8030261248
+    assert short["model"]["parameters"] == 70e9 == ask({"parameters": "70B"})["model"]["parameters"]
+    heavy = ask({"weights_gb": 16})
+    assert heavy["model"]["parameters"] == 8e9
+    assert heavy["memory"]["weights_gib"] == pytest.approx(16e9 / 2**30, rel=0.05)
+
+
+def test_known_weights_replace_the_computed_ones(service):
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 32,
+              "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
+              "vocab_size": 128256, "max_position_embeddings": 131072, "torch_dtype": "bfloat16",
+              "tie_word_embeddings": False}
+    weights = []
+    for size in (16e9, 20e9):
+        answer = service.call("POST", "/v1/memory", json={"model": {"config": config, "weights_bytes": size},
+                                                          "gpu": "h100-sxm"})
+        weights.append(answer.json["memory"]["weights_gib"])
+    assert weights[1] - weights[0] == pytest.approx(4e9 / 2**30, rel=0.01)
+
+
+# The article's own figures: fp16 and fp32 of its three models.
+@pytest.mark.parametrize("model, dtype, gib", [
+    ("7B", "fp16", 13.04), ("7B", "fp32", 26.08), ("13B", "fp16", 24.21), ("13B", "fp32", 48.43),
+    ("70B", "fp16", 130.39), ("70B", "fp32", 260.77)])
+def test_article_memory(service, model, dtype, gib):
+    answer = service.call("GET", "/v1/memory", query={"model": model, "weight_dtype": dtype, "estimator": "article"})
+    assert answer.json["weights_gib"] == gib
+    cell = service.call("GET", "/v1/memory.txt", query={
+        "parameters": model, "weight_dtype": dtype, "estimator": "article", "field": "weights_gib"})
+    assert cell.text == str(gib)
+
+
+def test_memory_adds_up(service):
+    path, body, _ = QUESTIONS["memory"]
+    answer = service.call("POST", path, json=body).json
+    memory = answer["memory"]
+    parts = sum(memory[name] for name in ("weights_gib", "activations_gib", "overhead_gib", "kv_pool_gib"))
+    assert parts == pytest.approx(memory["available_gib"], rel=1e-4)
+    assert memory["headroom_gib"] == pytest.approx(memory["kv_pool_gib"] - memory["kv_cache_gib"], rel=1e-3)
+    assert answer["fits"] and answer["min_gpu_count"] <= answer["layout"]["gpu_count"]
+    rows = {row["weight_dtype"]: row for row in answer["by_dtype"]}
+    assert rows["bf16"]["savings_ratio"] == 0 and rows["bf16"]["compression_ratio"] == 1
+    assert rows["fp8"]["savings_ratio"] == pytest.approx(1 - 1 / rows["fp8"]["compression_ratio"], rel=1e-4)
+    assert rows["fp8"]["max_concurrency"] == answer["max_concurrency"]
+    counts = [rows[dtype]["min_gpu_count"] for dtype in ("fp32", "bf16", "fp8", "int4")]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_smallest_layout_is_the_smallest(service):
+    question = {"model": LLAMA, "gpu": "h100-sxm"}
+    found = service.call("GET", "/v1/memory", query=question).json
+    assert found["fits"] and found["layout"]["gpu_count"] == found["min_gpu_count"] == 2
+    one = service.call("GET", "/v1/memory", query=question | {"gpu_count": 1}).json
+    assert not one["fits"] and one["memory"]["kv_pool_gib"] < 0 and one["min_gpu_count"] == 2
+
+
+def test_throughput_of_a_fleet_is_that_of_its_replicas(service):
+    question = {"model": LLAMA, "gpu": "h100-sxm", "tp": 4, "load": "saturated"}
+    one = service.call("GET", "/v1/throughput", query=question | {"gpu_count": 4}).json
+    two = service.call("GET", "/v1/throughput", query=question | {"gpu_count": 8}).json
+    assert two["layout"]["replicas"] == 2
+    for name in ("output_tokens_per_second", "total_tokens_per_second", "requests_per_second"):
+        assert two[name]["value"] == pytest.approx(2 * one[name]["value"], rel=1e-5)
+        assert one[name]["low"] < one[name]["value"] < one[name]["high"]
+    assert two["tpot_ms"] == one["tpot_ms"]
+
+
+def test_load_follows_from_its_figure(service):
+    question = {"model": LLAMA, "gpu": "h100-sxm"}
+    for figure, load in (("concurrency", "concurrency"), ("batch_size", "static_batch"), ("rps", "rate")):
+        answer = service.call("GET", "/v1/throughput", query=question | {figure: 2}).json
+        assert answer["request"]["workload"]["load"] == load
+    assert service.call("GET", "/v1/throughput", query=question).json["request"]["workload"]["load"] == "saturated"
+
+
+@pytest.mark.parametrize("name", ["gpus", "models", "offers"])
+def test_pages_make_the_whole(service, name):
+    path, _, rows = LISTS[name]
+    base = {"as_of": AS_OF} if name == "offers" else {}
+    whole = service.call("GET", path, query=base | {"limit": 1000}).json
+    assert len(whole[rows]) == whole["total_count"] and whole["next_cursor"] is None
+    collected, cursor = [], None
+    for _ in range(100):
+        query = base | {"limit": 37} | ({"cursor": cursor} if cursor else {})
+        page = service.call("GET", path, query=query).json
+        assert len(page[rows]) <= 37 and page["total_count"] == whole["total_count"]
+        collected += page[rows]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert collected == whole[rows]
+
+
+def test_cursor_of_other_filters_is_refused(service):
+    cursor = service.call("GET", "/v1/gpus", query={"limit": 5}).json["next_cursor"]
+    for path, query in (("/v1/gpus", {"vendor": "amd"}), ("/v1/models", {})):
+        refused = service.call("GET", path, query=query | {"limit": 5, "cursor": cursor})
+        assert refused.status == 422 and refused.json["errors"][0]["field"] == "cursor"
+
+
+def test_filters_filter(service):
+    amd = service.call("GET", "/v1/gpus", query={"vendor": "amd"}).json["gpus"]
+    assert amd and all(gpu["vendor"] == "amd" for gpu in amd)
+    family = service.call("GET", "/v1/gpus", query={"id": "h100"}).json["gpus"]
+    assert len(family) > 1 and all(gpu["family"] == "h100" for gpu in family)
+    model = service.call("GET", "/v1/models", query={"id": LLAMA.upper()}).json["models"]
+    assert [one["id"] for one in model] == [LLAMA]
+    path = "/v1/offers?" + urllib.parse.urlencode({"gpus": "h100", "regions": "eu", "max_price_age_days": 120,
+                                                   "as_of": AS_OF})
+    offers = service.call("GET", path).json["offers"]
+    assert offers
+    for offer in offers:
+        assert offer["gpu"].startswith("h100") and offer["continent"] == "eu" and 0 <= offer["age_days"] <= 120
+        assert offer["usd_per_gpu_hour"] == pytest.approx(offer["usd_per_hour"] / offer["gpu_count"], abs=1e-6)
+
+
+def test_offers_of_an_earlier_day(service):
+    now, before = (service.call("GET", "/v1/offers", query={"as_of": day, "limit": 1000}).json
+                   for day in (AS_OF, "2026-06-01"))
+    assert 0 < before["total_count"] < now["total_count"]
+    assert all(offer["as_of"] <= "2026-06-01" for offer in before["offers"])
+
+
+def test_probes(service):
+    assert service.call("GET", "/livez").json["status"] == "live"
+    ready = service.call("GET", "/readyz").json
+    assert ready["status"] == "ready" and ready["gpu_count"] > 90 and ready["offer_count"] > 100
+    assert ready["catalog_version"] == service.call("GET", "/v1/gpus").json["catalog_version"]
+    metrics = service.call("GET", "/metrics").text
+    assert "gpusize_build_info" in metrics and ready["catalog_version"] in metrics
+
+
+def test_unknown_paths_and_methods(service):
+    missing = service.call("GET", "/v1/recommendations")
+    assert missing.status == 404 and missing.json["errors"][0]["code"] == "not_found"
+    for method, path in (("POST", "/v1/gpus"), ("DELETE", "/v1/memory"), ("POST", "/livez")):
+        refused = service.call(method, path, body=b"{}", headers={"Content-Type": "application/json"}, check=False)
+        assert refused.status == 405 and "GET" in refused.headers["Allow"]
+    assert service.call("GET", "/v1/gpus.xlsx").status == 406
+    allowed = service.call("OPTIONS", "/v1/recommend", headers={"Origin": "http://example.org"})
+    assert allowed.status in (200, 204) and "POST" in allowed.headers["Access-Control-Allow-Methods"]
