@@ -117,25 +117,32 @@ __attribute__((constructor)) static void watch_parser(void)
     json_set_alloc_funcs(heap_alloc, heap_free);
 }
 
+static enum status parse_problem(const json_error_t *error, struct problems *problems, const char *field)
+{
+    enum json_error_code code = json_error_code(error);
+    enum status status = code == json_error_duplicate_key ? STATUS_DUPLICATE_FIELD : STATUS_MALFORMED_JSON;
+    return problems_add(problems, status, field, "line %d, column %d: %s", error->line, error->column, mistake(code));
+}
+
 static enum status load(const char *text, size_t length, struct problems *problems, const char *field,
                         json_t **ret_json)
 {
     json_error_t error = {0};
     heap_watch();
     json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
-    if (json && !json_is_object(json)) {
-        json_decref(json);
-        return problems_add(problems, STATUS_MALFORMED_JSON, field, "a config.json is one JSON object, not a list");
+    enum status status = STATUS_OK;
+    if (heap_ran_out()) { /* even if it goes on: a token may have lost a byte */
+        status = problems_add(problems, STATUS_OUT_OF_MEMORY, field, "no memory to read it");
+    } else if (!json) {
+        status = parse_problem(&error, problems, field);
+    } else if (!json_is_object(json)) {
+        status = problems_add(problems, STATUS_MALFORMED_JSON, field, "a config.json is one JSON object, not a list");
     }
-    if (json) {
+    if (status == STATUS_OK)
         *ret_json = json;
-        return STATUS_OK;
-    }
-    enum json_error_code code = json_error_code(&error);
-    enum status status = code == json_error_duplicate_key ? STATUS_DUPLICATE_FIELD : STATUS_MALFORMED_JSON;
-    if (heap_ran_out() || code == json_error_out_of_memory)
-        return problems_add(problems, STATUS_OUT_OF_MEMORY, field, "no memory to read it");
-    return problems_add(problems, status, field, "line %d, column %d: %s", error.line, error.column, mistake(code));
+    else
+        json_decref(json);
+    return status;
 }
 
 enum status hf_text_load(const char *text, size_t length, struct problems *problems, const char *field,
