@@ -130,54 +130,61 @@ static double longest(double mean, const struct length_histogram *histogram)
     return mean;
 }
 
-static enum status check_lengths_once(struct call *call, const struct recommend_request *request)
+/* A mean or a histogram, not both. */
+static bool check_lengths_once(struct call *call, const struct recommend_request *request)
 {
-    if (is_known(request->input_tokens) && request->input_tokens_histogram.count) {
+    bool input = is_known(request->input_tokens) && request->input_tokens_histogram.count;
+    bool output = is_known(request->output_tokens) && request->output_tokens_histogram.count;
+    if (input) {
         (void)problems_add(call->problems, STATUS_CONTRADICTION, "workload.input_tokens_histogram",
                            "give input_tokens or its histogram, not both");
     }
-    if (is_known(request->output_tokens) && request->output_tokens_histogram.count) {
+    if (output) {
         (void)problems_add(call->problems, STATUS_CONTRADICTION, "workload.output_tokens_histogram",
                            "give output_tokens or its histogram, not both");
     }
-    return problems_status(call->problems);
+    return !input && !output;
 }
 
-/* Names into catalog rows, lengths into tokens. All bad fields are reported together. */
-static enum status resolve(struct call *call, struct recommend_request *request, struct fleet_answer *answer,
-                           struct recommend_context *ret_context)
+static bool names_model(const struct model_ref *ref)
 {
-    const struct engine_profile *engine = NULL;
-    enum dtype kv_dtype = DTYPE_UNKNOWN;
-    enum status model_status = api_model_resolve(call, &request->model, &answer->model);
-    enum status engine_status = api_engine_resolve(call, request->engine, request->engine_version, &engine);
-    enum status kv_status = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &kv_dtype);
-    enum status lengths_status = check_lengths_once(call, request);
-    if (!is_known(request->input_tokens)) request->input_tokens = DEFAULT_INPUT_TOKENS;
-    if (!is_known(request->output_tokens)) request->output_tokens = DEFAULT_OUTPUT_TOKENS;
-    if (model_status == STATUS_OK && lengths_status == STATUS_OK && request->estimator != ESTIMATOR_ARTICLE) {
-        lengths_status = api_lengths_resolve(
-            call, &answer->model.facts, longest(request->input_tokens, &request->input_tokens_histogram),
-            longest(request->output_tokens, &request->output_tokens_histogram), &request->max_model_len_tokens);
-    }
-    if (model_status != STATUS_OK || engine_status != STATUS_OK || kv_status != STATUS_OK ||
-        lengths_status != STATUS_OK) {
-        return problems_status(call->problems);
-    }
-    request->engine = engine->engine;
-    request->engine_version = engine->version_from;
-    request->kv_dtype = kv_dtype == DTYPE_UNKNOWN ? "auto" : dtype_name(kv_dtype);
-    if (request->model.name) request->model.name = answer->model.facts.id;
-    *ret_context = (struct recommend_context){
+    return ref->name || ref->config_json || is_known(ref->parameters) || is_known(ref->weights_gb);
+}
+
+static enum status resolve_lengths(struct call *call, struct recommend_request *request, const struct model *model)
+{
+    if (request->estimator == ESTIMATOR_ARTICLE) return STATUS_OK; /* knows no context */
+    return api_lengths_resolve(call, model, longest(request->input_tokens, &request->input_tokens_histogram),
+                               longest(request->output_tokens, &request->output_tokens_histogram),
+                               &request->max_model_len_tokens);
+}
+
+/* Names into catalog rows, lengths into tokens. What cannot be resolved is a problem, and an empty model or the first
+ * engine stands for it, so that the rest of the question can be checked too. Returns whether all could be. */
+static bool resolve(struct call *call, struct recommend_request *request, struct fleet_answer *answer,
+                    struct recommend_context *ret_context)
+{
+    struct recommend_context context = {
         .snapshot = call->snapshot,
         .model = &answer->model.facts,
-        .engine = engine,
-        .kv_dtype = kv_dtype,
-        .weights_bytes = answer->model.weights_bytes,
-        .model_assumed = answer->model.assumed,
+        .engine = &call->snapshot->profiles[0],
         .today = call->today,
     };
-    return STATUS_OK;
+    bool model = names_model(&request->model) && api_model_resolve(call, &request->model, &answer->model) == STATUS_OK;
+    bool engine = api_engine_resolve(call, request->engine, request->engine_version, &context.engine) == STATUS_OK;
+    bool kv = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &context.kv_dtype) == STATUS_OK;
+    bool lengths = check_lengths_once(call, request);
+    if (!is_known(request->input_tokens)) request->input_tokens = DEFAULT_INPUT_TOKENS;
+    if (!is_known(request->output_tokens)) request->output_tokens = DEFAULT_OUTPUT_TOKENS;
+    lengths = lengths && (!model || resolve_lengths(call, request, &answer->model.facts) == STATUS_OK);
+    request->engine = context.engine->engine;
+    request->engine_version = context.engine->version_from;
+    request->kv_dtype = context.kv_dtype == DTYPE_UNKNOWN ? "auto" : dtype_name(context.kv_dtype);
+    if (model && request->model.name && !answer->model.assumed) request->model.name = answer->model.facts.id;
+    context.weights_bytes = answer->model.weights_bytes;
+    context.model_assumed = answer->model.assumed;
+    *ret_context = context;
+    return model && engine && kv && lengths;
 }
 
 enum status fleet_answer(struct call *call, const struct operation *operation, int64_t alternatives,
@@ -186,11 +193,14 @@ enum status fleet_answer(struct call *call, const struct operation *operation, i
     struct recommend_request *request = &ret_answer->request;
     enum status status =
         input_decode(call->input, call->arena, fleet_fields, FLEET_FIELD_COUNT, request, call->problems);
-    if (status != STATUS_OK) return status;
+    if (status == STATUS_OUT_OF_MEMORY) return status; /* the request was not written */
     if (request->alternatives == VALUE_ABSENT) request->alternatives = alternatives;
     struct recommend_context context;
-    status = resolve(call, request, ret_answer, &context);
-    if (status != STATUS_OK) return status;
+    bool resolved = resolve(call, request, ret_answer, &context);
+    if (status != STATUS_OK || !resolved) {
+        status = recommend_check(&context, request, call->arena, call->problems);
+        return status == STATUS_OK ? problems_status(call->problems) : status;
+    }
     status = recommend(&context, request, call->arena, call->problems, &ret_answer->recommendation);
     if (status == STATUS_OK) status = api_answer_id(call, operation, request);
     return status;

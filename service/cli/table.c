@@ -171,6 +171,17 @@ static size_t shown_width(const char *text)
     return width;
 }
 
+/* Figures for people: two digits behind the point, none in large sums. */
+static const char *human_cell(const char *text, struct arena *arena)
+{
+    double value = 0;
+    if (!strchr(text, '.') || !text_parse_double(text, &value)) return text;
+    const char *human = fabs(value) >= 1000  ? arena_printf(arena, "%.0f", value)
+                        : fabs(value) >= 100 ? arena_printf(arena, "%.1f", value)
+                                             : arena_printf(arena, "%.2f", value);
+    return human ? human : text;
+}
+
 static void note_cell(struct grid *grid, size_t column, const char *text)
 {
     double value = 0;
@@ -204,8 +215,9 @@ static bool read_grid(struct out *csv_text, const struct column *columns, struct
         if (header || csv.field_count != grid->columns) continue;
         grid->rows++;
         for (size_t i = 0; i < grid->columns; i++) {
-            grid->cells[grid->rows * grid->columns + i] = csv.fields[i];
-            note_cell(grid, i, csv.fields[i]);
+            const char *cell = human_cell(csv.fields[i], arena);
+            grid->cells[grid->rows * grid->columns + i] = cell;
+            note_cell(grid, i, cell);
         }
     }
     return true;

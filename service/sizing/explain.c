@@ -61,12 +61,15 @@ static const char *explain_speed(const struct question *question, const struct o
         return arena_printf(arena, "Saturated, the fleet makes %.4g output tokens/s (%.4g to %.4g).", output.value,
                             output.low, output.high);
     }
+    const char *which =
+        question->demand.kind == DEMAND_RATE ? arena_printf(arena, " p%g", question->slo.percentile) : "";
+    if (!which) return NULL;
     return arena_printf(arena,
-                        "At the demand: TTFT p%g %.4g ms, TPOT p%g %.4g ms (%.4g to %.4g), met with probability %.2g; "
+                        "At the demand: TTFT%s %.4g ms, TPOT%s %.4g ms (%.4g to %.4g), met with probability %.2g; "
                         "one replica more is needed above %.4g requests/s.",
-                        question->slo.percentile, performance->ttft_ms.value, question->slo.percentile,
-                        performance->tpot_ms.value, performance->tpot_ms.low, performance->tpot_ms.high,
-                        option->meets_slo_probability_ratio, option->safe_requests_per_second);
+                        which, performance->ttft_ms.value, which, performance->tpot_ms.value, performance->tpot_ms.low,
+                        performance->tpot_ms.high, option->meets_slo_probability_ratio,
+                        option->safe_requests_per_second);
 }
 
 const char *explain_option(const struct question *question, const struct option *option, struct arena *arena)
@@ -206,15 +209,23 @@ static const struct {
     {"llama.cpp", llama_cpp_launch, NULL},
 };
 
-static const char *model_argument(const struct question *question, struct arena *arena)
+/* The published checkpoint; a smaller format has to come from a checkpoint of its own, unless the engine makes it at
+ * load time (vLLM: fp8). */
+static const char *model_argument(const struct question *question, const struct option *option, struct arena *arena)
 {
     const char *id = question->model->id;
-    return explain_shell_quote(id && *id ? id : "PATH_TO_YOUR_MODEL", arena);
+    const char *name = id && *id ? id : "PATH_TO_YOUR_MODEL";
+    enum dtype dtype = option->deployment.weight_dtype;
+    bool at_load = dtype == DTYPE_FP8 && strcmp(question->engine->engine, "vllm") == 0;
+    if (option->quality_unverified && !at_load) {
+        name = arena_printf(arena, "PATH_TO_%s_WEIGHTS_OF/%s", dtype_name(dtype), name);
+    }
+    return name ? explain_shell_quote(name, arena) : NULL;
 }
 
 const char *explain_launch_command(const struct question *question, const struct option *option, struct arena *arena)
 {
-    const char *model = model_argument(question, arena);
+    const char *model = model_argument(question, option, arena);
     for (size_t i = 0; model && i < sizeof engines / sizeof engines[0]; i++) {
         if (strcmp(engines[i].engine, question->engine->engine) == 0) return engines[i].launch(option, model, arena);
     }
@@ -223,7 +234,7 @@ const char *explain_launch_command(const struct question *question, const struct
 
 const char *explain_verify_command(const struct question *question, const struct option *option, struct arena *arena)
 {
-    const char *model = model_argument(question, arena);
+    const char *model = model_argument(question, option, arena);
     const struct demand *demand = &question->demand;
     bool rate = demand->kind == DEMAND_RATE;
     /* One replica is measured: its share of the arrivals, or the requests that it has in flight. */

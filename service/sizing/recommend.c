@@ -225,7 +225,10 @@ static void note_warnings(const struct recommendation *answer, struct notes *not
         note(notes, "Options with quality_unverified use fewer bits than the published weights: measure the quality.");
     if (extrapolated)
         note(notes, "Some predictions are extrapolated: the GPU, the model or the engine was not in the fit.");
-    if (pipeline) note(notes, "Pipeline parallelism is not measured here: such options are extrapolated.");
+    if (pipeline) {
+        note(notes, "Pipeline parallelism is not measured here: such options are extrapolated, and stages on several "
+                    "instances need a network that the catalog knows nothing about.");
+    }
 }
 
 static enum status fill_notes(const struct recommend_context *context, const struct question *question,
@@ -279,4 +282,12 @@ enum status recommend(const struct recommend_context *context, struct recommend_
     if (status != STATUS_OK) return status;
     *ret_answer = answer;
     return STATUS_OK;
+}
+
+enum status recommend_check(const struct recommend_context *context, struct recommend_request *request,
+                            struct arena *arena, struct problems *problems)
+{
+    struct question question;
+    if (request->estimator == ESTIMATOR_ARTICLE) return STATUS_OK;
+    return question_read(context, request, arena, problems, &question);
 }

@@ -139,3 +139,7 @@ struct recommend_context {
  * max_model_len_tokens are resolved before. */
 enum status recommend(const struct recommend_context *context, struct recommend_request *request, struct arena *arena,
                       struct problems *problems, struct recommendation *ret_answer) MUST_CHECK;
+
+/* Adds a problem for every bad field that recommend would refuse, and computes nothing. */
+enum status recommend_check(const struct recommend_context *context, struct recommend_request *request,
+                            struct arena *arena, struct problems *problems) MUST_CHECK;

@@ -1,0 +1,148 @@
+"""The command line: the program itself, as a person or a script calls it."""
+import json
+import os
+import signal
+import subprocess
+import urllib.request
+
+import pytest
+
+PROGRAM = os.environ["GPUSIZE_PROGRAM"]
+QUESTION = ["--model", "meta-llama/Llama-3.1-70B-Instruct", "--rps", "5", "--budget", "100000", "--as-of", "2026-11-23"]
+
+
+def run(*arguments, env=None, status=0):
+    result = subprocess.run([PROGRAM, *arguments], capture_output=True, timeout=120,
+                            env={**os.environ, "LANG": "C.UTF-8", **(env or {})}, check=False)
+    result.stdout, result.stderr = result.stdout.decode(), result.stderr.decode()
+    assert result.returncode == status, (result.returncode, result.stdout[-2000:], result.stderr[-2000:])
+    return result
+
+
+def test_recommend_shows_a_table_bars_and_commands():
+    text = run("recommend", *QUESTION).stdout
+    assert text.splitlines()[0].split()[:3] == ["#", "GPU", "count"]
+    assert "█ weights" in text and "Why: " in text and "Start: vllm serve 'meta-llama/Llama-3.1-70B-Instruct'" in text
+
+
+def test_bars_are_ascii_where_the_terminal_is():
+    text = run("recommend", *QUESTION, env={"LC_ALL": "C"}).stdout
+    assert "# weights" in text and "█" not in text
+
+
+def test_json_is_the_answer_of_http_byte_for_byte():
+    server = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--access-log", "0"], stderr=subprocess.PIPE, text=True)
+    try:
+        address = next(line.split()[-1] for line in server.stderr if line.startswith("listening on "))
+        query = "model=meta-llama/Llama-3.1-70B-Instruct&rps=5&budget=100000&as_of=2026-11-23"
+        for path, options in [("/v1/recommend", ["--json"]), ("/v1/recommend.csv", ["--format", "csv"]),
+                              ("/v1/recommend.xml", ["--format", "xml"])]:
+            body = urllib.request.urlopen(f"{address}{path}?{query}", timeout=30).read().decode()
+            assert run("recommend", *QUESTION, *options).stdout.rstrip("\n") == body.rstrip("\n")
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(timeout=30) == 0
+    finally:
+        server.kill()
+        server.wait()
+        server.stderr.close()
+
+
+def test_one_value_for_a_script():
+    assert int(run("recommend", *QUESTION, "--field", "recommended.gpu_count").stdout) > 0
+    assert run("recommend", *QUESTION, "--format", "txt", "--field", "recommended.nothing", status=2).stdout == ""
+
+
+def test_nothing_fits_is_status_1_and_says_what_would():
+    text = run("recommend", "--weights-gb", "140", "--estimator", "article", "--throughput-tokens-per-second", "100",
+               "--budget", "100000", status=1).stdout
+    assert text.startswith("Nothing fits.") and "230080" in text and "43.344" in text and "98934.40" in text
+
+
+def test_every_bad_field_is_named():
+    errors = run("recommend", "--model", "Lama-3.1-70b", "--rps", "-5", "--gpus", "h10", "--engine", "vlm", "--regions",
+                 "mars", "--weight-dtype", "fp7", "--budgt", "3", status=2).stderr
+    for field in ["model", "workload.requests_per_second", "constraints.gpus", "serving.engine", "constraints.regions",
+                  "serving.weight_dtype", "budgt"]:
+        assert f"gpusize: {field}" in errors, errors
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["recommend", "model"], ["recommend", "--model"],
+                                       ["recommend", "--json=1"], ["recommend", "--model", "x", "--format", "pdf"],
+                                       ["serve", "--port", "99999"], ["serve", "--prt", "1"], ["completion"],
+                                       ["recommend", "--config", "/nonexistent"]])
+def test_wrong_usage_is_status_2(arguments):
+    assert run(*arguments, status=2).stderr or not arguments
+
+
+def test_config_of_an_own_model(tmp_path):
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
+              "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256,
+              "max_position_embeddings": 131072, "torch_dtype": "bfloat16"}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    answer = json.loads(run("memory", "--config", str(path), "--gpu", "l40s", "--json").stdout)
+    assert answer["model"]["parameters"] == 8030261248 and answer["fits"] is True
+    path.write_text(json.dumps({**config, "num_hidden_layers": None}), encoding="utf-8")
+    assert "num_hidden_layers" in run("memory", "--config", str(path), "--gpu", "l40s", status=2).stderr
+
+
+@pytest.mark.parametrize("command", ["recommend", "memory", "throughput", "cost", "gpus", "models", "engines", "offers"])
+def test_help_teaches_by_example(command):
+    text = run(command, "--help").stdout
+    assert f"gpusize {command}" in text and "--json" in text
+    examples = [line.split() for line in text.split("Examples:")[1].split("\n\n")[0].splitlines() if line.strip()]
+    for example in examples:
+        result = subprocess.run([PROGRAM, *example[1:]], capture_output=True, text=True, timeout=120, check=False)
+        assert result.returncode in (0, 1), (example, result.stderr)
+        assert result.stdout
+
+
+def test_lists_are_tables():
+    assert "h100-sxm" in run("gpus").stdout
+    assert "meta-llama/Llama-3.1-70B-Instruct" in run("models", "--q", "llama-3.1-70b").stdout
+    assert "vllm" in run("engines").stdout
+    assert "on_demand" in run("offers", "--gpu", "h100-sxm").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell, tmp_path):
+    script = run("completion", shell).stdout
+    assert "recommend" in script and "budget-usd" in script
+    if shell == "bash":
+        path = tmp_path / "completion"
+        path.write_text(script + 'COMP_WORDS=(gpusize rec) COMP_CWORD=1; _gpusize; echo "${COMPREPLY[*]}"\n')
+        assert subprocess.run(["bash", str(path)], capture_output=True, text=True, check=True).stdout.strip() == "recommend"
+
+
+def test_settings_by_flag_environment_and_file(tmp_path):
+    settings = tmp_path / "settings"
+    settings.write_text("# a comment\nport = 1\nqueue-max = 0\nnonsense = 3\n")
+    errors = run("serve", "--settings-file", str(settings), "--threads", "many", env={"GPUSIZE_DRAIN_S": "-1"},
+                 status=2).stderr
+    for part in ["queue_max", "line 4", "threads", "drain_s"]:
+        assert part in errors
+    assert "port" not in errors
+    assert "GPUSIZE_PORT" in run("serve", "--help").stdout
+
+
+def test_a_full_disk_is_told():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run([PROGRAM, "recommend", *QUESTION, "--json"], stdout=full, stderr=subprocess.PIPE, text=True,
+                                timeout=60, check=False)
+    assert result.returncode == 3 and "cannot be written" in result.stderr
+
+
+def test_a_taken_port_is_told():
+    first = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--access-log", "0"], stderr=subprocess.PIPE, text=True)
+    try:
+        address = next(line.split()[-1] for line in first.stderr if line.startswith("listening on "))
+        assert "port" in run("serve", "--port", address.rsplit(":", 1)[1], status=3).stderr
+    finally:
+        first.terminate()
+        first.wait(timeout=30)
+        first.stderr.close()
+
+
+def test_same_question_same_bytes():
+    answers = {run("recommend", *QUESTION, "--json").stdout for _ in range(2)}
+    assert len(answers) == 1
