@@ -295,8 +295,9 @@ double roofline_work_ms(const struct roofline *roofline, double in_flight)
 double roofline_prefill_tokens_per_second(const struct roofline *roofline)
 {
     const struct roofline_terms *terms = &roofline->terms;
-    double slowest_ms = larger(terms->prefill_ms, terms->dense_read_ms + terms->expert_read_ms);
-    return MS_PER_S * roofline->input_tokens * terms->pipeline_stages / slowest_ms;
+    double read_ms = terms->dense_read_ms + expert_read_ms(terms, roofline->input_tokens);
+    double prompt_ms = norm(terms->prefill_ms, read_ms, terms->norm_exponent) + terms->overhead_step_ms;
+    return MS_PER_S * roofline->input_tokens * terms->pipeline_stages / prompt_ms;
 }
 
 /* The work of n requests grows by less than n, so that requests over work is highest at the largest batch. */
