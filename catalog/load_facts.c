@@ -73,9 +73,17 @@ static void derive_memory(struct gpu *gpu)
     gpu->memory_cuda_mib = round6(total_mib * cuda_share(gpu));
 }
 
+static void check_gpu(struct loading *loading, const struct rows *rows, const struct gpu_row *row)
+{
+    if (row->gpu.memory_cuda_mib > row->gpu.memory_nvml_mib) /* false if either is unknown */
+        loading_refuse(loading, rows->file_name, row->row.line, "memory_cuda_mib", "more than memory_nvml_mib");
+}
+
 void load_gpus(struct loading *loading)
 {
     struct rows rows = table_read(loading, &gpu_table);
+    for (size_t i = 0; i < rows.count; i++)
+        check_gpu(loading, &rows, rows_at(&rows, i));
     rows_sort(&rows, compare_gpus);
     rows_refuse_equal(loading, &rows, "id", compare_gpus);
     for (size_t i = 0; i < rows.count; i++)

@@ -235,7 +235,9 @@ struct rows table_read(struct loading *loading, const struct table *table)
     if (!copy || !rows.items) return rows;
     struct csv csv;
     csv_init(&csv, copy, text->length);
+    size_t bad_before = loading->bad_count;
     read_rows(loading, table, &csv, &rows);
+    rows.bad = loading->bad_count != bad_before;
     return rows;
 }
 
@@ -252,7 +254,7 @@ void rows_sort(struct rows *rows, int (*compare)(const void *a, const void *b))
 void rows_refuse_equal(struct loading *loading, const struct rows *rows, const char *field,
                        int (*compare)(const void *a, const void *b))
 {
-    for (size_t i = 1; i < rows->count; i++) {
+    for (size_t i = 1; i < rows->count && !rows->bad; i++) {
         const struct row *before = rows_at(rows, i - 1), *row = rows_at(rows, i);
         if (compare(before, row) != 0) continue;
         loading_refuse(loading, rows->file_name, row->line > before->line ? row->line : before->line, field,

@@ -87,6 +87,7 @@ struct rows {
     const char *file_name;
     void *items;
     size_t count, row_bytes;
+    bool bad; /* some cells were refused and are empty */
 };
 
 /* What one load needs everywhere. */
@@ -109,7 +110,8 @@ void loading_refuse(struct loading *loading, const char *file_name, uint32_t lin
 struct rows table_read(struct loading *loading, const struct table *table);
 void *rows_at(const struct rows *rows, size_t index);
 void rows_sort(struct rows *rows, int (*compare)(const void *a, const void *b));
-/* For sorted rows: refuses every row that compares equal to the one before it. */
+/* For sorted rows: refuses every row that compares equal to the one before it. Rows with refused cells are not
+ * compared: emptied keys would all look the same. */
 void rows_refuse_equal(struct loading *loading, const struct rows *rows, const char *field,
                        int (*compare)(const void *a, const void *b));
 /* Copies one member of every row into an array of the snapshot's. */
