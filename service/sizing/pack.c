@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+/* Instances that are whole hosts come with a network between them; slices of hosts and the machines of a marketplace,
+ * each in another place, do not. */
+enum { SPANNING_GPUS_MIN = 4 };
+
 static int offer_order(const struct question *question, const struct offer *a, const struct offer *b)
 {
     const struct offer *offers = question->snapshot->offers;
@@ -37,8 +41,11 @@ static void add_offer(const struct question *question, const struct offer *offer
         pack = &packs->items[packs->count++];
     }
     usd_t per_hour = question->offer_usd_per_hour[offer - question->snapshot->offers];
+    uint32_t node_gpus = question->snapshot->gpus[offer->gpu].node_gpus;
     *pack = (struct pack){
         .offer = offer,
+        .spans = offer->gpu_count >= SPANNING_GPUS_MIN && offer->gpu_count >= node_gpus &&
+                 strcmp(offer->price_basis, "instance_total_marketplace") != 0,
         .purchase = offer->purchase,
         .instance_gpus = offer->gpu_count,
         .term_months = offer->term_months,
@@ -59,6 +66,7 @@ static void add_owned(const struct question *question, uint32_t gpu, struct pack
     if ((!price && inventory == 0) || !is_known(part->tdp_watts)) return;
     packs->items[packs->count++] = (struct pack){
         .purchase = PURCHASE_OWNED,
+        .spans = true,
         .instance_gpus = part->node_gpus ? part->node_gpus : 1,
         .usd_per_hour = USD_UNKNOWN,
         .instance_usd = USD_UNKNOWN,
@@ -94,6 +102,7 @@ bool fleet_place(const struct pack *pack, uint32_t tensor_parallel, uint32_t pip
     uint32_t replica_gpus = tensor_parallel * pipeline_parallel, instance = pack->instance_gpus;
     if (tensor_parallel > instance || replicas * replica_gpus > 1e6) return false;
     uint32_t count = (uint32_t)replicas, fits = instance / replica_gpus;
+    if (!fits && !pack->spans) return false;
     uint32_t stages = instance / tensor_parallel; /* pipeline stages of one instance */
     uint32_t instances = fits ? (count + fits - 1) / fits : count * ((pipeline_parallel + stages - 1) / stages);
     uint32_t used = count * replica_gpus;

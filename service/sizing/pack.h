@@ -12,6 +12,7 @@ struct pack {
     usd_t instance_usd; /* of one instance over the duration; owned: unknown */
     usd_t part_usd;     /* owned: price of one GPU; unknown = only what is in stock */
     uint32_t inventory; /* owned: GPUs that need not be bought */
+    bool spans;         /* a replica may cross instances */
     bool stale;         /* price older than max_price_age_days */
 };
 

@@ -226,8 +226,9 @@ static void note_warnings(const struct recommendation *answer, struct notes *not
     if (extrapolated)
         note(notes, "Some predictions are extrapolated: the GPU, the model or the engine was not in the fit.");
     if (pipeline) {
-        note(notes, "Pipeline parallelism is not measured here: such options are extrapolated, and stages on several "
-                    "instances need a network that the catalog knows nothing about.");
+        note(notes,
+             "Pipeline parallelism is not measured here: such options are extrapolated. Stages on several instances "
+             "are considered for whole hosts only, and need a fast network between them.");
     }
 }
 
