@@ -2,6 +2,8 @@
  * Sources of the formulas: the parameter lists of the classes in Hugging Face transformers. */
 #include "hf/hf_shape.h"
 
+#include <math.h>
+
 static double key(const struct hf_shape *shape, enum hf_key name)
 {
     return (double)shape->keys[name];
@@ -10,11 +12,6 @@ static double key(const struct hf_shape *shape, enum hf_key name)
 static double linear(double rows, double columns, bool bias)
 {
     return rows * columns + (bias ? rows : 0.0);
-}
-
-static double up(double value, double multiple)
-{
-    return multiple * (double)(((int64_t)value + (int64_t)multiple - 1) / (int64_t)multiple);
 }
 
 /* Multi-head latent attention: queries, keys and values through low ranks, and the sparse indexer of V3.2. */
@@ -78,7 +75,7 @@ static struct part mamba1(const struct hf_shape *shape)
 {
     double hidden = key(shape, KEY_HIDDEN), width = mamba1_width(shape), state = key(shape, KEY_SSM_STATE);
     double kernel = key(shape, KEY_SSM_CONVOLUTION);
-    double rank = shape->keys[KEY_SSM_RANK] > 0 ? key(shape, KEY_SSM_RANK) : up(hidden, 16.0) / 16.0;
+    double rank = shape->keys[KEY_SSM_RANK] > 0 ? key(shape, KEY_SSM_RANK) : ceil(hidden / 16.0);
     double weights = 2.0 * width * hidden + width * kernel + width + width * (rank + 2.0 * state) + rank * width +
                      width + width * state + width + hidden * width;
     if (shape->class->plan == PLAN_JAMBA) weights += rank + 2.0 * state; /* norms of dt, B and C */

@@ -159,7 +159,7 @@ static int64_t block_width(const struct hf_shape *shape, int64_t width)
     if (!(multiplier > 0.0 && multiplier <= 64.0)) multiplier = 1.0;
     int64_t stated = shape->keys[KEY_BLOCK_WIDTH] > 0 ? shape->keys[KEY_BLOCK_WIDTH] : width;
     int64_t multiple = shape->keys[KEY_BLOCK_MULTIPLE] > 0 ? shape->keys[KEY_BLOCK_MULTIPLE] : 256;
-    int64_t shrunk = (int64_t)(multiplier * (double)(2 * stated / 3));
+    int64_t two_thirds = 2 * stated / 3, shrunk = (int64_t)(multiplier * (double)two_thirds);
     return (shrunk + multiple - 1) / multiple * multiple;
 }
 
