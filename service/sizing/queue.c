@@ -219,7 +219,7 @@ void queue_solve(const struct queue *queue, double arrivals_per_ms, double arriv
     chain_solve(queue, arrivals_per_ms, &chain);
     answer->stable = true;
     answer->served_per_ms = arrivals_per_ms * (1 - chain.full_weight / chain.weight);
-    double poisson_ms = chain.waiting_moment / chain.weight / answer->served_per_ms;
+    double poisson_ms = arrivals_per_ms > 0 ? chain.waiting_moment / chain.weight / answer->served_per_ms : 0;
     answer->waiting_ms = fmin(poisson_ms * (arrival_cv2 + 1) / 2, full_wait_ms(queue, 0.5));
     solve_means(queue, &chain, answer);
     if (!(percentile > 0)) return;

@@ -144,6 +144,15 @@ static double allreduce_row_ms(const struct deployment *deployment, const struct
     return 2 * work->layers * 2 * (ranks - 1) / ranks * work->hidden * 2 / rates->link_bytes_per_ms;
 }
 
+/* Of a request's cache, what one rank reads: KV heads are replicated when there are more ranks. MLA's latent is whole
+ * on every rank, but under expert parallelism engines divide the requests over the ranks. */
+static double kv_share(const struct deployment *deployment)
+{
+    double ranks = deployment->tensor_parallel, heads = deployment->model->kv_heads;
+    if (deployment->model->attention_kind == ATTENTION_MLA) return deployment->expert_parallel > 1 ? 1 / ranks : 1;
+    return heads > 0 ? ceil(heads / ranks) / heads : 1 / ranks;
+}
+
 static void init_decode(struct roofline *roofline, const struct workload *work, const struct rates *rates)
 {
     const struct deployment *deployment = roofline->deployment;
@@ -165,8 +174,7 @@ static void init_decode(struct roofline *roofline, const struct workload *work, 
         terms->expert_miss_log = log1p(-work->expert_share);
         terms->expert_half_rows = coef->expert_half_rows / work->expert_share; /* of all rows of the step */
     }
-    bool whole_cache = deployment->model->attention_kind == ATTENTION_MLA && deployment->expert_parallel == 1;
-    terms->kv_row_ms = work->kv_read_bytes / (rates->kv_bytes_per_ms * (whole_cache ? 1 : ranks)) +
+    terms->kv_row_ms = work->kv_read_bytes * kv_share(deployment) / rates->kv_bytes_per_ms +
                        work->state_read_bytes / (rates->kv_bytes_per_ms * ranks);
     terms->link_step_ms = terms->link_row_ms = 0;
     if (ranks > 1) {
