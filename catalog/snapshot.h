@@ -23,7 +23,7 @@ const char *alias_namespace_name(enum alias_namespace space);
 
 enum alias_kind { ALIAS_GPU, ALIAS_MODEL, ALIAS_ENGINE };
 
-struct alias { /* sorted by kind, namespace, name (lower case), target */
+struct alias { /* sorted by kind, namespace, name (in the order of name_compare), target */
     enum alias_kind kind;
     enum alias_namespace space;
     const char *name;
@@ -34,7 +34,7 @@ struct snapshot {
     struct arena arena;
     const char *version; /* of the bundled catalog: hash of its files; of a database: "<uuid>:<number>" */
     date_t as_of;        /* newest fact in it: the day that ages count from unless a request says otherwise */
-    struct gpu *gpus; /* sorted by id */
+    struct gpu *gpus;    /* sorted by id */
     size_t gpu_count;
     struct model *models; /* sorted by id, any case */
     size_t model_count;
@@ -60,8 +60,8 @@ struct snapshot {
 /* Frees the snapshot and all it holds. Accepts NULL. */
 void snapshot_free(struct snapshot *snapshot);
 
-/* Lookups by id or alias, any case. On failure they add a problem for `field` that names near misses
- * (unknown) or all candidates (ambiguous) and return its status. */
+/* Lookups by id, alias or, for users, family of one; names are compared as name.h says. On failure they add a problem
+ * for `field` that names near misses (unknown) or all candidates (ambiguous) and return its status. */
 enum status snapshot_find_gpu(const struct snapshot *snapshot, enum alias_namespace space, const char *name,
                               const char *field, struct problems *problems, const struct gpu **ret_gpu) MUST_CHECK;
 enum status snapshot_find_model(const struct snapshot *snapshot, enum alias_namespace space, const char *name,
