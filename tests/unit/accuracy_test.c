@@ -70,7 +70,7 @@ static uint32_t count_of(const struct table *table, const char *column)
 }
 
 /* What each kind of row measures, the load that it is, and what the median error over all engines may be: 1.15 times
- * the 9.5 % of the design's fit at fixed concurrency; for the others what the fits reached and a little more. Prompts
+ * the 9.5 % of the fit at fixed concurrency; for the others what the fits reached and a little more. Prompts
  * of one sequence: GeForce GPUs and Apple's, which no fit covers, are half of the rows. */
 struct kind {
     const char *load_mode;
