@@ -73,11 +73,12 @@ static enum status choose_format(struct request *request, const char *parameter,
 {
     enum format by_suffix = FORMAT_JSON, by_parameter = FORMAT_JSON;
     if (request->format && !format_parse(request->format, &by_suffix)) {
-        return problems_add(&request->problems, STATUS_NOT_ACCEPTABLE, "format", "there is no format .%s",
+        return problems_add(&request->problems, STATUS_NOT_ACCEPTABLE, "format", "there is no suffix .%s",
                             request->format);
     }
     if (parameter && !format_parse(parameter, &by_parameter)) {
-        return problems_add(&request->problems, STATUS_NOT_ACCEPTABLE, "format", "there is no format '%s'", parameter);
+        return problems_add(&request->problems, STATUS_NOT_ACCEPTABLE, "format", "there is no format \"%s\"",
+                            parameter);
     }
     if (request->format && parameter && by_suffix != by_parameter) {
         return problems_add(&request->problems, STATUS_CONTRADICTORY_FORMAT, "format",

@@ -72,8 +72,11 @@ enum status api_model_resolve(struct call *call, const struct model_ref *ref, st
 enum status api_engine_resolve(struct call *call, const char *engine, const char *version,
                                const struct engine_profile **ret_profile)
 {
-    return snapshot_find_profile(call->snapshot, engine ? engine : "vllm", version,
-                                 engine ? "serving.engine" : "serving.engine_version", call->problems, ret_profile);
+    const char *name = engine ? engine : "vllm";
+    enum status status =
+        snapshot_find_profile(call->snapshot, name, NULL, "serving.engine", call->problems, ret_profile);
+    if (status != STATUS_OK || !version) return status;
+    return snapshot_find_profile(call->snapshot, name, version, "serving.engine_version", call->problems, ret_profile);
 }
 
 static const char *dtype_list(struct arena *arena, uint32_t dtypes)
@@ -93,7 +96,7 @@ enum status api_dtype_resolve(struct call *call, const char *field, const char *
         dtype = dtype_parse(name);
         if (dtype == DTYPE_UNKNOWN) {
             return problems_add(call->problems, STATUS_INVALID_VALUE, field,
-                                "no number format is called '%s'; known: %s", name,
+                                "there is no number format \"%s\"; known: %s", name,
                                 dtype_list(call->arena, UINT32_MAX));
         }
     }

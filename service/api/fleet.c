@@ -151,6 +151,17 @@ static bool names_model(const struct model_ref *ref)
     return ref->name || ref->config_json || is_known(ref->parameters) || is_known(ref->weights_gb);
 }
 
+/* Nobody asks for no GPU at all: a list that came out empty is a mistake on the caller's side. */
+static bool check_gpus_listed(struct call *call, const struct recommend_request *request)
+{
+    bool empty = request->gpus.items && !request->gpus.count;
+    if (empty) {
+        (void)problems_add(call->problems, STATUS_INVALID_VALUE, "constraints.gpus",
+                           "an empty list allows no GPU: name some, or leave the field out");
+    }
+    return !empty;
+}
+
 static enum status resolve_lengths(struct call *call, struct recommend_request *request, const struct model *model)
 {
     if (request->estimator == ESTIMATOR_ARTICLE) return STATUS_OK; /* knows no context */
@@ -173,7 +184,7 @@ static bool resolve(struct call *call, struct recommend_request *request, struct
     bool model = names_model(&request->model) && api_model_resolve(call, &request->model, &answer->model) == STATUS_OK;
     bool engine = api_engine_resolve(call, request->engine, request->engine_version, &context.engine) == STATUS_OK;
     bool kv = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &context.kv_dtype) == STATUS_OK;
-    bool lengths = check_lengths_once(call, request);
+    bool lengths = check_lengths_once(call, request), gpus = check_gpus_listed(call, request);
     if (!is_known(request->input_tokens)) request->input_tokens = DEFAULT_INPUT_TOKENS;
     if (!is_known(request->output_tokens)) request->output_tokens = DEFAULT_OUTPUT_TOKENS;
     lengths = lengths && (!model || resolve_lengths(call, request, &answer->model.facts) == STATUS_OK);
@@ -184,7 +195,7 @@ static bool resolve(struct call *call, struct recommend_request *request, struct
     context.weights_bytes = answer->model.weights_bytes;
     context.model_assumed = answer->model.assumed;
     *ret_context = context;
-    return model && engine && kv && lengths;
+    return gpus && model && engine && kv && lengths;
 }
 
 enum status fleet_answer(struct call *call, const struct operation *operation, int64_t alternatives,

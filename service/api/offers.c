@@ -137,8 +137,8 @@ static void check_list(struct call *call, const struct text_list *list, names_of
         if (any_offer_has(call->snapshot, wanted, get)) continue;
         const char *nearest = nearest_name(call->snapshot, wanted, get, 2);
         const char *element = arena_printf(call->arena, "%s[%zu]", field, i);
-        (void)problems_add(call->problems, status, element ? element : field, "no offer has '%s'%s%s%s", wanted,
-                           nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+        (void)problems_add(call->problems, status, element ? element : field, "no offer has \"%s\"%s%s%s", wanted,
+                           nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     }
 }
 

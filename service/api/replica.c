@@ -76,6 +76,10 @@ static enum status check_layout(struct call *call, const struct replica_request 
     const struct model *model = deployment->model;
     uint32_t shards = deployment->tensor_parallel, gpus = deployment_gpus(deployment);
     uint32_t experts = deployment->expert_parallel, most = tensor_parallel_max(deployment->gpu);
+    if (experts != 1 && (experts != shards || !model_is_moe(model))) {
+        return problems_add(problems, STATUS_INVALID_VALUE, "layout.expert_parallel",
+                            model_is_moe(model) ? "must be 1 or tensor_parallel" : "the model has no experts");
+    }
     if (!deployment_layout_valid(deployment)) {
         return problems_add(problems, STATUS_INVALID_VALUE, "layout.tensor_parallel",
                             "%u x %u does not divide the model's %u attention heads and %u layers", shards,
@@ -84,10 +88,6 @@ static enum status check_layout(struct call *call, const struct replica_request 
     if (shards > most) {
         return problems_add(problems, STATUS_UNSUPPORTED_COMBINATION, "layout.tensor_parallel",
                             "one host of %s has at most %u GPUs", deployment->gpu->id, most);
-    }
-    if (experts != 1 && (experts != shards || !model_is_moe(model))) {
-        return problems_add(problems, STATUS_INVALID_VALUE, "layout.expert_parallel",
-                            model_is_moe(model) ? "must be 1 or tensor_parallel" : "the model has no experts");
     }
     if (request->gpu_count != VALUE_ABSENT && request->gpu_count % gpus != 0) {
         return problems_add(problems, STATUS_CONTRADICTION, "layout.gpu_count",
