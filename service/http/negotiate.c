@@ -71,7 +71,8 @@ void negotiate_etag(const char *id, enum encoding encoding, char etag[ETAG_BYTES
 
 bool negotiate_matches(const char *if_none_match, const char *etag)
 {
-    const char *opaque = strchr(etag, '"');
+    const char *opaque = strchr(etag, '"'); /* the W/ does not count */
+    if (!opaque) return false;
     size_t length = strlen(opaque);
     for (const char *part = if_none_match; *part;) {
         part += strspn(part, ", \t");

@@ -1,5 +1,11 @@
 /* server.h owns the HTTP server: libmicrohttpd in poll mode, guard, router, limits, worker pool, answer cache,
- * access log, metrics. It knows no handler: routes come as a table. */
+ * access log, metrics. It knows no handler: routes come as a table.
+ *
+ * Not every refusal is ours. libmicrohttpd answers some requests before any code of ours sees them, with a status, a
+ * short HTML page without Content-Type, and a close: 400 (request line, header line or chunk that it cannot parse, bad
+ * Content-Length: then status line and headers come twice), 413 (a length beyond 2^64), 414 and 431 (request line or
+ * headers beyond its 16 KiB buffer), 505. Closed without any answer: bytes that are no HTTP, a request that is not
+ * complete at its deadline, an idle connection at its time limit, a chunked body beyond 16 MiB. */
 #pragma once
 #include "http/request.h"
 
