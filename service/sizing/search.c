@@ -105,7 +105,13 @@ static int compare_text(const char *a, const char *b)
     return strcmp(a ? a : "", b ? b : "");
 }
 
-/* The order of api.md section 2: total cost, GPU count, gpu id, provider, instance, region, then the layout. */
+static int compare_numbers(double a, double b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Ties of the objective: total cost, GPU count, gpu id, provider, instance, region; of the layouts on one offer the one
+ * with fewest pipeline stages (the others are extrapolated), then the fastest. */
 static int compare_options(const struct option *a, const struct option *b)
 {
     int order = usd_compare(a->cost.total_usd, b->cost.total_usd);
@@ -116,6 +122,8 @@ static int compare_options(const struct option *a, const struct option *b)
         order = compare_text(a->offer ? a->offer->instance_type : NULL, b->offer ? b->offer->instance_type : NULL);
     if (order == 0) order = compare_text(a->offer ? a->offer->region : NULL, b->offer ? b->offer->region : NULL);
     if (order == 0) order = (int)a->purchase - (int)b->purchase;
+    if (order == 0) order = (int)a->deployment.pipeline_parallel - (int)b->deployment.pipeline_parallel;
+    if (order == 0) order = compare_numbers(a->performance.e2e_ms.value, b->performance.e2e_ms.value);
     if (order == 0) order = (int)a->deployment.weight_dtype - (int)b->deployment.weight_dtype;
     if (order == 0) order = (int)a->deployment.tensor_parallel - (int)b->deployment.tensor_parallel;
     return order;
