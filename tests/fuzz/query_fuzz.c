@@ -26,6 +26,29 @@ static size_t split(char *text, struct pair pairs[PAIRS_MAX])
     return count;
 }
 
+/* A value of the query as the field and as the columns of an answer. */
+static void check_selection(const char *value)
+{
+    static const char json[] =
+        "{\"recommended\":null,\"a\":[{\"rank\":1,\"b\":{\"c\":2.5,\"d\":[\"x\",true]}},{\"e\":\"=1\"}]}";
+    const struct encode_options options[] = {{.format = FORMAT_TXT, .field = value},
+                                             {.format = FORMAT_CSV, .rows = "a", .columns = value},
+                                             {.format = FORMAT_CSV, .rows = value}};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        struct arena arena;
+        struct problems problems;
+        struct out out;
+        arena_init(&arena, 0);
+        problems_init(&problems, &arena);
+        out_init(&out, 0);
+        enum status status = encode(json, sizeof json - 1, &options[i], &problems, &out);
+        require(status != STATUS_INTERNAL && status != STATUS_OUT_OF_MEMORY);
+        require((status == STATUS_OK) == (problems.count == 0));
+        out_done(&out);
+        arena_done(&arena);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena;
@@ -48,6 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         encode_problems(&problems, "/", "r", &out);
     require(!out.failed);
+    for (size_t i = 0; i < count && i < 4; i++)
+        check_selection(pairs[i].value);
     out_done(&out);
     arena_done(&arena);
     return 0;

@@ -503,10 +503,12 @@ static void test_echo_asks_again(void **state)
 }
 
 static long allocations_left;
+static json_malloc_t parser_malloc; /* what the parser is set to outside this test */
+static json_free_t parser_free;
 
 static void *limited_malloc(size_t size)
 {
-    return allocations_left-- > 0 ? malloc(size) : NULL;
+    return allocations_left-- > 0 ? parser_malloc(size) : NULL;
 }
 
 /* The n-th allocation of the parser fails, for every n: out_of_memory or another problem, never a wrong answer. */
@@ -517,9 +519,9 @@ static void check_parser_memory(void (*ask)(struct asked *, const char *), const
     for (long allowed = 0; allowed < MOST && needed < 0; allowed++) {
         struct asked asked;
         allocations_left = allowed;
-        json_set_alloc_funcs(limited_malloc, free);
+        json_set_alloc_funcs(limited_malloc, parser_free);
         ask(&asked, given);
-        json_set_alloc_funcs(malloc, free);
+        json_set_alloc_funcs(parser_malloc, parser_free);
         if (asked.status == STATUS_OK && allocations_left >= 0) needed = allowed;
         if (asked.status != STATUS_OK) assert_int_equal(asked.status, problems_status(&asked.problems));
         if (allocations_left < 0) assert_int_not_equal(asked.status, STATUS_OK);
@@ -531,6 +533,7 @@ static void check_parser_memory(void (*ask)(struct asked *, const char *), const
 static void test_out_of_memory(void **state)
 {
     (void)state;
+    json_get_alloc_funcs(&parser_malloc, &parser_free);
     check_parser_memory(ask_json, "{\"model\":{\"config\":{\"a\":[1,2.5,\"x\",NaN],\"b\":{}}},\"constraints\":"
                                   "{\"inventory\":{\"l40s\":8},\"gpus\":[\"h100\"]}}");
     check_parser_memory(ask_flat, "config={\"a\":[1]}&weights_bytes=5&gpus=a,b&inventory=l40s:8&as_of=2026&rps=5&"

@@ -165,7 +165,7 @@ static void test_format_random(void **state)
     if (given) assert_true(text_parse_int64(given, &seed));
     print_message("seed %lld\n", (long long)seed);
     srand48(seed);
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 20000; i++) {
         uint64_t bits = (uint64_t)mrand48() << 32 ^ (uint64_t)mrand48();
         double value = 0;
         memcpy(&value, &bits, sizeof value);
