@@ -98,7 +98,7 @@ struct performance {
 };
 
 /* One replica under one load. Allocates nothing. */
-void performance_predict(const struct roofline *roofline, const struct load_point *point,
+void performance_predict(const struct roofline *roofline, const struct load_point *load,
                          struct performance *ret_performance);
 
 /* Service-level objective; NaN = no limit. */
