@@ -36,8 +36,8 @@ struct page {
     char check[9]; /* of filters and catalog: a cursor of another question is refused */
 };
 
-/* Fills in the default of limit, reads the cursor, sets call->id. `request` holds *page. */
-enum status page_open(struct call *call, const struct operation *operation, void *request, struct page_request *page,
+/* Fills in the default of limit, reads the cursor, sets call->id. `request` holds *asked. */
+enum status page_open(struct call *call, const struct operation *operation, void *request, struct page_request *asked,
                       struct page *ret_page) MUST_CHECK;
 /* Counts one entry that matches; true if it belongs to this page. */
 bool page_shows(struct page *page);
