@@ -209,7 +209,7 @@ static size_t rows_limit(const struct catalog_text *text, const struct table *ta
 static void read_rows(struct loading *loading, const struct table *table, struct csv *csv, struct rows *rows)
 {
     const char *file_name = rows->file_name;
-    size_t columns[CSV_FIELDS_MAX];
+    size_t columns[CSV_FIELDS_MAX] = {0};
     enum csv_result result = csv_next(csv);
     if (result == CSV_END) loading_refuse(loading, file_name, 1, "", "the file is empty: it has no header");
     if (result == CSV_RECORD && !read_header(loading, file_name, table, csv, columns)) return;

@@ -208,7 +208,7 @@ static double operating(const char *key, const char *scope)
 {
     const struct operating_cost *cost = snapshot_operating_cost(snapshot, key, scope);
     if (!cost) fail_msg("%s of %s is missing", key, scope);
-    return cost->value;
+    return cost ? cost->value : UNKNOWN;
 }
 
 static void test_article_facts(void **state)

@@ -385,11 +385,12 @@ static void test_columns_in_any_order(void **state)
 static void test_all_bad_rows_are_reported(void **state)
 {
     (void)state;
-    for (int i = 0; i < PROBLEMS_MAX + 8; i++)
+    enum { BAD_ROWS = PROBLEMS_MAX + 8, BAD_CELLS = 2 * BAD_ROWS };
+    for (int i = 0; i < BAD_ROWS; i++)
         append(FILE_OPERATING_COSTS, "k e y,all,x,ratio,2026,page");
     assert_int_equal(load(), STATUS_BAD_ROW);
     assert_int_equal(fixture.problems.count, PROBLEMS_MAX);
-    assert_int_equal(fixture.problems.dropped, 2 * (PROBLEMS_MAX + 8) - PROBLEMS_MAX);
+    assert_int_equal(fixture.problems.dropped, BAD_CELLS - PROBLEMS_MAX);
     assert_non_null(find_problem("operating_costs.csv:3 key"));
     assert_non_null(find_problem("operating_costs.csv:4 value"));
 }
@@ -434,7 +435,7 @@ static void test_memory_runs_out(void **state)
         assert_true(status == STATUS_OK || fixture.snapshot == NULL);
     }
     assert_int_equal(status, STATUS_OK);
-    assert_true(max_bytes > 2 * STEP_BYTES);
+    assert_true(max_bytes > (size_t)64 * STEP_BYTES); /* it did run out before */
 }
 
 static uint64_t random_state;
