@@ -124,6 +124,15 @@ static enum status check_runs(struct call *call, const struct replica *replica)
                         replica->smallest_gpus);
 }
 
+/* Without bandwidth and peak there is nothing to predict from. */
+static enum status check_predicted(struct call *call, const struct gpu *gpu, const struct performance *performance)
+{
+    if (is_known(performance->output_tokens_per_second.value)) return STATUS_OK;
+    return problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, "gpu",
+                        "no source states the memory bandwidth or the 16-bit peak of %s: its speed is not known",
+                        gpu->id);
+}
+
 static enum status answer(struct call *call, struct throughput_request *request)
 {
     struct replica replica;
@@ -132,9 +141,11 @@ static enum status answer(struct call *call, struct throughput_request *request)
     enum status status = replica_resolve(call, &request->replica, &replica);
     if (status != STATUS_OK || load_status != STATUS_OK) return problems_status(call->problems);
     status = check_runs(call, &replica);
-    if (status == STATUS_OK) status = api_answer_id(call, &operation_throughput, request);
     if (status != STATUS_OK) return status;
     predict(request, &replica, &performance);
+    status = check_predicted(call, replica.deployment.gpu, &performance);
+    if (status == STATUS_OK) status = api_answer_id(call, &operation_throughput, request);
+    if (status != STATUS_OK) return status;
     api_put_head(call, call->snapshot->as_of);
     api_put_model(call->out, &replica.model);
     replica_put(call->out, &replica);

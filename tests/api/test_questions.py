@@ -346,6 +346,23 @@ def test_memory_adds_up(service):
     assert counts == sorted(counts, reverse=True)
 
 
+def test_every_model_is_sized(service):
+    models = service.call("GET", "/v1/models", query={"limit": 1000}).json["models"]
+    assert len(models) > 100
+    for model in models:
+        query = {"model": model["id"], "gpu": "b200-sxm", "in": 300, "out": 50}
+        memory, speed = (service.call("GET", path, query=query) for path in ("/v1/memory", "/v1/throughput"))
+        if model["encoder_only"]:
+            assert memory.json["errors"][0]["code"] == speed.json["errors"][0]["code"] == "unsupported_model_kind"
+            continue
+        assert memory.status == speed.status == 200, f"{model['id']}: {memory.text[:300]} {speed.text[:300]}"
+        assert memory.json["fits"] and memory.json["memory"]["weights_gib"] > 0
+        assert memory.json["layout"] == speed.json["layout"]
+        output = speed.json["output_tokens_per_second"]
+        assert 0 < output["low"] < output["value"] < output["high"]
+        assert sum(speed.json["breakdown_ms"].values()) > 0
+
+
 def test_smallest_layout_is_the_smallest(service):
     question = {"model": LLAMA, "gpu": "h100-sxm"}
     found = service.call("GET", "/v1/memory", query=question).json
