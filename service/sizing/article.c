@@ -124,9 +124,10 @@ static int compare_efficiency(const void *left, const void *right)
     return strcmp(a->deployment.gpu->id, b->deployment.gpu->id);
 }
 
-static void add_relaxation(struct recommendation *answer, const char *constraint, double from, double to,
-                           const struct option *option, const char *detail)
+static enum status add_relaxation(struct recommendation *answer, const char *constraint, double from, double to,
+                                  const struct option *option, const char *detail)
 {
+    if (!detail) return STATUS_OUT_OF_MEMORY;
     answer->relaxations[answer->relaxation_count++] = (struct relaxation){
         .constraint = constraint,
         .from = from,
@@ -135,15 +136,17 @@ static void add_relaxation(struct recommendation *answer, const char *constraint
         .option = option,
         .detail = detail,
     };
+    return STATUS_OK;
 }
 
 /* The largest throughput below which the article's own rounding stays within the budget: int(g·r/t) + 1 ≤ n holds
  * while r < n·bandwidth/1000. */
-static void relax_throughput(const struct article_question *question, const struct article_part *parts, size_t count,
-                             struct arena *arena, struct recommendation *answer)
+static enum status relax_throughput(const struct article_question *question, const struct article_part *parts,
+                                    size_t count, struct arena *arena, struct recommendation *answer)
 {
     double best = 0;
     struct option *option = ARENA_NEW(arena, struct option);
+    if (!option) return STATUS_OUT_OF_MEMORY;
     for (size_t i = 0; i < count; i++) {
         double each = parts[i].price_usd + question->operating_usd_per_hour * question->hours;
         double affordable = floor(question->budget_usd / each);
@@ -152,30 +155,31 @@ static void relax_throughput(const struct article_question *question, const stru
         best = limit;
         struct article_question smaller = *question;
         smaller.throughput = limit * (1 - 1e-9);
-        if (option) *option = article_option(&smaller, &parts[i]);
+        *option = article_option(&smaller, &parts[i]);
     }
-    if (best > 0 && option) {
-        const char *detail = arena_printf(arena, "below %.6g tokens/s: %u × %s for %.2f USD.", best, option->gpu_count,
-                                          option->deployment.gpu->name, usd_to_double(option->cost.total_usd));
-        add_relaxation(answer, "throughput_tokens_per_second", question->throughput, best, option, detail);
-    }
+    if (best == 0) return STATUS_OK; /* the memory alone needs more than the budget buys */
+    return add_relaxation(answer, "throughput_tokens_per_second", question->throughput, best, option,
+                          arena_printf(arena, "below %.6g tokens/s: %u × %s for %.2f USD.", best, option->gpu_count,
+                                       option->deployment.gpu->name, usd_to_double(option->cost.total_usd)));
 }
 
-static void relax_duration(const struct article_question *question, const struct option *options, size_t count,
-                           struct arena *arena, struct recommendation *answer)
+static enum status relax_duration(const struct article_question *question, const struct option *options, size_t count,
+                                  struct arena *arena, struct recommendation *answer)
 {
     double best = 0;
-    const struct option *option = NULL;
+    struct option *option = ARENA_NEW(arena, struct option);
+    if (!option) return STATUS_OUT_OF_MEMORY;
     for (size_t i = 0; i < count; i++) {
         double left = question->budget_usd - usd_to_double(options[i].cost.hardware_usd);
         double hours = floor(left / (question->operating_usd_per_hour * options[i].gpu_count));
         if (hours <= best) continue;
         best = hours;
-        option = &options[i];
+        *option = options[i];
     }
-    if (!option) return; /* the hardware alone is over the budget */
-    add_relaxation(answer, "duration_hours", question->hours, best, option,
-                   arena_printf(arena, "%g hours: %u × %s.", best, option->gpu_count, option->deployment.gpu->name));
+    if (best == 0) return STATUS_OK; /* the hardware alone is over the budget */
+    return add_relaxation(
+        answer, "duration_hours", question->hours, best, option,
+        arena_printf(arena, "%g hours: %u × %s.", best, option->gpu_count, option->deployment.gpu->name));
 }
 
 static enum status relax_article(const struct article_question *question, const struct article_part *parts,
@@ -190,12 +194,12 @@ static enum status relax_article(const struct article_question *question, const 
         if (usd_compare(options[i].cost.total_usd, cheapest->cost.total_usd) < 0) *cheapest = options[i];
     }
     double total = usd_to_double(cheapest->cost.total_usd);
-    relax_throughput(question, parts, count, arena, answer);
-    relax_duration(question, options, count, arena, answer);
-    add_relaxation(answer, "budget_usd", question->budget_usd, total, cheapest,
-                   arena_printf(arena, "budget + %.2f USD, to %.2f: %u × %s.", total - question->budget_usd, total,
-                                cheapest->gpu_count, cheapest->deployment.gpu->name));
-    return STATUS_OK;
+    enum status status = relax_throughput(question, parts, count, arena, answer);
+    if (status == STATUS_OK) status = relax_duration(question, options, count, arena, answer);
+    if (status != STATUS_OK) return status;
+    return add_relaxation(answer, "budget_usd", question->budget_usd, total, cheapest,
+                          arena_printf(arena, "budget + %.2f USD, to %.2f: %u × %s.", total - question->budget_usd,
+                                       total, cheapest->gpu_count, cheapest->deployment.gpu->name));
 }
 
 static enum status keep_affordable(const struct article_question *question, struct option *all, size_t count,
@@ -214,9 +218,11 @@ static enum status keep_affordable(const struct article_question *question, stru
             option->explanation = arena_printf(
                 arena, "%u × %s by the article's rule: %.6g GB/s × GPUs / 1000 tokens/s.", option->gpu_count,
                 option->deployment.gpu->name, option->deployment.gpu->memory_bandwidth_gb_per_s);
+            if (!option->explanation) return STATUS_OUT_OF_MEMORY;
             continue;
         }
-        answer->rejected[answer->rejected_count++] = (struct rejection){
+        struct rejection *rejection = &answer->rejected[answer->rejected_count++];
+        *rejection = (struct rejection){
             .gpu = all[i].gpu,
             .reason = affordable ? REJECT_OUTRANKED : REJECT_BUDGET,
             .needed = total,
@@ -225,6 +231,7 @@ static enum status keep_affordable(const struct article_question *question, stru
             .detail =
                 arena_printf(arena, "%u × %s cost %.2f USD.", all[i].gpu_count, all[i].deployment.gpu->name, total),
         };
+        if (!rejection->detail) return STATUS_OUT_OF_MEMORY;
     }
     answer->has_recommended = answer->option_count > 0;
     return STATUS_OK;
@@ -234,7 +241,16 @@ static const char *const article_assumptions[] = {
     "The article's arithmetic, kept for comparison: no KV cache, activations or engine memory, one GPU more than the "
     "weights fill, bandwidth in GB/s over 1000 as tokens per second.",
     "Prices and running costs are the article's own of 2024.",
+    "Of the constraints only budget_usd and duration_hours are read; of the demand only the output tokens per second.",
 };
+
+/* As given where it was given: lengths that cancel out must not round it, the article's int() would see it. */
+static double article_throughput(const struct recommend_request *request, const struct demand *demand)
+{
+    if (is_known(request->throughput_tokens_per_second)) return request->throughput_tokens_per_second;
+    if (is_known(request->output_tokens_per_second)) return request->output_tokens_per_second;
+    return demand->requests_per_second * demand->output_tokens;
+}
 
 static double article_size_gb(const struct recommend_context *context, const struct recommend_request *request)
 {
@@ -259,7 +275,7 @@ enum status article_recommend(const struct recommend_context *context, struct re
     const struct article_question question = {
         .snapshot = context->snapshot,
         .size_gb = article_size_gb(context, request),
-        .throughput = demand.requests_per_second * demand.output_tokens,
+        .throughput = article_throughput(request, &demand),
         .hours = request->duration_hours,
         .operating_usd_per_hour = operating_rate(context->snapshot),
         .budget_usd = request->budget_usd,
