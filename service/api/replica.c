@@ -194,6 +194,34 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
     return status == STATUS_OK ? status : problems_add(call->problems, status, "model", "%s", status_hint(status));
 }
 
+static void put_assumptions(struct out *out, const struct replica *replica)
+{
+    out_array(out, "assumptions");
+    if (replica->model.assumed) {
+        out_text(out, NULL,
+                 "Only the size of the model is known: layers, heads and KV cache are those of a usual dense model of "
+                 "that size.");
+    }
+    if (!replica->deployment.gpu->memory_cuda_measured) {
+        out_text(out, NULL, "No source states what programs get of this GPU's memory: it is derived from its size.");
+    }
+    out_array_end(out);
+}
+
+static void put_warnings(struct out *out, const struct deployment *deployment)
+{
+    enum dtype native = deployment->model->native_dtype;
+    double published_bits = dtype_bits(native == DTYPE_UNKNOWN ? DTYPE_BF16 : native);
+    out_array(out, "warnings");
+    if (dtype_bits(deployment->weight_dtype) < published_bits) {
+        out_text(out, NULL, "These weights have fewer bits than the published ones: measure the quality.");
+    }
+    if (deployment->pipeline_parallel > 1) {
+        out_text(out, NULL, "Pipeline parallelism is not measured here: its speed is extrapolated.");
+    }
+    out_array_end(out);
+}
+
 void replica_put(struct out *out, const struct replica *replica)
 {
     const struct deployment *deployment = &replica->deployment;
@@ -216,4 +244,6 @@ void replica_put(struct out *out, const struct replica *replica)
     out_integer(out, "expert_parallel", deployment->expert_parallel);
     out_integer(out, "replicas", replica->replicas);
     out_object_end(out);
+    put_assumptions(out, replica);
+    put_warnings(out, deployment);
 }

@@ -78,5 +78,5 @@ enum status replica_refuse(struct call *call, const struct replica_request *requ
  * change, if none does. */
 bool replica_smallest_layout(struct deployment *deployment, uint32_t gpus, uint32_t stages);
 
-/* Members of the answer: gpu, serving, layout. */
+/* Members of the answer: gpu, serving, layout, assumptions, warnings. */
 void replica_put(struct out *out, const struct replica *replica);

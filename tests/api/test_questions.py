@@ -305,6 +305,17 @@ def test_a_model_four_ways(service):
     assert heavy["memory"]["weights_gib"] == pytest.approx(16e9 / 2**30, rel=0.05)
 
 
+def test_answers_say_what_they_assume(service):
+    question = {"model": LLAMA, "gpu": "h100-sxm"}
+    for path in ("/v1/memory", "/v1/throughput"):
+        known = service.call("GET", path, query=question).json
+        assert known["assumptions"] == known["warnings"] == []
+        guessed = service.call("GET", path, query=question | {"model": "70B"}).json
+        assert "size of the model" in guessed["assumptions"][0]
+        packed = service.call("GET", path, query=question | {"weight_dtype": "fp8", "pp": 2}).json
+        assert len(packed["warnings"]) == 2
+
+
 def test_known_weights_replace_the_computed_ones(service):
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 32,
               "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
