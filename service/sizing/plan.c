@@ -86,6 +86,14 @@ static struct shortfall apply_slo(const struct question *question, struct plan *
     return no_shortfall;
 }
 
+/* Who asks for less than even odds counts on more than the predicted rate: the bound must allow for it. */
+static void widen_bound(const struct question *question, struct plan *plan)
+{
+    struct performance saturated;
+    predict_at(question, plan, LOAD_SATURATED, UNKNOWN, &saturated);
+    plan->bound_requests_per_second *= demand_safe_ratio(saturated.requests_per_second, question->deviate);
+}
+
 struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
                               uint32_t tensor_parallel, uint32_t pipeline_parallel, struct plan *ret_plan)
 {
@@ -114,7 +122,9 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
     ret_plan->bound_requests_per_second = roofline_output_bound(&ret_plan->roofline) / demand->output_tokens;
     if (!(ret_plan->bound_requests_per_second > 0))
         return (struct shortfall){REJECT_UNKNOWN_FACTS, UNKNOWN, UNKNOWN, ""};
-    return question->has_slo ? apply_slo(question, ret_plan) : no_shortfall;
+    struct shortfall shortfall = question->has_slo ? apply_slo(question, ret_plan) : no_shortfall;
+    if (question->deviate < 0) widen_bound(question, ret_plan);
+    return shortfall;
 }
 
 double plan_least_replicas(const struct question *question, const struct plan *plan)
