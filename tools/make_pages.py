@@ -107,7 +107,7 @@ def question(document, server, path, operation):
              f'<p><span class="method">POST</span> <code>{path}</code> &nbsp; <span class="method">GET</span> '
              f"<code>{path}?…</code> &nbsp; answers {answers}</p>"]
     example = operation.get("x-example") or schema["examples"][0]
-    body = json.dumps(example, ensure_ascii=False)
+    body = json.dumps(example, ensure_ascii=False, indent=2)
     parts.append("<h3>Example</h3>")
     parts.append(f'<pre tabindex="0">curl {server}{path} --json \'{text(body)}\'\n\ncurl \'{server}{path}?'
                  f"{text(flat(example))}'</pre>")
