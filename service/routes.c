@@ -303,28 +303,24 @@ static const struct page_info docs_style = {"docs.css", "text/css; charset=utf-8
 static const struct page_info contract_yaml = {"openapi.yaml", "application/yaml; charset=utf-8"};
 static const struct page_info contract_json = {"openapi.json", "application/json"};
 
-#define QUESTION(name, at, computing)                                                                                  \
+#define OPERATION(name, at, bits, body_bytes)                                                                          \
     {                                                                                                                  \
-        .operation_id = #name, .path = at, .methods = ROUTE_GET | ROUTE_POST, .body_max_bytes = QUESTION_MAX_BYTES,    \
-        .formats = true, .computes = computing, .cacheable = true, .handle = answer_operation,                         \
-        .context = &operation_##name                                                                                   \
+        .operation_id = #name, .path = at, .methods = bits, .body_max_bytes = body_bytes, .formats = true,             \
+        .computes = true, .cacheable = true, .handle = answer_operation, .context = &operation_##name                  \
     }
-#define LIST(name, at)                                                                                                 \
-    {                                                                                                                  \
-        .operation_id = #name, .path = at, .methods = ROUTE_GET, .formats = true, .cacheable = true,                   \
-        .handle = answer_operation, .context = &operation_##name                                                       \
-    }
+#define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES)
+#define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0)
 #define PAGE(name, at, page)                                                                                           \
     {                                                                                                                  \
         .operation_id = name, .path = at, .methods = ROUTE_GET, .handle = answer_page, .context = &page                \
     }
 
 const struct route routes[] = {
-    QUESTION(recommend, "/v1/recommend", true),
-    QUESTION(recommend, "/recommend", true), /* for ever */
-    QUESTION(memory, "/v1/memory", true),
-    QUESTION(throughput, "/v1/throughput", true),
-    QUESTION(cost, "/v1/cost", true),
+    QUESTION(recommend, "/v1/recommend"),
+    QUESTION(recommend, "/recommend"), /* for ever */
+    QUESTION(memory, "/v1/memory"),
+    QUESTION(throughput, "/v1/throughput"),
+    QUESTION(cost, "/v1/cost"),
     LIST(gpus, "/v1/gpus"),
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),

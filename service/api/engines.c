@@ -110,6 +110,7 @@ const struct operation operation_engines = {
     .summary = "Lists serving engines: coefficients per version, and which GPUs and number formats they run.",
     .fields = fields,
     .field_count = FIELD_COUNT,
+    .computes = true, /* a long list takes milliseconds to write */
     .rows = "profiles",
     .examples = examples,
     .run = run,

@@ -121,6 +121,7 @@ const struct operation operation_gpus = {
     .summary = "Lists GPUs with their memory, speed and prices.",
     .fields = fields,
     .field_count = FIELD_COUNT,
+    .computes = true, /* a long list takes milliseconds to write */
     .rows = "gpus",
     .examples = examples,
     .run = run,

@@ -105,6 +105,7 @@ const struct operation operation_models = {
     .summary = "Lists models with their architectures.",
     .fields = fields,
     .field_count = FIELD_COUNT,
+    .computes = true, /* a long list takes milliseconds to write */
     .rows = "models",
     .examples = examples,
     .run = run,

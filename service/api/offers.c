@@ -223,6 +223,7 @@ const struct operation operation_offers = {
     .summary = "Lists dated prices of instances that can be rented.",
     .fields = fields,
     .field_count = FIELD_COUNT,
+    .computes = true, /* a long list takes milliseconds to write */
     .rows = "offers",
     .examples = examples,
     .run = run,
