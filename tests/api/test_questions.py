@@ -341,6 +341,72 @@ def test_article_memory(service, model, dtype, gib):
     assert cell.text == str(gib)
 
 
+# The article's own analysis: count, total, per GB, per GB/s, per token/s.
+ARTICLE_COSTS = {
+    "A100_80GB": (50, 785040.00, 187.50, 7.3565, 7850.40), "A100_40GB": (65, 695552.00, 250.00, 6.4309, 6955.52),
+    "H100_80GB": (30, 771024.00, 312.50, 7.4627, 7710.24), "RTX_4090": (100, 230080.00, 66.67, 1.5873, 2300.80),
+    "RTX_A6000": (131, 681304.80, 93.75, 5.8594, 6813.05)}
+ARTICLE = {"weights_gb": 140, "throughput_tokens_per_second": 100, "duration_hours": 8760, "estimator": "article"}
+ARTICLE_IDS = {"A100_80GB": "a100-80gb-sxm", "A100_40GB": "a100-40gb-sxm", "H100_80GB": "h100-sxm",
+               "RTX_4090": "rtx-4090", "RTX_A6000": "rtx-a6000"}
+
+
+def test_article_costs(service):
+    options = service.call("GET", "/v1/cost", query=ARTICLE).json["options"]
+    found = {option["gpu"]: option for option in options}
+    assert set(found) == set(ARTICLE_IDS.values()) and len(options) == 5
+    for name, (count, total, per_gb, per_bandwidth, per_throughput) in ARTICLE_COSTS.items():
+        option = found[ARTICLE_IDS[name]]
+        cost = option["cost"]
+        assert option["gpu_count"] == count
+        assert round(cost["total_cost_usd"], 2) == total
+        assert round(cost["cost_per_gb_vram_usd"], 2) == per_gb
+        assert round(cost["cost_per_gb_per_s_bandwidth_usd"], 2) == round(per_bandwidth, 2)
+        assert round(cost["cost_per_throughput_usd"]["value"], 2) == per_throughput
+        assert option["performance"]["output_tokens_per_second"]["value"] == 100
+
+
+def test_article_budget(service):
+    answer = service.call("POST", "/recommend", json={
+        "model": {"weights_gb": 140}, "estimator": "article", "workload": {"throughput_tokens_per_second": 100},
+        "constraints": {"budget_usd": 100000, "duration_hours": 8760}}).json
+    assert answer["recommended"] is None
+    changes = {one["constraint"]: one["to"] for one in answer["relaxations"]}
+    assert changes == {"budget_usd": 230080, "throughput_tokens_per_second": 43.344}
+
+
+def test_recommended_keeps_every_constraint(service):
+    path, body, _ = QUESTIONS["recommend"]
+    answer = service.call("POST", path, json=body).json
+    best = answer["recommended"]
+    assert best["rank"] == 1 and best["excluded_by"] is None
+    for option in [best] + answer["alternatives"]:
+        assert option["cost"]["total_cost_usd"] <= body["constraints"]["budget_usd"]
+        assert option["purchase"] in body["constraints"]["purchase"]
+        assert option["performance"]["meets_slo_probability_ratio"] >= 0.9
+        if option["purchase"] != "owned":  # a host may be bought half full
+            assert option["gpu_count"] == option["instance_count"] * option["gpus_per_instance"]
+        assert option["gpu_count"] == option["gpus_used"] + option["gpus_idle"] <= 64
+        assert option["memory"]["headroom_gib"] >= 0
+        assert option["price"]["as_of"] <= AS_OF and option["price"]["source"]
+    shown = {option["gpu"] for option in [best] + answer["alternatives"]}
+    rejected = {row["gpu"] for row in answer["rejected"]}
+    assert not shown & {row["gpu"] for row in answer["rejected"] if row["reason"] != "outranked"}
+    gpus = service.call("GET", "/v1/gpus", query={"limit": 1000}).json["gpus"]
+    assert shown | rejected == {gpu["id"] for gpu in gpus}
+
+
+def test_nothing_fits_is_an_answer(service):
+    question = {"model": LLAMA, "rps": 5, "budget": 1}
+    answer = service.call("GET", "/v1/recommend", query=question).json
+    assert answer["recommended"] is None and answer["rejected"] and answer["relaxations"]
+    sizes = [one["relative_change"] for one in answer["relaxations"]]
+    assert sizes == sorted(sizes)
+    budget = next(one for one in answer["relaxations"] if one["constraint"] == "budget_usd")
+    enough = service.call("GET", "/v1/recommend", query=question | {"budget": budget["to"]}).json
+    assert enough["recommended"]["cost"]["total_cost_usd"] <= budget["to"]
+
+
 def test_memory_adds_up(service):
     path, body, _ = QUESTIONS["memory"]
     answer = service.call("POST", path, json=body).json
