@@ -124,25 +124,34 @@ static enum status parse_problem(const json_error_t *error, struct problems *pro
     return problems_add(problems, status, field, "line %d, column %d: %s", error->line, error->column, mistake(code));
 }
 
+struct parse {
+    const char *text;
+    size_t length;
+    json_t *json;
+    json_error_t error;
+};
+
+static void parse_text(void *context)
+{
+    struct parse *parse = context;
+    parse->json =
+        json_loadb(parse->text, parse->length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &parse->error);
+}
+
 static enum status load(const char *text, size_t length, struct problems *problems, const char *field,
                         json_t **ret_json)
 {
-    json_error_t error = {0};
-    heap_watch();
-    json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
-    enum status status = STATUS_OK;
-    if (heap_ran_out()) { /* even if it goes on: a token may have lost a byte */
-        status = problems_add(problems, STATUS_OUT_OF_MEMORY, field, "no memory to read it");
-    } else if (!json) {
-        status = parse_problem(&error, problems, field);
-    } else if (!json_is_object(json)) {
-        status = problems_add(problems, STATUS_MALFORMED_JSON, field, "a config.json is one JSON object, not a list");
+    struct parse parse = {.text = text, .length = length};
+    if (!heap_guard(parse_text, &parse)) {
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, field, "no memory to read it");
     }
-    if (status == STATUS_OK)
-        *ret_json = json;
-    else
-        json_decref(json);
-    return status;
+    if (!parse.json) return parse_problem(&parse.error, problems, field);
+    if (!json_is_object(parse.json)) {
+        json_decref(parse.json);
+        return problems_add(problems, STATUS_MALFORMED_JSON, field, "a config.json is one JSON object, not a list");
+    }
+    *ret_json = parse.json;
+    return STATUS_OK;
 }
 
 enum status hf_text_load(const char *text, size_t length, struct problems *problems, const char *field,

@@ -1,5 +1,7 @@
 /* fields.c owns decoding: one function per kind of field, from a JSON value into the member. */
 #include "wire/fields.h"
+
+#include "catalog/heap.h"
 #include "catalog/text.h"
 
 #include <math.h>
@@ -441,7 +443,7 @@ static void decode_config(const struct decoder *decoder, const struct field *fie
     }
     char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
     *config = text ? arena_strdup(decoder->arena, text) : NULL;
-    free(text);
+    heap_free(text); /* the printer allocates like the parser */
     if (!*config) no_memory(decoder);
 }
 

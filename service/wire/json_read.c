@@ -214,26 +214,36 @@ static enum status scan_text(struct scan *scan)
 }
 
 /* Before main: the parser's allocation functions are one setting of the process. */
-__attribute__((constructor)) static void watch_parser(void)
+__attribute__((constructor)) static void guard_parser(void)
 {
     json_set_alloc_funcs(heap_alloc, heap_free);
 }
 
+struct parse {
+    const char *text;
+    size_t length, flags;
+    json_t *root;
+    json_error_t *error;
+};
+
+static void parse_text(void *context)
+{
+    struct parse *parse = context;
+    parse->root = json_loadb(parse->text, parse->length, parse->flags, parse->error);
+}
+
 json_t *json_parse(const char *text, size_t length, size_t flags, json_error_t *ret_error)
 {
-    heap_watch();
-    json_t *root = json_loadb(text, length, flags, ret_error);
-    if (root && heap_ran_out()) { /* the lexer goes on with a text cut short (jansson 2.14) */
-        json_decref(root);
-        return NULL;
-    }
-    return root;
+    struct parse parse = {.text = text, .length = length, .flags = flags, .error = ret_error};
+    if (heap_guard(parse_text, &parse)) return parse.root;
+    memset(ret_error, 0, sizeof *ret_error);
+    ret_error->text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_out_of_memory; /* where json_error_code reads it */
+    return NULL;
 }
 
 bool json_lacked_memory(const json_error_t *error)
 {
-    return heap_ran_out() || json_error_code(error) == json_error_out_of_memory ||
-           json_error_code(error) == json_error_unknown;
+    return json_error_code(error) == json_error_out_of_memory;
 }
 
 static enum status parse_problem(const struct scan *scan, const json_error_t *error)
