@@ -1,7 +1,9 @@
 /* catalog_load_test.c owns the proof that the loader takes what is right and refuses each kind of bad row with its
  * file, line, field and reason. */
 #include "catalog/load.h"
+#include "catalog/text.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -453,8 +455,10 @@ static void test_any_bytes(void **state)
 {
     (void)state;
     const char *seed = getenv("GPUSIZE_TEST_SEED");
-    random_state = seed ? strtoull(seed, NULL, 10) : 20261123;
-    print_message("GPUSIZE_TEST_SEED=%llu\n", (unsigned long long)random_state);
+    int64_t number = 20261123;
+    assert_true(!seed || text_parse_int64(seed, &number));
+    random_state = (uint64_t)number;
+    print_message("GPUSIZE_TEST_SEED=%" PRId64 "\n", number);
     static const char spice[] = ",\"\n\r\0-.0e9|/ \xc3\xff";
     for (int round = 0; round < 1500; round++) {
         reset();

@@ -1,7 +1,9 @@
 /* units_test.c owns the proof of money, days and the one rounding: known values and properties with a printed seed. */
+#include "catalog/text.h"
 #include "catalog/units.h"
 
 #include <float.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,8 +27,10 @@ static int set_seed(void **state)
 {
     (void)state;
     const char *seed = getenv("GPUSIZE_TEST_SEED");
-    random_state = seed ? strtoull(seed, NULL, 10) : 20261123;
-    print_message("GPUSIZE_TEST_SEED=%llu\n", (unsigned long long)random_state);
+    int64_t number = 20261123;
+    assert_true(!seed || text_parse_int64(seed, &number));
+    random_state = (uint64_t)number;
+    print_message("GPUSIZE_TEST_SEED=%" PRId64 "\n", number);
     return 0;
 }
 
@@ -88,7 +92,8 @@ static void test_round6_properties(void **state)
         (void)snprintf(text, sizeof text, "%.5e", value);
         (void)snprintf(back, sizeof back, "%.5e", rounded);
         if (strcmp(text, back) != 0 && fabs(value) < 1e22 && fabs(value) > 1e-17) {
-            double other = strtod(text, NULL); /* a half in binary that is none in decimal may go either way */
+            double other = 0; /* a half in binary that is none in decimal may go either way */
+            assert_true(text_parse_double(text, &other));
             assert_true(fabs(other - rounded) <= 1.01e-5 * fabs(value));
         }
     }
