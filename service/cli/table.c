@@ -171,11 +171,13 @@ static size_t shown_width(const char *text)
     return width;
 }
 
+enum { CELL_SHORT = 5 }; /* characters that need no shortening: prices, versions */
+
 /* Figures for people: two digits behind the point, none in large sums. */
 static const char *human_cell(const char *text, struct arena *arena)
 {
     double value = 0;
-    if (!strchr(text, '.') || !text_parse_double(text, &value)) return text;
+    if (strlen(text) <= CELL_SHORT || !strchr(text, '.') || !text_parse_double(text, &value)) return text;
     const char *human = fabs(value) >= 1000  ? arena_printf(arena, "%.0f", value)
                         : fabs(value) >= 100 ? arena_printf(arena, "%.1f", value)
                                              : arena_printf(arena, "%.2f", value);
