@@ -119,6 +119,13 @@ static void near_add(struct near *near, const char *id, size_t distance)
     near->distances[at] = distance;
 }
 
+/* Takes `id` in if `known`, one of its names, is like the name that was asked for or begins with it. */
+static void near_try(struct near *near, const char *known, const char *id, const char *name, size_t limit)
+{
+    size_t distance = name_begins(known, name) ? 1 : text_distance(known, name, limit);
+    if (distance <= limit) near_add(near, id, distance);
+}
+
 /* A typing error or two, more in a longer name. */
 static size_t distance_limit(size_t length)
 {
@@ -135,10 +142,11 @@ static enum status unknown_name(const struct snapshot *snapshot, enum alias_kind
     size_t limit = length >= NEAR_NAME_MIN_BYTES && length <= NEAR_NAME_MAX_BYTES ? distance_limit(length) : 0;
     for (size_t i = 0; i < snapshot->alias_count && limit > 0; i++) {
         const struct alias *alias = &snapshot->aliases[i];
-        if (alias->kind != kind || alias->space != ALIAS_USER) continue;
-        size_t distance = name_begins(alias->name, name) ? 1 : text_distance(alias->name, name, limit);
-        if (distance <= limit) near_add(&near, target_id(snapshot, kind, alias->target), distance);
+        if (alias->kind == kind && alias->space == ALIAS_USER)
+            near_try(&near, alias->name, target_id(snapshot, kind, alias->target), name, limit);
     }
+    for (size_t i = 0; i < snapshot->gpu_count && limit > 0 && kind == ALIAS_GPU; i++)
+        near_try(&near, snapshot->gpus[i].family, snapshot->gpus[i].family, name, limit);
     struct list list = {.length = 0};
     for (size_t i = 0; i < near.count; i++)
         list_add(&list, near.ids[i]);

@@ -122,6 +122,8 @@ static void test_messages(void **state)
     assert_string_equal(problems.items[0].detail, "\"h100\" may be h100-nvl, h100-pcie, h100-sxm");
     (void)gpu_id(ALIAS_USER, "h100-sxn");
     assert_non_null(strstr(problems.items[0].detail, "there is no GPU \"h100-sxn\"; did you mean h100-sxm"));
+    (void)gpu_id(ALIAS_USER, "h1000");
+    assert_non_null(strstr(problems.items[0].detail, "did you mean h100"));
     (void)model_id(ALIAS_USER, "qwen3-235b");
     assert_non_null(strstr(problems.items[0].detail, "did you mean Qwen/Qwen3-235B-A22B"));
     (void)gpu_id(ALIAS_USER, "warp drive");
