@@ -4,6 +4,7 @@
 
 #include "sizing/demand.h"
 #include "sizing/explain.h"
+#include "sizing/relax.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -131,7 +132,7 @@ static enum status add_relaxation(struct recommendation *answer, const char *con
     answer->relaxations[answer->relaxation_count++] = (struct relaxation){
         .constraint = constraint,
         .from = from,
-        .to = round6(to),
+        .to = relax_outwards(from, to),
         .relative_change = round6(fabs(to - from) / from),
         .option = option,
         .detail = detail,

@@ -108,7 +108,7 @@ static const char *const reason_sentences[REJECT_COUNT] = {
     [REJECT_BUDGET_PER_HOUR] = "costs more than budget_usd_per_hour",
     [REJECT_PRICE_AGE] = "has only prices older than max_price_age_days",
     [REJECT_BASIS] = "rests on a basis below min_basis",
-    [REJECT_OUTRANKED] = "would do, but the options shown are better",
+    [REJECT_OUTRANKED] = "cannot beat the options shown",
 };
 
 const char *explain_rejection(const struct question *question, const struct rejection *rejection, struct arena *arena)

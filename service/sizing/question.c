@@ -106,27 +106,27 @@ static void read_dtypes(const struct reader *reader, struct question *question)
     }
 }
 
-/* Marks GPUs by name: a list that names nothing allows all. */
-static void mark_gpus(const struct reader *reader, const struct text_list *names, const char *field, bool *member)
+static void mark_gpus(const struct snapshot *snapshot, const struct text_list *names, const char *field,
+                      struct problems *problems, bool *member)
 {
     char path[64];
     for (size_t i = 0; i < names->count; i++) {
         (void)snprintf(path, sizeof path, "constraints.%s[%zu]", field, i);
-        if (snapshot_match_gpus(reader->context->snapshot, names->items[i], path, reader->problems, member) !=
-            STATUS_OK) {
+        if (snapshot_match_gpus(snapshot, names->items[i], path, problems, member) != STATUS_OK) {
             continue; /* the problem is recorded */
         }
     }
 }
 
-static const bool *read_gpus(const struct reader *reader)
+/* A list that names nothing allows all. */
+const bool *question_gpus(const struct snapshot *snapshot, const struct recommend_request *request, struct arena *arena,
+                          struct problems *problems)
 {
-    size_t count = reader->context->snapshot->gpu_count;
-    const struct recommend_request *request = reader->request;
-    bool *allowed = ARENA_ARRAY(reader->arena, count, bool), *excluded = ARENA_ARRAY(reader->arena, count, bool);
+    size_t count = snapshot->gpu_count;
+    bool *allowed = ARENA_ARRAY(arena, count, bool), *excluded = ARENA_ARRAY(arena, count, bool);
     if (!allowed || !excluded) return NULL;
-    mark_gpus(reader, &request->gpus, "gpus", allowed);
-    mark_gpus(reader, &request->exclude_gpus, "exclude_gpus", excluded);
+    mark_gpus(snapshot, &request->gpus, "gpus", problems, allowed);
+    mark_gpus(snapshot, &request->exclude_gpus, "exclude_gpus", problems, excluded);
     for (size_t i = 0; i < count; i++)
         allowed[i] = (allowed[i] || !request->gpus.count) && !excluded[i];
     return allowed;
@@ -179,20 +179,33 @@ static const char *nearest_provider(const struct snapshot *snapshot, const char 
     return best;
 }
 
-static void check_providers(const struct reader *reader, const struct text_list *names, const char *field)
+static void check_provider(const struct reader *reader, const char *name, const char *path)
 {
     const struct snapshot *snapshot = reader->context->snapshot;
+    for (size_t i = 0; i < snapshot->offer_count; i++) {
+        if (strcasecmp(name, snapshot->offers[i].provider) == 0) return;
+    }
+    const char *near = nearest_provider(snapshot, name);
+    (void)problems_add(reader->problems, STATUS_UNKNOWN_PROVIDER, path, "no provider %s%s%s; see /v1/offers", name,
+                       near ? "; did you mean " : "", near ? near : "");
+}
+
+static void check_providers(const struct reader *reader, const struct text_list *names, const char *field)
+{
     char path[64];
-    for (size_t n = 0; n < names->count; n++) {
-        bool known = false;
-        for (size_t i = 0; i < snapshot->offer_count && !known; i++) {
-            known = strcasecmp(names->items[n], snapshot->offers[i].provider) == 0;
-        }
-        if (known) continue;
-        const char *near = nearest_provider(snapshot, names->items[n]);
-        (void)snprintf(path, sizeof path, "constraints.%s[%zu]", field, n);
-        (void)problems_add(reader->problems, STATUS_UNKNOWN_PROVIDER, path, "no provider %s%s%s; see /v1/offers",
-                           names->items[n], near ? "; did you mean " : "", near ? near : "");
+    for (size_t i = 0; i < names->count; i++) {
+        (void)snprintf(path, sizeof path, "constraints.%s[%zu]", field, i);
+        check_provider(reader, names->items[i], path);
+    }
+}
+
+static void check_contracts(const struct reader *reader)
+{
+    const struct price_adjustments *contracts = &reader->request->price_adjustments;
+    char path[64];
+    for (size_t i = 0; i < contracts->count; i++) {
+        (void)snprintf(path, sizeof path, "constraints.price_adjustments[%zu].provider", i);
+        if (contracts->items[i].provider) check_provider(reader, contracts->items[i].provider, path);
     }
 }
 
@@ -221,36 +234,47 @@ static usd_t contract_price(const struct price_adjustments *contracts, const str
     usd_t price = offer->usd_per_hour;
     for (size_t i = 0; i < contracts->count; i++) {
         const struct price_adjustment *contract = &contracts->items[i];
-        if (strcasecmp(contract->provider, offer->provider) != 0) continue;
+        if (!contract->provider || strcasecmp(contract->provider, offer->provider) != 0) continue;
         if (is_known(contract->discount_ratio)) price = usd_times(price, 1.0 - contract->discount_ratio);
         if (is_known(contract->usd_per_hour)) price = usd_add(price, usd_from_double(contract->usd_per_hour));
     }
     return price;
 }
 
-static enum status read_offers(const struct reader *reader, struct question *question)
+const bool *question_offers(const struct snapshot *snapshot, const struct recommend_request *request,
+                            struct arena *arena)
 {
-    const struct snapshot *snapshot = reader->context->snapshot;
-    const struct recommend_request *request = reader->request;
-    bool *allowed = ARENA_ARRAY(reader->arena, snapshot->offer_count, bool);
-    usd_t *prices = ARENA_ARRAY(reader->arena, snapshot->offer_count, usd_t);
-    if (!allowed || !prices) return STATUS_OUT_OF_MEMORY;
+    bool *allowed = ARENA_ARRAY(arena, snapshot->offer_count, bool);
     bool filtered = request->providers.count || request->exclude_providers.count || request->regions.count;
-    for (size_t i = 0; i < snapshot->offer_count; i++) {
+    for (size_t i = 0; allowed && i < snapshot->offer_count; i++) {
         const struct offer *offer = &snapshot->offers[i];
-        prices[i] =
-            request->price_adjustments.count ? contract_price(&request->price_adjustments, offer) : offer->usd_per_hour;
         allowed[i] = (request->purchases & (1u << offer->purchase)) && offer->as_of.days <= request->as_of.days;
         if (!allowed[i] || !filtered) continue;
         allowed[i] = (!request->providers.count || listed(&request->providers, offer->provider)) &&
                      !listed(&request->exclude_providers, offer->provider) && in_region(&request->regions, offer);
     }
+    return allowed;
+}
+
+static const usd_t *read_prices(const struct reader *reader)
+{
+    const struct snapshot *snapshot = reader->context->snapshot;
+    const struct price_adjustments *contracts = &reader->request->price_adjustments;
+    usd_t *prices = ARENA_ARRAY(reader->arena, snapshot->offer_count, usd_t);
+    for (size_t i = 0; prices && i < snapshot->offer_count; i++) {
+        const struct offer *offer = &snapshot->offers[i];
+        prices[i] = contracts->count ? contract_price(contracts, offer) : offer->usd_per_hour;
+    }
+    return prices;
+}
+
+static void check_places(const struct reader *reader)
+{
+    const struct recommend_request *request = reader->request;
     check_providers(reader, &request->providers, "providers");
     check_providers(reader, &request->exclude_providers, "exclude_providers");
+    check_contracts(reader);
     check_regions(reader);
-    question->offer_allowed = allowed;
-    question->offer_usd_per_hour = prices;
-    return STATUS_OK;
 }
 
 static void check_objective(const struct reader *reader)
@@ -291,7 +315,9 @@ enum status question_read(const struct recommend_context *context, struct recomm
                   .rates = {request->electricity_usd_per_kwh, operating_fact(context->snapshot, "pue_ratio", 1.2),
                             operating_fact(context->snapshot, "power_utilization_ratio", 0.7)}},
         .purchases = request->purchases,
-        .gpu_allowed = read_gpus(&reader),
+        .gpu_allowed = question_gpus(context->snapshot, request, arena, problems),
+        .offer_allowed = question_offers(context->snapshot, request, arena),
+        .offer_usd_per_hour = read_prices(&reader),
         .inventory = read_counts(&reader, &request->inventory, "inventory", 0),
         .quota = read_counts(&reader, &request->quota, "quota", UINT32_MAX),
         .max_gpus = (uint32_t)request->max_gpus,
@@ -304,13 +330,19 @@ enum status question_read(const struct recommend_context *context, struct recomm
         .worst_basis = (enum basis)request->min_basis,
         .options_max = (size_t)request->alternatives + 1,
     };
-    if (!question.gpu_allowed || !question.inventory || !question.quota) return STATUS_OUT_OF_MEMORY;
+    if (!question.gpu_allowed || !question.offer_allowed || !question.offer_usd_per_hour || !question.inventory ||
+        !question.quota) {
+        return STATUS_OUT_OF_MEMORY;
+    }
     read_dtypes(&reader, &question);
     check_objective(&reader);
-    enum status status = read_offers(&reader, &question);
-    if (status != STATUS_OK) return status;
+    check_places(&reader);
+    if (request->explain_gpu && snapshot_find_gpu(context->snapshot, ALIAS_USER, request->explain_gpu, "explain_gpu",
+                                                  problems, &question.explained) != STATUS_OK) {
+        question.explained = NULL; /* the problem is recorded */
+    }
     enum status demand_status = demand_read(request, problems, &question.demand);
-    status = problems_status(problems);
+    enum status status = problems_status(problems);
     if (status != STATUS_OK || demand_status != STATUS_OK) return status != STATUS_OK ? status : demand_status;
     *ret_question = question;
     return STATUS_OK;

@@ -114,40 +114,40 @@ static enum status fill_rejections(const struct question *question, const struct
     return STATUS_OK;
 }
 
-/* The asked GPU alone, whatever the others do. */
-static enum status explain_gpu(const struct question *question, const char *name, struct arena *arena,
-                               struct problems *problems, struct recommendation *answer)
+static const char *explain_feasible(const struct question *question, const struct option *option,
+                                    const struct recommendation *answer, struct arena *arena)
 {
-    const struct gpu *gpu = NULL;
-    enum status status = snapshot_find_gpu(question->snapshot, ALIAS_USER, name, "explain_gpu", problems, &gpu);
-    if (status != STATUS_OK) return status;
+    const char *name = option->deployment.gpu->name, *words = explain_option(question, option, arena);
+    if (!words) return NULL;
+    if (is_shown(answer, option->gpu)) return arena_printf(arena, "%s is among the options: %s", name, words);
+    if (option->excluded_by != REJECT_NONE) {
+        const struct rejection gated = {
+            .gpu = option->gpu, .reason = option->excluded_by, .needed = UNKNOWN, .available = UNKNOWN};
+        const char *why = explain_rejection(question, &gated, arena);
+        return why ? arena_printf(arena, "%s Else: %s", why, words) : NULL;
+    }
+    double best_usd = usd_to_double(answer->options[0].cost.total_usd);
+    double more = 100 * (usd_to_double(option->cost.total_usd) / best_usd - 1);
+    if (!answer->has_recommended || !isfinite(more)) return arena_printf(arena, "%s would do: %s", name, words);
+    return arena_printf(arena, "%s would do for %.3g %% %s than the recommended option: %s", name, fabs(more),
+                        more < 0 ? "less" : "more", words);
+}
+
+/* The asked GPU alone, whatever the others do. */
+static enum status explain_gpu(const struct question *question, struct arena *arena, struct recommendation *answer)
+{
     struct question alone = *question;
     bool *allowed = ARENA_ARRAY(arena, question->snapshot->gpu_count, bool);
     if (!allowed) return STATUS_OUT_OF_MEMORY;
-    size_t index = (size_t)(gpu - question->snapshot->gpus);
+    size_t index = (size_t)(question->explained - question->snapshot->gpus);
     allowed[index] = question->gpu_allowed[index];
     alone.gpu_allowed = allowed;
     alone.options_max = 1;
     struct search_result result;
-    status = search_run(&alone, arena, &result);
+    enum status status = search_run(&alone, arena, &result);
     if (status != STATUS_OK) return status;
-    if (!result.option_count) {
-        answer->gpu_explanation = explain_rejection(question, &result.rejections[index], arena);
-    } else {
-        struct option *option = &result.options[0];
-        const char *words = explain_option(question, option, arena);
-        double more =
-            answer->has_recommended
-                ? 100 * (usd_to_double(option->cost.total_usd) / usd_to_double(answer->options[0].cost.total_usd) - 1)
-                : UNKNOWN;
-        answer->gpu_explanation =
-            !words            ? NULL
-            : !is_known(more) ? words
-            : is_shown(answer, option->gpu)
-                ? arena_printf(arena, "%s is among the options: %s", gpu->name, words)
-                : arena_printf(arena, "%s would do for %.3g %% %s than the recommended option: %s", gpu->name,
-                               fabs(more), more < 0 ? "less" : "more", words);
-    }
+    answer->gpu_explanation = result.option_count ? explain_feasible(question, &result.options[0], answer, arena)
+                                                  : explain_rejection(question, &result.rejections[index], arena);
     return answer->gpu_explanation ? STATUS_OK : STATUS_OUT_OF_MEMORY;
 }
 
@@ -157,10 +157,12 @@ enum { NOTES_MAX = 16 };
 struct notes {
     const char *items[NOTES_MAX];
     size_t count;
+    bool failed; /* a text found no memory */
 };
 
 static void note(struct notes *notes, const char *text)
 {
+    if (!text) notes->failed = true;
     if (text && notes->count < NOTES_MAX) notes->items[notes->count++] = text;
 }
 
@@ -168,7 +170,7 @@ static enum status keep_notes(const struct notes *notes, struct arena *arena, co
                               size_t *ret_count)
 {
     const char **items = ARENA_ARRAY(arena, notes->count + 1, const char *);
-    if (!items) return STATUS_OUT_OF_MEMORY;
+    if (!items || notes->failed) return STATUS_OUT_OF_MEMORY;
     memcpy(items, notes->items, notes->count * sizeof *items);
     *ret_items = items;
     *ret_count = notes->count;
@@ -277,9 +279,7 @@ enum status recommend(const struct recommend_context *context, struct recommend_
     if (status == STATUS_OK) status = fill_pareto(&answer, arena);
     if (status == STATUS_OK) status = fill_notes(context, &question, &answer, arena);
     if (status == STATUS_OK && !answer.has_recommended) status = relax_and_explain(&question, request, arena, &answer);
-    if (status == STATUS_OK && request->explain_gpu) {
-        status = explain_gpu(&question, request->explain_gpu, arena, problems, &answer);
-    }
+    if (status == STATUS_OK && question.explained) status = explain_gpu(&question, arena, &answer);
     if (status != STATUS_OK) return status;
     *ret_answer = answer;
     return STATUS_OK;

@@ -66,7 +66,7 @@ enum reject_reason {
     REJECT_BUDGET_PER_HOUR,
     REJECT_PRICE_AGE, /* shown only as an alternative: max_price_age_days */
     REJECT_BASIS,     /* shown only as an alternative: min_basis */
-    REJECT_OUTRANKED, /* would do, but the options shown are better */
+    REJECT_OUTRANKED, /* cannot beat the options shown */
     REJECT_COUNT
 };
 const char *reject_reason_name(enum reject_reason reason);

@@ -1,20 +1,55 @@
-/* relax.c owns the search for single relaxations. Each row of the table loosens one constraint and asks the search
- * for the option that needs least of it; latency limits, whose need no objective measures, are bisected. */
+/* relax.c owns the search for single relaxations. Each row of its tables loosens one constraint: the search finds the
+ * option that needs least of it where an objective measures the need, lists are left out as a whole, and the rest is
+ * bisected. */
 #include "sizing/relax.h"
+
+#include "sizing/question.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+/* A constraint whose need an objective measures: one search finds the option that needs least of it. */
 struct relaxer {
     const char *constraint;
-    double (*from)(const struct question *, const struct recommend_request *); /* NaN = not set; NULL = a list */
-    bool (*is_set)(const struct question *, const struct recommend_request *); /* lists */
-    bool (*loosen)(struct question *, struct arena *);                         /* false: cannot help */
+    double (*from)(const struct question *, const struct recommend_request *); /* NaN = not set */
+    void (*loosen)(struct question *);
     double (*needs)(const struct question *, const struct recommend_request *,
                     const struct option *); /* in the unit of from */
 };
 
-/* --- what is set, and what an option needs of it ------------------------------------------------------------- */
+/* A list of names: it is left out as a whole. */
+struct names_relaxer {
+    const char *constraint;
+    size_t offset; /* of the list in the request */
+    enum status (*allow)(struct question *, const struct recommend_request *, struct arena *);
+};
+
+/* Another constraint without a figure: it is left out as a whole. */
+struct list_relaxer {
+    const char *constraint;
+    bool (*is_set)(const struct question *, const struct recommend_request *);
+    enum status (*loosen)(struct question *, const struct recommend_request *, struct arena *);
+};
+
+/* A constraint whose need no objective measures: bisected between what was asked and the loosest value. */
+struct bisected {
+    const char *constraint;
+    double (*from)(const struct question *, const struct recommend_request *); /* NaN = not set */
+    double (*loosest)(const struct question *, double from);
+    void (*apply)(struct question *, const struct recommend_request *, double value);
+    double (*tidy)(double value); /* a value fit to be told, no stricter */
+    bool geometric;               /* the change counts in ratios, else in steps */
+};
+
+double relax_outwards(double from, double to)
+{
+    double rounded = round6(to);
+    if (to == from || (to > from ? rounded >= to : rounded <= to)) return rounded;
+    double digit = pow(10, floor(log10(fabs(to))) - 5);
+    return round6(to > from ? to + digit : to - digit);
+}
+
+/* --- measured by an objective --------------------------------------------------------------------------------- */
 
 static double from_budget(const struct question *question, const struct recommend_request *request)
 {
@@ -22,12 +57,10 @@ static double from_budget(const struct question *question, const struct recommen
     return request->budget_usd;
 }
 
-static bool loosen_budget(struct question *question, struct arena *arena)
+static void loosen_budget(struct question *question)
 {
-    (void)arena;
     question->budget_usd = USD_UNKNOWN;
     question->objective = OBJECTIVE_COST;
-    return true;
 }
 
 static double needs_budget(const struct question *question, const struct recommend_request *request,
@@ -43,12 +76,10 @@ static double from_budget_per_hour(const struct question *question, const struct
     return request->budget_usd_per_hour;
 }
 
-static bool loosen_budget_per_hour(struct question *question, struct arena *arena)
+static void loosen_budget_per_hour(struct question *question)
 {
-    (void)arena;
     question->budget_usd_per_hour = USD_UNKNOWN;
-    question->objective = OBJECTIVE_COST;
-    return true;
+    question->least = LEAST_USD_PER_HOUR;
 }
 
 static double needs_budget_per_hour(const struct question *question, const struct recommend_request *request,
@@ -64,12 +95,10 @@ static double from_max_gpus(const struct question *question, const struct recomm
     return question->max_gpus;
 }
 
-static bool loosen_max_gpus(struct question *question, struct arena *arena)
+static void loosen_max_gpus(struct question *question)
 {
-    (void)arena;
     question->max_gpus = 100000;
-    question->fewest_gpus = true;
-    return true;
+    question->least = LEAST_GPUS;
 }
 
 static double needs_max_gpus(const struct question *question, const struct recommend_request *request,
@@ -85,12 +114,10 @@ static double from_power(const struct question *question, const struct recommend
     return request->max_power_watts;
 }
 
-static bool loosen_power(struct question *question, struct arena *arena)
+static void loosen_power(struct question *question)
 {
-    (void)arena;
     question->max_power_watts = INFINITY;
     question->objective = OBJECTIVE_ENERGY;
-    return true;
 }
 
 static double needs_power(const struct question *question, const struct recommend_request *request,
@@ -98,164 +125,6 @@ static double needs_power(const struct question *question, const struct recommen
 {
     (void)question, (void)request;
     return option->power_watts;
-}
-
-/* Less time costs less, where money is paid by the hour. */
-static double from_duration(const struct question *question, const struct recommend_request *request)
-{
-    return usd_known(question->budget_usd) ? request->duration_hours : UNKNOWN;
-}
-
-static double needs_duration(const struct question *question, const struct recommend_request *request,
-                             const struct option *option)
-{
-    if (option->purchase != PURCHASE_ON_DEMAND && option->purchase != PURCHASE_SPOT) return UNKNOWN;
-    return floor(request->duration_hours * usd_to_double(question->budget_usd) / usd_to_double(option->cost.total_usd));
-}
-
-static double from_probability(const struct question *question, const struct recommend_request *request)
-{
-    (void)question;
-    return request->min_probability_ratio > 0.5 ? request->min_probability_ratio : UNKNOWN;
-}
-
-static bool loosen_probability(struct question *question, struct arena *arena)
-{
-    (void)arena;
-    question->probability = question->slo.min_probability_ratio = 0.5;
-    question->deviate = 0;
-    return true;
-}
-
-static double needs_probability(const struct question *question, const struct recommend_request *request,
-                                const struct option *option)
-{
-    (void)question, (void)request;
-    return option->meets_slo_probability_ratio;
-}
-
-static double from_spares(const struct question *question, const struct recommend_request *request)
-{
-    (void)request;
-    return question->spare_replicas ? question->spare_replicas : UNKNOWN;
-}
-
-static bool loosen_spares(struct question *question, struct arena *arena)
-{
-    (void)arena;
-    question->spare_replicas = 0;
-    return true;
-}
-
-static double needs_spares(const struct question *question, const struct recommend_request *request,
-                           const struct option *option)
-{
-    (void)question, (void)request;
-    return option->spare_replicas;
-}
-
-static double from_price_age(const struct question *question, const struct recommend_request *request)
-{
-    (void)question;
-    return request->max_price_age_days == VALUE_ABSENT ? UNKNOWN : (double)request->max_price_age_days;
-}
-
-static bool loosen_price_age(struct question *question, struct arena *arena)
-{
-    (void)arena;
-    question->oldest_price = DATE_UNKNOWN;
-    return true;
-}
-
-static double needs_price_age(const struct question *question, const struct recommend_request *request,
-                              const struct option *option)
-{
-    (void)request;
-    return option->offer ? question->as_of.days - option->offer->as_of.days : UNKNOWN;
-}
-
-/* --- lists ---------------------------------------------------------------------------------------------------- */
-
-static bool all_true(const struct question *question, struct arena *arena, size_t count, const bool **member)
-{
-    (void)question;
-    bool *all = ARENA_ARRAY(arena, count, bool);
-    if (!all) return false;
-    memset(all, true, count * sizeof *all);
-    *member = all;
-    return true;
-}
-
-static bool set_gpus(const struct question *question, const struct recommend_request *request)
-{
-    (void)question;
-    return request->gpus.count || request->exclude_gpus.count;
-}
-
-static bool loosen_gpus(struct question *question, struct arena *arena)
-{
-    return all_true(question, arena, question->snapshot->gpu_count, &question->gpu_allowed);
-}
-
-static bool set_offers(const struct question *question, const struct recommend_request *request)
-{
-    (void)question;
-    return request->providers.count || request->exclude_providers.count || request->regions.count;
-}
-
-/* Every offer of the purchases asked for, wherever it is. */
-static bool loosen_offers(struct question *question, struct arena *arena)
-{
-    const struct snapshot *snapshot = question->snapshot;
-    bool *allowed = ARENA_ARRAY(arena, snapshot->offer_count, bool);
-    for (size_t i = 0; allowed && i < snapshot->offer_count; i++) {
-        allowed[i] = (question->purchases & (1u << snapshot->offers[i].purchase)) != 0;
-    }
-    question->offer_allowed = allowed;
-    return allowed != NULL;
-}
-
-static bool set_purchases(const struct question *question, const struct recommend_request *request)
-{
-    (void)request;
-    return question->purchases != (1u << PURCHASE_COUNT) - 1;
-}
-
-static bool loosen_purchases(struct question *question, struct arena *arena)
-{
-    question->purchases = (1u << PURCHASE_COUNT) - 1;
-    return all_true(question, arena, question->snapshot->offer_count, &question->offer_allowed);
-}
-
-static bool set_quota(const struct question *question, const struct recommend_request *request)
-{
-    (void)question;
-    return request->quota.count > 0;
-}
-
-static bool loosen_quota(struct question *question, struct arena *arena)
-{
-    uint32_t *quota = ARENA_ARRAY(arena, question->snapshot->gpu_count, uint32_t);
-    for (size_t i = 0; quota && i < question->snapshot->gpu_count; i++)
-        quota[i] = UINT32_MAX;
-    question->quota = quota;
-    return quota != NULL;
-}
-
-static bool set_dtype(const struct question *question, const struct recommend_request *request)
-{
-    (void)request;
-    return question->weight_dtype_count == 1 && dtype_bits(question->weight_dtypes[0]) > 8;
-}
-
-static bool loosen_dtype(struct question *question, struct arena *arena)
-{
-    (void)arena;
-    static const enum dtype smaller[] = {DTYPE_FP8, DTYPE_INT8, DTYPE_INT4, DTYPE_NVFP4, DTYPE_MXFP4, DTYPE_Q4_K_M};
-    for (size_t i = 0; i < sizeof smaller / sizeof smaller[0]; i++) {
-        question->weight_dtypes[question->weight_dtype_count++] = smaller[i];
-    }
-    return true;
 }
 
 /* --- demand --------------------------------------------------------------------------------------------------- */
@@ -291,14 +160,13 @@ static double from_demand(const struct question *question, const struct recommen
     return value;
 }
 
-/* The most that the money carries: the figure is the fleet's safe rate. */
-static bool loosen_demand(struct question *question, struct arena *arena)
+/* The most that the limits carry: the figure is the fleet's safe rate. */
+static void loosen_demand(struct question *question)
 {
-    (void)arena;
+    if (question->demand.kind == DEMAND_JOB) question->has_slo = false; /* nobody waits for a job's answers */
     question->demand.kind = DEMAND_NONE;
     question->demand.requests_per_second = UNKNOWN;
     question->objective = OBJECTIVE_THROUGHPUT;
-    return usd_known(question->budget_usd) || usd_known(question->budget_usd_per_hour);
 }
 
 static double needs_demand(const struct question *question, const struct recommend_request *request,
@@ -308,20 +176,249 @@ static double needs_demand(const struct question *question, const struct recomme
 }
 
 static const struct relaxer relaxers[] = {
-    {"budget_usd", from_budget, NULL, loosen_budget, needs_budget},
-    {"budget_usd_per_hour", from_budget_per_hour, NULL, loosen_budget_per_hour, needs_budget_per_hour},
-    {"max_gpus", from_max_gpus, NULL, loosen_max_gpus, needs_max_gpus},
-    {"max_power_watts", from_power, NULL, loosen_power, needs_power},
-    {"duration_hours", from_duration, NULL, loosen_budget, needs_duration},
-    {NULL, from_demand, NULL, loosen_demand, needs_demand}, /* named as the request names it */
-    {"min_probability_ratio", from_probability, NULL, loosen_probability, needs_probability},
-    {"spare_replicas", from_spares, NULL, loosen_spares, needs_spares},
-    {"max_price_age_days", from_price_age, NULL, loosen_price_age, needs_price_age},
-    {"gpus", NULL, set_gpus, loosen_gpus, NULL},
-    {"providers", NULL, set_offers, loosen_offers, NULL},
-    {"purchase", NULL, set_purchases, loosen_purchases, NULL},
-    {"quota", NULL, set_quota, loosen_quota, NULL},
-    {"weight_dtype", NULL, set_dtype, loosen_dtype, NULL},
+    {"budget_usd", from_budget, loosen_budget, needs_budget},
+    {"budget_usd_per_hour", from_budget_per_hour, loosen_budget_per_hour, needs_budget_per_hour},
+    {"max_gpus", from_max_gpus, loosen_max_gpus, needs_max_gpus},
+    {"max_power_watts", from_power, loosen_power, needs_power},
+    {NULL, from_demand, loosen_demand, needs_demand}, /* named as the request names it */
+};
+
+/* --- left out ---------------------------------------------------------------------------------------------------- */
+
+static enum status allow_gpus(struct question *question, const struct recommend_request *request, struct arena *arena)
+{
+    struct problems problems; /* stays empty: the names were read before */
+    problems_init(&problems, arena);
+    question->gpu_allowed = question_gpus(question->snapshot, request, arena, &problems);
+    return question->gpu_allowed ? STATUS_OK : STATUS_OUT_OF_MEMORY;
+}
+
+static enum status allow_offers(struct question *question, const struct recommend_request *request, struct arena *arena)
+{
+    question->purchases = request->purchases;
+    question->offer_allowed = question_offers(question->snapshot, request, arena);
+    return question->offer_allowed ? STATUS_OK : STATUS_OUT_OF_MEMORY;
+}
+
+static const struct names_relaxer names_relaxers[] = {
+    {"gpus", offsetof(struct recommend_request, gpus), allow_gpus},
+    {"exclude_gpus", offsetof(struct recommend_request, exclude_gpus), allow_gpus},
+    {"providers", offsetof(struct recommend_request, providers), allow_offers},
+    {"exclude_providers", offsetof(struct recommend_request, exclude_providers), allow_offers},
+    {"regions", offsetof(struct recommend_request, regions), allow_offers},
+};
+
+static bool set_purchases(const struct question *question, const struct recommend_request *request)
+{
+    (void)request;
+    return question->purchases != (1u << PURCHASE_COUNT) - 1;
+}
+
+static enum status loosen_purchases(struct question *question, const struct recommend_request *request,
+                                    struct arena *arena)
+{
+    struct recommend_request loosened = *request;
+    loosened.purchases = (1u << PURCHASE_COUNT) - 1;
+    return allow_offers(question, &loosened, arena);
+}
+
+static bool set_quota(const struct question *question, const struct recommend_request *request)
+{
+    (void)question;
+    return request->quota.count > 0;
+}
+
+static enum status loosen_quota(struct question *question, const struct recommend_request *request, struct arena *arena)
+{
+    (void)request;
+    uint32_t *quota = ARENA_ARRAY(arena, question->snapshot->gpu_count, uint32_t);
+    if (!quota) return STATUS_OUT_OF_MEMORY;
+    for (size_t i = 0; i < question->snapshot->gpu_count; i++)
+        quota[i] = UINT32_MAX;
+    question->quota = quota;
+    return STATUS_OK;
+}
+
+static bool set_dtype(const struct question *question, const struct recommend_request *request)
+{
+    (void)request;
+    return question->weight_dtype_count == 1 && dtype_bits(question->weight_dtypes[0]) > 8;
+}
+
+static enum status loosen_dtype(struct question *question, const struct recommend_request *request, struct arena *arena)
+{
+    (void)arena;
+    static const enum dtype smaller[] = {DTYPE_FP8, DTYPE_INT8, DTYPE_INT4, DTYPE_NVFP4, DTYPE_MXFP4, DTYPE_Q4_K_M};
+    double least_bits = request->min_weight_bits == VALUE_ABSENT ? 0 : (double)request->min_weight_bits;
+    for (size_t i = 0; i < sizeof smaller / sizeof smaller[0]; i++) {
+        if (floor(dtype_bits(smaller[i])) < least_bits) continue;
+        question->weight_dtypes[question->weight_dtype_count++] = smaller[i];
+    }
+    return STATUS_OK;
+}
+
+static bool set_basis(const struct question *question, const struct recommend_request *request)
+{
+    (void)request;
+    return question->worst_basis < BASIS_EXTRAPOLATED;
+}
+
+static enum status loosen_basis(struct question *question, const struct recommend_request *request, struct arena *arena)
+{
+    (void)request, (void)arena;
+    question->worst_basis = BASIS_EXTRAPOLATED;
+    return STATUS_OK;
+}
+
+static const struct list_relaxer list_relaxers[] = {
+    {"purchase", set_purchases, loosen_purchases},
+    {"quota", set_quota, loosen_quota},
+    {"weight_dtype", set_dtype, loosen_dtype},
+    {"min_basis", set_basis, loosen_basis},
+};
+
+/* --- bisected --------------------------------------------------------------------------------------------------- */
+
+static double four_digits_up(double value)
+{
+    double digit = pow(10, floor(log10(value)) - 3);
+    return round6(ceil(round6(value / digit)) * digit);
+}
+
+static double thousandths_down(double value)
+{
+    return round6(floor(value * 1000) / 1000);
+}
+
+enum { LATENCY_GROWTH_MAX = 64 };
+static double loosest_latency(const struct question *question, double from)
+{
+    (void)question;
+    return from * LATENCY_GROWTH_MAX;
+}
+
+static double from_ttft(const struct question *question, const struct recommend_request *request)
+{
+    (void)request;
+    return question->slo.ttft_ms;
+}
+
+static void apply_ttft(struct question *question, const struct recommend_request *request, double value)
+{
+    (void)request;
+    question->slo.ttft_ms = value;
+}
+
+static double from_tpot(const struct question *question, const struct recommend_request *request)
+{
+    (void)request;
+    return question->slo.tpot_ms;
+}
+
+static void apply_tpot(struct question *question, const struct recommend_request *request, double value)
+{
+    (void)request;
+    question->slo.tpot_ms = value;
+}
+
+static double from_e2e(const struct question *question, const struct recommend_request *request)
+{
+    (void)request;
+    return question->slo.e2e_ms;
+}
+
+static void apply_e2e(struct question *question, const struct recommend_request *request, double value)
+{
+    (void)request;
+    question->slo.e2e_ms = value;
+}
+
+static double from_probability(const struct question *question, const struct recommend_request *request)
+{
+    (void)question;
+    return request->min_probability_ratio > 0.5 ? request->min_probability_ratio : UNKNOWN;
+}
+
+static double even_odds(const struct question *question, double from)
+{
+    (void)question, (void)from;
+    return 0.5;
+}
+
+static void apply_probability(struct question *question, const struct recommend_request *request, double value)
+{
+    (void)request;
+    question->probability = question->slo.min_probability_ratio = value;
+    question->deviate = demand_deviate(value);
+}
+
+/* Less time costs less; without a budget nobody would notice. */
+static double from_duration(const struct question *question, const struct recommend_request *request)
+{
+    return usd_known(question->budget_usd) ? request->duration_hours : UNKNOWN;
+}
+
+static double one_hour(const struct question *question, double from)
+{
+    (void)question, (void)from;
+    return 1;
+}
+
+static void apply_duration(struct question *question, const struct recommend_request *request, double value)
+{
+    question->terms.duration_hours = value;
+    question->terms.used_hours = value * request->hours_per_day / 24.0;
+}
+
+static double from_spares(const struct question *question, const struct recommend_request *request)
+{
+    (void)request;
+    return question->spare_replicas ? question->spare_replicas : UNKNOWN;
+}
+
+static double none(const struct question *question, double from)
+{
+    (void)question, (void)from;
+    return 0;
+}
+
+static void apply_spares(struct question *question, const struct recommend_request *request, double value)
+{
+    (void)request;
+    question->spare_replicas = (uint32_t)value;
+}
+
+static double from_price_age(const struct question *question, const struct recommend_request *request)
+{
+    (void)question;
+    return request->max_price_age_days == VALUE_ABSENT ? UNKNOWN : (double)request->max_price_age_days;
+}
+
+static double oldest_price(const struct question *question, double from)
+{
+    const struct snapshot *snapshot = question->snapshot;
+    double oldest = from;
+    for (size_t i = 0; i < snapshot->offer_count; i++)
+        oldest = fmax(oldest, question->as_of.days - snapshot->offers[i].as_of.days);
+    for (size_t i = 0; i < snapshot->purchase_price_count; i++)
+        oldest = fmax(oldest, question->as_of.days - snapshot->purchase_prices[i].as_of.days);
+    return oldest;
+}
+
+static void apply_price_age(struct question *question, const struct recommend_request *request, double value)
+{
+    (void)request;
+    question->oldest_price = (date_t){question->as_of.days - (int32_t)value};
+}
+
+static const struct bisected bisected[] = {
+    {"ttft_ms", from_ttft, loosest_latency, apply_ttft, four_digits_up, true},
+    {"tpot_ms", from_tpot, loosest_latency, apply_tpot, four_digits_up, true},
+    {"e2e_ms", from_e2e, loosest_latency, apply_e2e, four_digits_up, true},
+    {"min_probability_ratio", from_probability, even_odds, apply_probability, thousandths_down, false},
+    {"duration_hours", from_duration, one_hour, apply_duration, floor, true},
+    {"spare_replicas", from_spares, none, apply_spares, floor, false},
+    {"max_price_age_days", from_price_age, oldest_price, apply_price_age, ceil, false},
 };
 
 /* --- running a relaxation ------------------------------------------------------------------------------------- */
@@ -353,7 +450,7 @@ static void add_relaxation(const struct relaxing *relaxing, const char *constrai
     answer->relaxations[answer->relaxation_count++] = (struct relaxation){
         .constraint = constraint,
         .from = round6(from),
-        .to = round6(to),
+        .to = relax_outwards(from, to),
         .relative_change = round6(fabs(to - from) / from),
         .option = option,
     };
@@ -363,45 +460,72 @@ static enum status run_relaxer(const struct relaxing *relaxing, const struct rel
 {
     const struct recommend_request *request = relaxing->request;
     struct question loosened = *relaxing->question;
-    double from = relaxer->from ? relaxer->from(&loosened, request) : UNKNOWN;
-    if (relaxer->from ? !is_known(from) : !relaxer->is_set(&loosened, request)) return STATUS_OK;
-    if (!relaxer->loosen(&loosened, relaxing->arena)) return STATUS_OK;
+    double from = relaxer->from(&loosened, request);
+    if (!is_known(from)) return STATUS_OK;
+    relaxer->loosen(&loosened);
     const struct option *best = NULL;
     enum status status = best_option(relaxing, &loosened, &best);
     if (status != STATUS_OK || !best) return status;
-    double to = relaxer->needs ? relaxer->needs(relaxing->question, request, best) : UNKNOWN;
-    if (relaxer->needs && (!is_known(to) || to == from || to < 0)) return STATUS_OK;
+    double to = relaxer->needs(relaxing->question, request, best);
+    if (!is_known(to) || to == from) return STATUS_OK;
     const struct demand_field *field = relaxer->constraint ? NULL : demand_field(request);
     add_relaxation(relaxing, field ? field->name : relaxer->constraint, from, to, best);
     return STATUS_OK;
 }
 
-enum { DOUBLINGS_MAX = 6, BISECTIONS = 6 };
-
-/* Doubles a latency limit until something meets it, then halves the bracket. */
-static enum status relax_limit(const struct relaxing *relaxing, const char *constraint, double slo_limit,
-                               size_t slo_offset)
+static enum status add_if_feasible(const struct relaxing *relaxing, const char *constraint, struct question *loosened)
 {
-    if (!is_known(slo_limit)) return STATUS_OK;
+    const struct option *best = NULL;
+    enum status status = best_option(relaxing, loosened, &best);
+    if (status == STATUS_OK && best) add_relaxation(relaxing, constraint, UNKNOWN, UNKNOWN, best);
+    return status;
+}
+
+static enum status run_names(const struct relaxing *relaxing, const struct names_relaxer *relaxer)
+{
+    static const struct text_list no_names = {0};
     struct question loosened = *relaxing->question;
-    const struct option *best = NULL, *tried = NULL;
-    double low = slo_limit, high = slo_limit, limit = slo_limit;
-    for (int step = 0; step < DOUBLINGS_MAX + BISECTIONS; step++) {
-        if (step < DOUBLINGS_MAX && !best)
-            limit = high = 2 * high;
-        else if (best)
-            limit = (low + high) / 2;
-        else
-            return STATUS_OK;
-        memcpy((char *)&loosened.slo + slo_offset, &limit, sizeof limit);
+    struct recommend_request request = *relaxing->request;
+    struct text_list names;
+    memcpy(&names, (const char *)&request + relaxer->offset, sizeof names);
+    if (!names.count) return STATUS_OK;
+    memcpy((char *)&request + relaxer->offset, &no_names, sizeof no_names);
+    enum status status = relaxer->allow(&loosened, &request, relaxing->arena);
+    return status == STATUS_OK ? add_if_feasible(relaxing, relaxer->constraint, &loosened) : status;
+}
+
+static enum status run_list(const struct relaxing *relaxing, const struct list_relaxer *relaxer)
+{
+    struct question loosened = *relaxing->question;
+    if (!relaxer->is_set(&loosened, relaxing->request)) return STATUS_OK;
+    enum status status = relaxer->loosen(&loosened, relaxing->request, relaxing->arena);
+    return status == STATUS_OK ? add_if_feasible(relaxing, relaxer->constraint, &loosened) : status;
+}
+
+enum { BISECTIONS = 12 };
+
+/* Every value told was asked itself: `low` fails, `high` works. */
+static enum status run_bisected(const struct relaxing *relaxing, const struct bisected *row)
+{
+    double from = row->from(relaxing->question, relaxing->request), low = from;
+    if (!is_known(from)) return STATUS_OK;
+    double high = row->loosest(relaxing->question, from), value = high;
+    const struct option *best = NULL;
+    for (int step = 0; step <= BISECTIONS; step++) {
+        struct question loosened = *relaxing->question;
+        const struct option *tried = NULL;
+        row->apply(&loosened, relaxing->request, value);
         enum status status = best_option(relaxing, &loosened, &tried);
         if (status != STATUS_OK) return status;
         if (tried)
-            high = limit, best = tried;
+            high = value, best = tried;
         else
-            low = limit;
+            low = value;
+        if (!best) return STATUS_OK; /* not even the loosest value helps */
+        value = row->tidy(row->geometric ? sqrt(low * high) : (low + high) / 2);
+        if (value == low || value == high) break;
     }
-    if (best) add_relaxation(relaxing, constraint, slo_limit, ceil(high), best);
+    if (high != from) add_relaxation(relaxing, row->constraint, from, high, best);
     return STATUS_OK;
 }
 
@@ -417,17 +541,24 @@ static int compare_relaxations(const void *left, const void *right)
 enum status relax(const struct question *question, const struct recommend_request *request, struct arena *arena,
                   struct recommendation *answer)
 {
-    const size_t rows = sizeof relaxers / sizeof relaxers[0];
+    enum {
+        RELAXERS = sizeof relaxers / sizeof relaxers[0],
+        NAMES = sizeof names_relaxers / sizeof names_relaxers[0],
+        LISTS = sizeof list_relaxers / sizeof list_relaxers[0],
+        BISECTED = sizeof bisected / sizeof bisected[0]
+    };
     const struct relaxing relaxing = {question, request, arena, answer};
-    answer->relaxations = ARENA_ARRAY(arena, rows + 3, struct relaxation);
+    answer->relaxations = ARENA_ARRAY(arena, RELAXERS + NAMES + LISTS + BISECTED, struct relaxation);
     if (!answer->relaxations) return STATUS_OUT_OF_MEMORY;
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < rows && status == STATUS_OK; i++)
+    for (size_t i = 0; i < RELAXERS && status == STATUS_OK; i++)
         status = run_relaxer(&relaxing, &relaxers[i]);
-    const struct slo *slo = &question->slo;
-    if (status == STATUS_OK) status = relax_limit(&relaxing, "ttft_ms", slo->ttft_ms, offsetof(struct slo, ttft_ms));
-    if (status == STATUS_OK) status = relax_limit(&relaxing, "tpot_ms", slo->tpot_ms, offsetof(struct slo, tpot_ms));
-    if (status == STATUS_OK) status = relax_limit(&relaxing, "e2e_ms", slo->e2e_ms, offsetof(struct slo, e2e_ms));
+    for (size_t i = 0; i < NAMES && status == STATUS_OK; i++)
+        status = run_names(&relaxing, &names_relaxers[i]);
+    for (size_t i = 0; i < LISTS && status == STATUS_OK; i++)
+        status = run_list(&relaxing, &list_relaxers[i]);
+    for (size_t i = 0; i < BISECTED && status == STATUS_OK; i++)
+        status = run_bisected(&relaxing, &bisected[i]);
     if (status != STATUS_OK) return status;
     qsort(answer->relaxations, answer->relaxation_count, sizeof answer->relaxations[0], compare_relaxations);
     return STATUS_OK;

@@ -78,13 +78,14 @@ static uint32_t most_replicas(const struct question *question, const struct plan
 
 /* Figures of a fleet that objectives read: true ones, or bounds that are never worse than the truth. */
 struct figures {
-    usd_t total_usd;
+    usd_t total_usd, per_hour_usd;
     double gpus, watts, capacity_output_tokens_per_second, latency_ms;
 };
 
 static double objective_key(const struct question *question, const struct figures *figures)
 {
-    if (question->fewest_gpus) return figures->gpus;
+    if (question->least == LEAST_GPUS) return figures->gpus;
+    if (question->least == LEAST_USD_PER_HOUR) return (double)figures->per_hour_usd.micro;
     double useful = figures->capacity_output_tokens_per_second;
     double demand = question->demand.requests_per_second * question->demand.output_tokens;
     switch (question->objective) {
@@ -180,6 +181,20 @@ static struct entry heap_pop(struct search *search)
 
 /* --- bounds ------------------------------------------------------------------------------------------------- */
 
+static struct shortfall too_many_gpus(const struct question *question, const struct plan *plan, double replicas)
+{
+    return (struct shortfall){REJECT_MAX_GPUS, replicas * deployment_gpus(&plan->deployment), question->max_gpus,
+                              "GPUs"};
+}
+
+/* Whether more replicas than the fewest can better the objective: their number is the objective's, or it is divided by
+ * a capacity that no demand caps. */
+static bool counts_all_capacity(const struct question *question)
+{
+    return question->objective == OBJECTIVE_THROUGHPUT ||
+           (question->objective == OBJECTIVE_COST_PER_THROUGHPUT && question->demand.kind == DEMAND_CONCURRENCY);
+}
+
 /* The best that a pack can do for a layout if it is as fast as its bound. False: a limit rules it out already. */
 static bool bound_of_pack(struct search *search, const struct plan *plan, uint32_t gpu, const struct pack *pack,
                           double *ret_key)
@@ -188,6 +203,10 @@ static bool bound_of_pack(struct search *search, const struct plan *plan, uint32
     double replicas = plan_least_replicas(question, plan);
     struct fleet fleet;
     struct cost cost;
+    if (replicas > question->max_gpus) {
+        note_rejection(search, gpu, too_many_gpus(question, plan, replicas));
+        return false;
+    }
     if (!fleet_place(pack, plan->deployment.tensor_parallel, plan->deployment.pipeline_parallel,
                      replicas + question->spare_replicas, &fleet)) {
         return false;
@@ -198,10 +217,11 @@ static bool bound_of_pack(struct search *search, const struct plan *plan, uint32
         note_rejection(search, gpu, shortfall);
         return false;
     }
-    if (question->objective == OBJECTIVE_THROUGHPUT) replicas = most_replicas(question, plan, gpu, pack);
+    if (counts_all_capacity(question)) replicas = most_replicas(question, plan, gpu, pack);
     double output_tokens = question->demand.output_tokens;
     struct figures figures = {
         .total_usd = cost.total_usd,
+        .per_hour_usd = cost.per_hour_usd,
         .gpus = fleet.gpus_paid,
         .watts = fleet_watts(question, gpu, &fleet),
         .capacity_output_tokens_per_second = plan->bound_requests_per_second * output_tokens * replicas,
@@ -251,7 +271,9 @@ static enum dtype usable_dtype(const struct question *question, uint32_t gpu, en
 static enum status push_gpu(struct search *search, uint32_t gpu)
 {
     const struct question *question = search->question;
+    double engine_limit = question->engine->coef.max_tensor_parallel;
     uint32_t largest = search->packs[gpu].largest_instance;
+    if (largest > engine_limit) largest = (uint32_t)engine_limit;
     for (size_t d = 0; d < question->weight_dtype_count; d++) {
         enum dtype dtype = usable_dtype(question, gpu, question->weight_dtypes[d]);
         if (dtype == DTYPE_UNKNOWN) continue;
@@ -277,7 +299,8 @@ static enum reject_reason gpu_reason(const struct search *search, uint32_t gpu)
     }
     if (!question->gpu_allowed[gpu]) return REJECT_EXCLUDED;
     if (!runs) return REJECT_UNSUPPORTED;
-    if (!is_known(part->memory_bandwidth_gb_per_s) || !is_known(part->peak_tflops[PEAK_FP16])) {
+    bool watts = is_known(part->tdp_watts) || question->objective != OBJECTIVE_ENERGY;
+    if (!is_known(part->memory_bandwidth_gb_per_s) || !is_known(part->peak_tflops[PEAK_FP16]) || !watts) {
         return REJECT_UNKNOWN_FACTS;
     }
     return search->packs[gpu].count ? REJECT_NONE : REJECT_NO_PRICE;
@@ -341,7 +364,7 @@ static bool make_option(struct search *search, const struct plan *plan, uint32_t
 {
     const struct question *question = search->question;
     uint32_t replicas = plan->replicas;
-    if (question->objective == OBJECTIVE_THROUGHPUT && !question->fewest_gpus) {
+    if (question->objective == OBJECTIVE_THROUGHPUT && question->least == LEAST_BY_OBJECTIVE) {
         uint32_t most = most_replicas(question, plan, gpu, pack);
         if (most > replicas) replicas = most;
     }
@@ -386,6 +409,7 @@ static double option_key(const struct question *question, const struct option *o
 {
     struct figures figures = {
         .total_usd = option->cost.total_usd,
+        .per_hour_usd = option->cost.per_hour_usd,
         .gpus = option->gpu_count,
         .watts = option->power_watts,
         .capacity_output_tokens_per_second = option->capacity_output_tokens_per_second.value,
@@ -451,6 +475,12 @@ static void fill_even_odds(struct search *search, struct option *option)
     if (replicas < option->replicas) option->replicas_at_half_probability = (uint32_t)replicas;
 }
 
+/* A gated option that is not shown: what gates it is why. */
+static void note_gated(struct search *search, const struct option *option)
+{
+    note_rejection(search, option->gpu, (struct shortfall){option->excluded_by, UNKNOWN, UNKNOWN, ""});
+}
+
 /* Options come out best first. A gated one cannot be recommended: the last place is kept for one that can. */
 static void emit(struct search *search, const struct option *option)
 {
@@ -459,8 +489,11 @@ static void emit(struct search *search, const struct option *option)
     bool recommendable = option->excluded_by == REJECT_NONE;
     size_t limit = search->question->options_max;
     if (result->option_count == limit) {
-        if (!recommendable) return;
-        result->option_count--; /* the worst gated one gives way */
+        if (!recommendable) {
+            note_gated(search, option);
+            return;
+        }
+        note_gated(search, &result->options[--result->option_count]); /* the worst gated one gives way */
     }
     struct option *kept = &result->options[result->option_count++];
     *kept = *option;
@@ -491,7 +524,7 @@ static enum status drain_queue(struct search *search)
     return STATUS_OK;
 }
 
-/* A GPU whose candidates were still waiting when the options were full would do, but less well. */
+/* A GPU whose candidates were still waiting when the options were full cannot beat them. */
 static void close_rejections(struct search *search)
 {
     struct search_result *result = search->result;

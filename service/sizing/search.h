@@ -6,6 +6,9 @@
 
 enum { SEARCH_DTYPES_MAX = 16, PIPELINE_MAX = 4 };
 
+/* What relaxations minimise instead of the objective. */
+enum least { LEAST_BY_OBJECTIVE, LEAST_GPUS, LEAST_USD_PER_HOUR };
+
 /* The request in the units of the search: names resolved, money exact, limits absent = largest value. */
 struct question {
     const struct snapshot *snapshot;
@@ -15,7 +18,7 @@ struct question {
     struct slo slo;
     bool has_slo;
     enum objective objective;
-    bool fewest_gpus; /* private objective of relaxations: minimise gpu_count */
+    enum least least;
     enum dtype weight_dtypes[SEARCH_DTYPES_MAX];
     size_t weight_dtype_count;
     enum dtype kv_dtype; /* DTYPE_UNKNOWN = auto */
@@ -36,6 +39,7 @@ struct question {
     date_t as_of, oldest_price; /* oldest_price DATE_UNKNOWN = any */
     enum basis worst_basis;
     size_t options_max;
+    const struct gpu *explained; /* explain_gpu; NULL = none */
 };
 
 /* What the search found. Everything lives in the arena. */

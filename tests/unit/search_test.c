@@ -249,7 +249,7 @@ static enum dtype dtype_on(const struct question *question, uint32_t gpu, enum d
 static void try_dtype(const struct question *question, uint32_t gpu, const struct packs *packs, enum dtype dtype,
                       struct candidates *found)
 {
-    for (uint32_t tensor = 1; tensor <= 16; tensor *= 2) {
+    for (uint32_t tensor = 1; tensor <= question->engine->coef.max_tensor_parallel && tensor <= 16; tensor *= 2) {
         for (uint32_t stages = 1; stages <= PIPELINE_MAX; stages++) {
             struct plan plan;
             struct shortfall shortfall = plan_prepare(question, gpu, dtype, tensor, stages, &plan);
