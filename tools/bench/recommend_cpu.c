@@ -2,6 +2,7 @@
  * bundled catalog and of one with 10,000 offers, from JSON text to JSON answer. Usage: recommend_cpu [QUESTIONS] */
 #include "api/operation.h"
 #include "catalog/load.h"
+#include "catalog/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,8 +122,8 @@ static struct snapshot *load_many(size_t offers)
 
 int main(int argc, char **argv)
 {
-    unsigned questions = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1000;
-    if (questions == 0 || questions > QUESTIONS_MAX) return 2;
+    int64_t questions = 1000;
+    if (argc > 1 && (!text_parse_int64(argv[1], &questions) || questions < 1 || questions > QUESTIONS_MAX)) return 2;
     struct arena arena;
     struct problems problems;
     struct snapshot *snapshot = NULL, *many = NULL;
@@ -131,9 +132,9 @@ int main(int argc, char **argv)
     double begin = cpu_us();
     if (catalog_load(catalog_bundled(), &problems, &snapshot) != STATUS_OK) return 1;
     (void)printf("catalog loaded in %.1f ms\n", (cpu_us() - begin) / 1000);
-    measure(snapshot, questions, "bundled catalog");
+    measure(snapshot, (unsigned)questions, "bundled catalog");
     many = load_many(snapshot->offer_count);
-    if (many) measure(many, questions, "many offers");
+    if (many) measure(many, (unsigned)questions, "many offers");
     snapshot_free(many);
     snapshot_free(snapshot);
     arena_done(&arena);
