@@ -217,6 +217,13 @@ static double probability_of(const struct question *question, const struct plan 
     return fmin(stable, performance_slo_probability(&plan->performance, &question->slo));
 }
 
+void plan_share(const struct question *question, struct plan *plan, uint32_t replicas)
+{
+    plan->replicas = replicas;
+    predict_share(question, plan, replicas, &plan->performance);
+    plan->probability = probability_of(question, plan);
+}
+
 struct shortfall plan_size(const struct question *question, struct plan *plan)
 {
     predict_at(question, plan, LOAD_SATURATED, UNKNOWN, &plan->saturated);
@@ -227,8 +234,6 @@ struct shortfall plan_size(const struct question *question, struct plan *plan)
         return (struct shortfall){REJECT_MAX_GPUS, replicas * deployment_gpus(&plan->deployment), question->max_gpus,
                                   "GPUs"};
     }
-    plan->replicas = (uint32_t)replicas;
-    predict_share(question, plan, replicas, &plan->performance);
-    plan->probability = probability_of(question, plan);
+    plan_share(question, plan, (uint32_t)replicas);
     return no_shortfall;
 }

@@ -29,5 +29,7 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
 double plan_least_replicas(const struct question *question, const struct plan *plan);
 /* The full prediction: replicas, performance, probability. The plan must not move afterwards. */
 struct shortfall plan_size(const struct question *question, struct plan *plan);
+/* The same for a given number of replicas: what each of them does, and the probability. */
+void plan_share(const struct question *question, struct plan *plan, uint32_t replicas);
 /* Replicas of a sized plan for the demand at even odds; INFINITY if no number helps. */
 double plan_replicas_at_half(const struct question *question, const struct plan *plan);

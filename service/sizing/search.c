@@ -358,16 +358,24 @@ static enum reject_reason gate_of(const struct question *question, const struct 
     return plan->performance.basis > question->worst_basis ? REJECT_BASIS : REJECT_NONE;
 }
 
+/* The most throughput for the money: all replicas that it buys share the demand. */
+static void take_most_replicas(const struct question *question, struct plan *plan, uint32_t gpu,
+                               const struct pack *pack)
+{
+    uint32_t most = most_replicas(question, plan, gpu, pack);
+    if (most > plan->replicas) plan_share(question, plan, most);
+}
+
 /* The true fleet of a sized plan on one pack; false and a reason if a limit rules it out. */
-static bool make_option(struct search *search, const struct plan *plan, uint32_t gpu, const struct pack *pack,
+static bool make_option(struct search *search, const struct plan *sized, uint32_t gpu, const struct pack *pack,
                         struct option *option)
 {
     const struct question *question = search->question;
+    struct plan copy = *sized;
+    const struct plan *plan = &copy;
+    if (question->objective == OBJECTIVE_THROUGHPUT && question->least == LEAST_BY_OBJECTIVE)
+        take_most_replicas(question, &copy, gpu, pack);
     uint32_t replicas = plan->replicas;
-    if (question->objective == OBJECTIVE_THROUGHPUT && question->least == LEAST_BY_OBJECTIVE) {
-        uint32_t most = most_replicas(question, plan, gpu, pack);
-        if (most > replicas) replicas = most;
-    }
     struct fleet fleet;
     struct cost cost;
     if (!fleet_place(pack, plan->deployment.tensor_parallel, plan->deployment.pipeline_parallel,
