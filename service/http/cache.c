@@ -109,7 +109,7 @@ static void list_push(struct shard *shard, struct entry *entry)
     shard->newest = entry;
 }
 
-struct answer *cache_get(struct cache *cache, const struct question *question)
+static struct answer *look_up(struct cache *cache, const struct question *question, bool counted)
 {
     uint64_t hash = hash_question(cache, question);
     struct shard *shard = &cache->shards[hash % SHARDS];
@@ -120,10 +120,20 @@ struct answer *cache_get(struct cache *cache, const struct question *question)
         list_remove(shard, entry);
         list_push(shard, entry);
     }
-    shard->counts.hits += entry != NULL;
-    shard->counts.misses += entry == NULL;
+    shard->counts.hits += counted && entry;
+    shard->counts.misses += counted && !entry;
     pthread_mutex_unlock(&shard->lock);
     return answer;
+}
+
+struct answer *cache_get(struct cache *cache, const struct question *question)
+{
+    return look_up(cache, question, true);
+}
+
+struct answer *cache_look_again(struct cache *cache, const struct question *question)
+{
+    return look_up(cache, question, false);
 }
 
 static struct entry *entry_new(const struct question *question, uint64_t hash, struct answer *answer)

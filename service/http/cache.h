@@ -24,6 +24,8 @@ struct cache *cache_new(size_t max_bytes); /* NULL when out of memory; 0 bytes k
 void cache_free(struct cache *cache);
 /* An answer that the caller must release, or NULL. */
 struct answer *cache_get(struct cache *cache, const struct question *question);
+/* The same for a question that was a miss already: it is not counted twice. */
+struct answer *cache_look_again(struct cache *cache, const struct question *question);
 /* Keeps a reference of its own; an answer that is too large for its share is not kept. */
 void cache_put(struct cache *cache, const struct question *question, struct answer *answer);
 struct cache_counts cache_count(struct cache *cache);

@@ -297,10 +297,13 @@ static void run_handler(struct exchange *x)
     (void)answer_part(x->answer, negotiate_encoding(x->head.accept_encoding), &encoding); /* compressed here already */
 }
 
+/* When many ask a new question at once, the first computes it while the others wait in the queue. */
 static void compute(struct job *job)
 {
     struct exchange *x = (struct exchange *)(void *)((char *)job - offsetof(struct exchange, job));
-    run_handler(x);
+    struct question question = question_of(x);
+    if (x->route->cacheable) x->answer = cache_look_again(x->server->cache, &question);
+    if (!x->answer) run_handler(x);
     x->stage = STAGE_READY;
     MHD_resume_connection(x->mhd);
 }

@@ -688,6 +688,37 @@ static void refuses_what_the_queue_cannot_hold(void **state)
         raw_close(&raws[i]);
 }
 
+/* The only worker is held while the same new question comes on many connections. */
+static void computes_once_what_many_ask_at_once(void **state)
+{
+    (void)state;
+    enum { COUNT = 20 };
+    struct server_settings settings = usual;
+    settings.queue_max = COUNT;
+    struct server *server = start(&settings);
+    struct raw blocker = raw_open(server_port(server)), raws[COUNT], watcher = raw_open(server_port(server));
+    gate_set(false);
+    assert_true(raw_send_text(&blocker, GET("/slow")));
+    gate_await(1);
+    unsigned before = atomic_load(&calls);
+    for (size_t i = 0; i < COUNT; i++) {
+        raws[i] = raw_open(server_port(server));
+        assert_true(raw_send_text(&raws[i], GET("/big?many")));
+    }
+    struct raw_answer metrics = {0};
+    for (int i = 0; i < 10000 && !(metrics.body && strstr(metrics.body, "queue_depth 20\n")); i++)
+        metrics = raw_ask(&watcher, GET("/metrics"));
+    gate_set(true);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(raw_take(&raws[i], false).body_length, BIG_BYTES);
+        raw_close(&raws[i]);
+    }
+    assert_int_equal(atomic_load(&calls) - before, 1);
+    raw_close(&blocker);
+    raw_close(&watcher);
+    server_free(server);
+}
+
 static void survives_a_client_that_leaves_while_it_computes(void **state)
 {
     struct raw raw = raw_open(server_port(*state));
@@ -961,6 +992,7 @@ int main(void)
         WITH_SERVER(computes_a_question_once),
         WITH_SERVER(forgets_with_a_new_catalog),
         WITH_SERVER(refuses_what_the_queue_cannot_hold),
+        cmocka_unit_test(computes_once_what_many_ask_at_once),
         WITH_SERVER(survives_a_client_that_leaves_while_it_computes),
         cmocka_unit_test(serves_many_connections_readable_at_once),
         WITH_SERVER(serves_a_thousand_connections),

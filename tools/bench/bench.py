@@ -31,7 +31,7 @@ SIZE_TOLERANCE = 0.2
 TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
 # (name, path, POST body of the repeated question, static page of about the size of its answer)
 PAIRS = [
-    ("large", "/recommend", {"model": MODEL, "alternatives": 20}, "/docs"),
+    ("large", "/recommend", {"model": MODEL, "alternatives": 23}, "/docs"),
     ("small", "/v1/throughput", {"model": MODEL, "gpu": "h100-sxm", "layout": {"tensor_parallel": 4, "gpu_count": 4}},
      "/docs.css"),
 ]
