@@ -12,8 +12,11 @@
 
 enum { TABLE_COLUMNS_MAX = 16, TABLE_ROWS_MAX = 2000, BAR_CELLS = 40 };
 
+enum cell_form { AS_IS, SHORT, MONEY };
+
 struct column {
     const char *path, *title; /* path in the CSV; NULL ends the list */
+    enum cell_form form;
 };
 
 struct layout { /* how an operation is shown */
@@ -24,55 +27,57 @@ struct layout { /* how an operation is shown */
 };
 
 static const struct column fleet_columns[] = {
-    {"rank", "#"},
-    {"gpu", "GPU"},
-    {"gpu_count", "count"},
-    {"provider", "provider"},
-    {"region", "region"},
-    {"purchase", "purchase"},
-    {"replicas", "repl"},
-    {"tensor_parallel", "tp"},
-    {"weight_dtype", "weights"},
-    {"performance_output_tokens_per_second_value", "tok/s"},
-    {"performance_ttft_ms_value", "TTFT ms"},
-    {"performance_tpot_ms_value", "TPOT ms"},
-    {"cost_cost_per_hour_usd", "USD/h"},
-    {"cost_total_cost_usd", "total USD"},
-    {NULL, NULL},
+    {"rank", "#", AS_IS},
+    {"gpu", "GPU", AS_IS},
+    {"gpu_count", "count", AS_IS},
+    {"provider", "provider", AS_IS},
+    {"region", "region", AS_IS},
+    {"purchase", "purchase", AS_IS},
+    {"replicas", "repl", AS_IS},
+    {"tensor_parallel", "tp", AS_IS},
+    {"weight_dtype", "weights", AS_IS},
+    {"performance_output_tokens_per_second_value", "tok/s", SHORT},
+    {"performance_ttft_ms_value", "TTFT ms", SHORT},
+    {"performance_tpot_ms_value", "TPOT ms", SHORT},
+    {"cost_cost_per_hour_usd", "USD/h", MONEY},
+    {"cost_total_cost_usd", "total USD", MONEY},
+    {NULL, NULL, AS_IS},
 };
 static const struct column gpu_columns[] = {
-    {"id", "GPU"},
-    {"name", "name"},
-    {"vendor", "vendor"},
-    {"architecture", "architecture"},
-    {"memory_nominal_gb", "GB"},
-    {"memory_bandwidth_gb_per_s", "GB/s"},
-    {"tdp_watts", "W"},
-    {NULL, NULL},
+    {"id", "GPU", AS_IS},
+    {"name", "name", AS_IS},
+    {"vendor", "vendor", AS_IS},
+    {"architecture", "architecture", AS_IS},
+    {"memory_nominal_gb", "GB", AS_IS},
+    {"memory_bandwidth_gb_per_s", "GB/s", SHORT},
+    {"tdp_watts", "W", AS_IS},
+    {NULL, NULL, AS_IS},
 };
 static const struct column model_columns[] = {
-    {"id", "model"},
-    {"parameters", "parameters"},
-    {"active_parameters", "active"},
-    {"layers", "layers"},
-    {"attention_kind", "attention"},
-    {"native_dtype", "dtype"},
-    {"max_position_tokens", "context"},
-    {NULL, NULL},
+    {"id", "model", AS_IS},
+    {"parameters", "parameters", AS_IS},
+    {"active_parameters", "active", AS_IS},
+    {"layers", "layers", AS_IS},
+    {"attention_kind", "attention", AS_IS},
+    {"native_dtype", "dtype", AS_IS},
+    {"max_position_tokens", "context", AS_IS},
+    {NULL, NULL, AS_IS},
 };
 static const struct column engine_columns[] = {
-    {"engine", "engine"}, {"version_from", "from"}, {"version_to", "to"}, {"as_of", "as of"}, {NULL, NULL},
+    {"engine", "engine", AS_IS}, {"version_from", "from", AS_IS},
+    {"version_to", "to", AS_IS}, {"as_of", "as of", AS_IS},
+    {NULL, NULL, AS_IS},
 };
 static const struct column offer_columns[] = {
-    {"provider", "provider"},
-    {"instance_type", "instance"},
-    {"region", "region"},
-    {"gpu", "GPU"},
-    {"gpu_count", "count"},
-    {"purchase", "purchase"},
-    {"usd_per_hour", "USD/h"},
-    {"as_of", "as of"},
-    {NULL, NULL},
+    {"provider", "provider", AS_IS},
+    {"instance_type", "instance", AS_IS},
+    {"region", "region", AS_IS},
+    {"gpu", "GPU", AS_IS},
+    {"gpu_count", "count", AS_IS},
+    {"purchase", "purchase", AS_IS},
+    {"usd_per_hour", "USD/h", MONEY},
+    {"as_of", "as of", AS_IS},
+    {NULL, NULL, AS_IS},
 };
 static const char *const fleet_lines[] = {
     "Why: %s\n",   "recommended.explanation",    "Asked: %s\n",  "gpu_explanation",
@@ -171,16 +176,13 @@ static size_t shown_width(const char *text)
     return width;
 }
 
-enum { CELL_SHORT = 5 }; /* characters that need no shortening: prices, versions */
-
-/* Figures for people: two digits behind the point, none in large sums. */
-static const char *human_cell(const char *text, struct arena *arena)
+/* Figures for people: no digits behind the point in large ones; money always to the cent otherwise. */
+static const char *human_cell(const char *text, enum cell_form form, struct arena *arena)
 {
     double value = 0;
-    if (strlen(text) <= CELL_SHORT || !strchr(text, '.') || !text_parse_double(text, &value)) return text;
-    const char *human = fabs(value) >= 1000  ? arena_printf(arena, "%.0f", value)
-                        : fabs(value) >= 100 ? arena_printf(arena, "%.1f", value)
-                                             : arena_printf(arena, "%.2f", value);
+    if (form == AS_IS || !text_parse_double(text, &value)) return text;
+    int digits = fabs(value) >= 1000 ? 0 : form == MONEY ? 2 : fabs(value) >= 100 ? 1 : 2;
+    const char *human = arena_printf(arena, "%.*f", digits, value);
     return human ? human : text;
 }
 
@@ -217,7 +219,7 @@ static bool read_grid(struct out *csv_text, const struct column *columns, struct
         if (header || csv.field_count != grid->columns) continue;
         grid->rows++;
         for (size_t i = 0; i < grid->columns; i++) {
-            const char *cell = human_cell(csv.fields[i], arena);
+            const char *cell = human_cell(csv.fields[i], columns[i].form, arena);
             grid->cells[grid->rows * grid->columns + i] = cell;
             note_cell(grid, i, cell);
         }
