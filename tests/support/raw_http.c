@@ -1,6 +1,8 @@
 /* raw_http.c owns sending bytes and taking answers apart. */
 #include "support/raw_http.h"
 
+#include "catalog/text.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -84,10 +86,13 @@ struct raw_answer raw_take(struct raw *raw, bool bodyless)
     size_t head_length = end ? (size_t)(end - raw->buffer) + 4 : 0;
     if (!end || head_length >= sizeof answer.head) return answer;
     memcpy(answer.head, raw->buffer, head_length);
-    if (sscanf(answer.head, "HTTP/1.%*1d %3d", &answer.status) != 1) answer.status = 0;
     char value[256];
+    int64_t number = 0;
+    (void)snprintf(value, sizeof value, "%.3s", answer.head + strlen("HTTP/1.1 "));
+    if (text_parse_int64(value, &number)) answer.status = (int)number;
     bool has_body = !bodyless && answer.status != 204 && answer.status != 304 && answer.status >= 200;
-    if (has_body && raw_header(&answer, "Content-Length", value)) (void)sscanf(value, "%zu", &answer.body_length);
+    if (has_body && raw_header(&answer, "Content-Length", value) && text_parse_int64(value, &number))
+        answer.body_length = (size_t)number;
     while (raw->used < head_length + answer.body_length && receive(raw)) {
     }
     if (raw->used < head_length + answer.body_length) return (struct raw_answer){0};
