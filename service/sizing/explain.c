@@ -111,12 +111,13 @@ static const char *const reason_sentences[REJECT_COUNT] = {
     [REJECT_OUTRANKED] = "cannot beat the options shown",
 };
 
+/* Figures have six digits already: %.12g prints millions without an exponent. */
 const char *explain_rejection(const struct question *question, const struct rejection *rejection, struct arena *arena)
 {
     const char *name = question->snapshot->gpus[rejection->gpu].name;
     const char *sentence = reason_sentences[rejection->reason];
     if (!is_known(rejection->needed)) return arena_printf(arena, "%s %s.", name, sentence);
-    return arena_printf(arena, "%s %s: at least %.6g %s needed, %.6g available.", name, sentence, rejection->needed,
+    return arena_printf(arena, "%s %s: at least %.12g %s needed, %.12g available.", name, sentence, rejection->needed,
                         rejection->unit, rejection->available);
 }
 
@@ -127,7 +128,7 @@ const char *explain_relaxation(const struct relaxation *relaxation, struct arena
     const char *where = option->offer ? option->offer->provider : "owned";
     const char *change =
         is_known(relaxation->from)
-            ? arena_printf(arena, "%s from %.6g to %.6g", relaxation->constraint, relaxation->from, relaxation->to)
+            ? arena_printf(arena, "%s from %.12g to %.12g", relaxation->constraint, relaxation->from, relaxation->to)
             : arena_printf(arena, "without the present %s", relaxation->constraint);
     if (!change) return NULL;
     return arena_printf(arena, "%s: %u × %s (%s) for %s.", change, option->gpu_count, part_name(option), where,

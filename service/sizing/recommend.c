@@ -220,6 +220,8 @@ static void note_warnings(const struct recommendation *answer, struct notes *not
         extrapolated = extrapolated || option->performance.basis == BASIS_EXTRAPOLATED;
         pipeline = pipeline || option->deployment.pipeline_parallel > 1;
     }
+    if (!answer->has_recommended && !answer->relaxation_count)
+        note(notes, "Nothing fits, and no change of one constraint alone would help: loosen two or more.");
     if (gated)
         note(notes,
              "Alternatives with excluded_by are shown but cannot be recommended: min_basis or max_price_age_days.");
@@ -277,8 +279,8 @@ enum status recommend(const struct recommend_context *context, struct recommend_
     }
     if (status == STATUS_OK) status = fill_rejections(&question, &result, &answer, arena);
     if (status == STATUS_OK) status = fill_pareto(&answer, arena);
-    if (status == STATUS_OK) status = fill_notes(context, &question, &answer, arena);
     if (status == STATUS_OK && !answer.has_recommended) status = relax_and_explain(&question, request, arena, &answer);
+    if (status == STATUS_OK) status = fill_notes(context, &question, &answer, arena);
     if (status == STATUS_OK && question.explained) status = explain_gpu(&question, arena, &answer);
     if (status != STATUS_OK) return status;
     *ret_answer = answer;
