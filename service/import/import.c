@@ -1,0 +1,162 @@
+/* import.c owns the way of a file through its format: blocks to records, the header to columns, records to rows. */
+#include "import/import.h"
+
+#include "catalog/name.h"
+#include "import/formats.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_BYTES = 1 << 20 }; /* also the longest record */
+
+static const struct format *const formats[IMPORT_FORMAT_COUNT] = {
+    [IMPORT_CSV] = &import_csv,
+    [IMPORT_SKYPILOT] = &import_skypilot,
+    [IMPORT_GPUHUNT] = &import_gpuhunt,
+    [IMPORT_PURCHASE] = &import_purchase,
+};
+
+const char *import_format_name(enum import_format format)
+{
+    return formats[format]->name;
+}
+
+/* --- blocks --- */
+
+/* A window on the file that always begins with a record. */
+struct window {
+    char *bytes; /* BLOCK_BYTES + 1 */
+    size_t length, cut;
+    char at_cut; /* csv_init writes a NUL behind the text that it is given */
+    bool end;
+};
+
+/* The end of the last whole record: a line end outside quotes. */
+static size_t whole_records(const struct window *window)
+{
+    size_t cut = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < window->length; i++) {
+        if (window->bytes[i] == '"') quoted = !quoted;
+        if (window->bytes[i] == '\n' && !quoted) cut = i + 1;
+    }
+    return window->end ? window->length : cut;
+}
+
+static enum status fill(struct importing *importing, struct window *window)
+{
+    window->length -= window->cut;
+    if (window->cut > 0) {
+        window->bytes[window->cut] = window->at_cut;
+        memmove(window->bytes, window->bytes + window->cut, window->length);
+    }
+    while (!window->end && window->length < BLOCK_BYTES) {
+        size_t length = 0;
+        enum status status = importing->source->read(importing->source->context, window->bytes + window->length,
+                                                     BLOCK_BYTES - window->length, &length);
+        if (status != STATUS_OK) return problems_add(importing->problems, status, "file", "it cannot be read");
+        window->end = length == 0;
+        window->length += length;
+    }
+    window->cut = whole_records(window);
+    uint32_t line = importing->csv.next_line;
+    if (window->cut == 0 && window->length > 0) {
+        return problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "line %u is longer than %d bytes", line,
+                            BLOCK_BYTES);
+    }
+    window->at_cut = window->bytes[window->cut];
+    csv_init(&importing->csv, window->bytes, window->cut);
+    importing->csv.next_line = line;
+    return STATUS_OK;
+}
+
+/* --- the header --- */
+
+static const struct import_header *find_header(const struct format *format, const char *name)
+{
+    for (size_t i = 0; i < format->header_count; i++) {
+        if (strcmp(format->headers[i].name, name) == 0) return &format->headers[i];
+    }
+    return NULL;
+}
+
+static void take_column(struct importing *importing, size_t place)
+{
+    char shown[NAME_SHOWN_BYTES];
+    const char *name = importing->csv.fields[place];
+    const struct import_header *header = find_header(importing->format, name);
+    if (!header && importing->format->strict)
+        problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "'%s' is no column of this format",
+                     name_shown(name, shown));
+    if (!header || header->column == COL_IGNORED) return;
+    if (importing->fields[header->column])
+        problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "the column '%s' is there twice",
+                     name_shown(name, shown));
+    importing->fields[header->column] = place + 1;
+    importing->named[header->column] = header;
+}
+
+static enum status read_header(struct importing *importing)
+{
+    importing->field_count = importing->csv.field_count;
+    for (size_t i = 0; i < importing->field_count; i++)
+        take_column(importing, i);
+    for (size_t i = 0; i < importing->format->header_count; i++) {
+        const struct import_header *header = &importing->format->headers[i];
+        if (header->required && !importing->fields[header->column])
+            problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "the column '%s' is missing", header->name);
+    }
+    return problems_status(importing->problems);
+}
+
+/* --- records --- */
+
+static enum status read_records(struct importing *importing)
+{
+    enum csv_result result = CSV_END;
+    while (importing->status == STATUS_OK && (result = csv_next(&importing->csv)) == CSV_RECORD) {
+        if (!importing->field_count) {
+            enum status status = read_header(importing);
+            if (status != STATUS_OK) return status;
+            continue;
+        }
+        importing->counts.lines++;
+        if (importing->csv.field_count == importing->field_count)
+            importing->format->row(importing);
+        else
+            (void)import_refuse(importing, importing->csv.line, COL_IGNORED, "%zu fields, but the header has %zu",
+                                importing->csv.field_count, importing->field_count);
+    }
+    if (importing->status != STATUS_OK || result != CSV_BAD) return importing->status;
+    return problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "line %u: %s", importing->csv.line,
+                        importing->csv.error);
+}
+
+static enum status read_file(struct importing *importing, struct window *window)
+{
+    enum status status = STATUS_OK;
+    while (status == STATUS_OK && !(window->end && window->cut == window->length)) {
+        status = fill(importing, window);
+        if (status == STATUS_OK) status = read_records(importing);
+    }
+    if (status == STATUS_OK && !importing->field_count)
+        return problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "it is empty: it has no header");
+    if (status == STATUS_OK && importing->format->end) importing->format->end(importing);
+    return status == STATUS_OK ? importing->status : status;
+}
+
+enum status import_read(const struct import_source *source, const struct import_sink *sink, struct problems *problems,
+                        struct import_counts *ret_counts)
+{
+    struct importing importing = {
+        .source = source, .sink = sink, .format = formats[source->format], .problems = problems, .csv.next_line = 1};
+    arena_init(&importing.arena, 0);
+    struct window window = {.bytes = malloc(BLOCK_BYTES + 1)};
+    enum status status = window.bytes ? read_file(&importing, &window)
+                                      : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the file");
+    free(window.bytes);
+    arena_done(&importing.arena);
+    if (status == STATUS_OK) *ret_counts = importing.counts;
+    return status;
+}

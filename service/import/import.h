@@ -1,0 +1,45 @@
+/* import.h owns reading prices as others publish them: every line becomes rows of the catalog or a reason why not.
+ * It does no I/O: the caller brings the bytes and takes the rows, so a file of any length needs the same memory. */
+#pragma once
+#include "catalog/snapshot.h"
+
+enum import_format {
+    IMPORT_CSV,      /* our own layout (catalog/data/offers.csv), or one price per purchase kind in columns */
+    IMPORT_SKYPILOT, /* vms.csv of a SkyPilot catalog */
+    IMPORT_GPUHUNT,  /* <provider>.csv of gpuhunt */
+    IMPORT_PURCHASE, /* what parts cost to buy */
+    IMPORT_FORMAT_COUNT
+};
+const char *import_format_name(enum import_format format);
+
+struct import_source {
+    enum import_format format;
+    const struct snapshot *catalog; /* what the names of GPUs mean */
+    const char *provider;           /* skypilot and gpuhunt do not say whose prices they hold; else NULL */
+    const char *source;             /* of rows that name none */
+    date_t as_of;                   /* of rows without a day */
+    void *context;
+    /* Up to `size` further bytes; 0 at the end. STATUS_IO if they cannot be read. */
+    enum status (*read)(void *context, char *buffer, size_t size, size_t *ret_length);
+    /* Dollars for one unit of a currency ("EUR"), or UNKNOWN; may be NULL. */
+    double (*usd_per_unit)(void *context, const char *currency);
+};
+
+/* Where rows go, one at a time, their texts only for the call. What is not STATUS_OK ends the import. */
+struct import_sink {
+    void *context;
+    enum status (*offer)(void *context, uint32_t line, const struct offer *offer); /* country, continent are "" */
+    enum status (*purchase)(void *context, uint32_t line, const struct purchase_price *price);
+    enum status (*reject)(void *context, uint32_t line, const char *field, const char *reason);
+};
+
+struct import_counts {
+    uint64_t lines;    /* records besides the header */
+    uint64_t accepted; /* rows: a line with two prices is two */
+    uint64_t rejected; /* refusals: a line may have several, each is told */
+    uint64_t no_gpu;   /* lines about machines without a GPU: not told one by one */
+};
+
+/* Reads the whole file. STATUS_INVALID_VALUE and problems that name the line when it is not of this format at all. */
+enum status import_read(const struct import_source *source, const struct import_sink *sink, struct problems *problems,
+                        struct import_counts *ret_counts) MUST_CHECK;
