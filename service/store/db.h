@@ -22,8 +22,8 @@ extern const struct query_info query_infos[QUERY_COUNT];
 const char *query_text(enum query query);
 enum { QUERY_PARAMETERS_MAX = 32 };
 
-/* What a transaction does. It may be called again from its beginning after a deadlock, a serialization failure or a lost
- * connection, with the problems of the failed try taken back: it must not keep what an earlier try did. */
+/* What a transaction does. It may be called again from its beginning after a deadlock, a serialization failure or a
+ * lost connection, with the problems of the failed try taken back: it must not keep what an earlier try did. */
 typedef enum status tx_work(struct db *db, void *context, struct problems *problems);
 
 enum tx_mode {

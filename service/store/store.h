@@ -72,8 +72,8 @@ enum status store_catalog_read(struct store *store, int64_t number, struct arena
                                struct catalog_text ret_files[CATALOG_FILE_COUNT],
                                struct store_version *ret_version) MUST_CHECK;
 
-/* Makes the database's rows those of the files: new ones are inserted, changed ones changed; rows of files whose text is
- * NULL, and offers that a file does not name, are left alone. One transaction and at most one new version; none if
+/* Makes the database's rows those of the files: new ones are inserted, changed ones changed; rows of files whose text
+ * is NULL, and offers that a file does not name, are left alone. One transaction and at most one new version; none if
  * nothing differs. `ret_rows`: how many were inserted or changed. */
 enum status store_catalog_write(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
                                 struct problems *problems, size_t *ret_rows) MUST_CHECK;

@@ -1,0 +1,142 @@
+/* migrate.c owns `gpusize migrate`: bringing the database's schema to what this program needs, or telling what is
+ * missing. */
+#include "catalog/load.h"
+#include "cli/cli.h"
+#include "cli/settings.h"
+#include "store/store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MIGRATE_ARENA_BYTES = 4 << 20 };
+enum action { ACTION_APPLY, ACTION_CHECK, ACTION_DRY_RUN, ACTION_HELP };
+
+static int print_help(void)
+{
+    return puts("Makes or updates the tables of the catalog in PostgreSQL, and fills an empty one with the built-in\n"
+                "facts. Several at once are safe: one works, the others wait.\n\n"
+                "Usage: gpusize migrate [--check | --dry-run] [OPTIONS]\n\nExamples:\n"
+                "  DATABASE_URL=postgresql:///gpusize gpusize migrate\n"
+                "  gpusize migrate --check --database-url postgresql:///gpusize\n\n"
+                "  --check                                 Changes nothing; exit status 0 if this program can serve\n"
+                "                                          from the database, 3 if not.\n"
+                "  --dry-run                               Changes nothing; prints the SQL that would run.\n"
+                "  --database-url TEXT                     Which database; see gpusize serve --help.") < 0
+               ? CLI_FAILED
+               : CLI_OK;
+}
+
+static void print_applied(void *context, const struct migration *migration)
+{
+    (void)context;
+    (void)printf("applied %s\n", migration->name);
+}
+
+/* A database without any catalog starts from the facts that are built in. */
+static enum status fill(struct store *store, struct problems *problems)
+{
+    struct store_version version;
+    size_t rows = 0;
+    enum status status = store_catalog_version(store, problems, &version);
+    if (status != STATUS_OK || version.number > 0) return status;
+    status = store_catalog_write(store, catalog_bundled(), problems, &rows);
+    if (status == STATUS_OK) (void)printf("loaded %zu rows of the built-in catalog\n", rows);
+    return status;
+}
+
+static enum status apply(struct store *store, struct arena *arena, struct problems *problems)
+{
+    struct store_schema schema;
+    (void)arena;
+    enum status status = store_migrate(store, print_applied, NULL, problems);
+    if (status == STATUS_OK) status = store_schema_check(store, problems, &schema);
+    if (status == STATUS_OK) status = fill(store, problems);
+    if (status == STATUS_OK) (void)printf("the database has schema %lld\n", (long long)schema.number);
+    return status;
+}
+
+static enum status check(struct store *store, struct arena *arena, struct problems *problems)
+{
+    struct store_schema schema;
+    (void)arena;
+    enum status status = store_schema_check(store, problems, &schema);
+    if (status == STATUS_OK) (void)printf("the database has schema %lld\n", (long long)schema.number);
+    return status;
+}
+
+static enum status dry_run(struct store *store, struct arena *arena, struct problems *problems)
+{
+    const struct migration *migrations = NULL;
+    size_t count = 0, missing = 0;
+    enum status status = store_migrations(store, arena, problems, &migrations, &count);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        if (migrations[i].applied) continue;
+        missing++;
+        (void)printf("-- %s\n%s\n", migrations[i].name, migrations[i].sql);
+    }
+    if (status == STATUS_OK && missing == 0) (void)printf("-- nothing to do\n");
+    return status;
+}
+
+static enum status (*const actions[])(struct store *store, struct arena *arena, struct problems *problems) = {
+    [ACTION_APPLY] = apply, [ACTION_CHECK] = check, [ACTION_DRY_RUN] = dry_run};
+
+/* Takes --check, --dry-run and --help out of the arguments; the rest are settings. */
+static enum action take_action(int *argc, char **argv, struct problems *problems)
+{
+    static const char *const flags[] = {
+        [ACTION_CHECK] = "--check", [ACTION_DRY_RUN] = "--dry-run", [ACTION_HELP] = "--help"};
+    enum action action = ACTION_APPLY;
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        enum action flag = ACTION_CHECK;
+        while (flag <= ACTION_HELP && strcmp(argv[i], flags[flag]) != 0)
+            flag++;
+        if (flag > ACTION_HELP) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        if (action != ACTION_APPLY && action != flag)
+            (void)problems_add(problems, STATUS_CONTRADICTION, argv[i], "give one of --check and --dry-run");
+        action = flag;
+    }
+    *argc = kept;
+    return action;
+}
+
+static int run(enum action action, const struct settings *settings, struct arena *arena, struct problems *problems)
+{
+    struct store *store = NULL;
+    const struct store_options options = {
+        .url = settings->database_url,
+        .application_name = "gpusize migrate",
+        .prepared = settings->db_prepared,
+        .statement_timeout_ms = settings->db_statement_timeout_ms,
+        .connections_max = 1,
+    };
+    enum status status = *settings->database_url ? store_open(&options, problems, &store)
+                                                 : problems_add(problems, STATUS_MISSING_FIELD, "database_url",
+                                                                "say which database: set DATABASE_URL");
+    if (status == STATUS_OK) status = actions[action](store, arena, problems);
+    store_close(store);
+    if (status != STATUS_OK) return cli_report(problems, status);
+    return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+}
+
+int cli_migrate(const struct cli *cli, int argc, char **argv)
+{
+    struct arena arena;
+    struct problems problems;
+    struct settings settings;
+    bool help = false;
+    (void)cli;
+    arena_init(&arena, MIGRATE_ARENA_BYTES);
+    problems_init(&problems, &arena);
+    enum action action = take_action(&argc, argv, &problems);
+    enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
+    int code = action == ACTION_HELP ? print_help()
+               : status != STATUS_OK ? cli_report(&problems, status)
+                                     : run(action, &settings, &arena, &problems);
+    arena_done(&arena);
+    return code;
+}

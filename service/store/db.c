@@ -1,0 +1,195 @@
+/* db.c owns statements on one connection: prepared or not, their results, COPY both ways. */
+#include "store/connection.h"
+
+#include "catalog/csv.h"
+#include "catalog/embed.h"
+#include "catalog/text.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+extern const struct embedded_file store_query_files[]; /* sql/queries */
+
+const struct query_info query_infos[QUERY_COUNT] = {
+#define QUERY(symbol, name, parameters, columns) [QUERY_##symbol] = {name, parameters, columns},
+#include "store/queries.def"
+#undef QUERY
+};
+
+const char *query_text(enum query query)
+{
+    size_t length = strlen(query_infos[query].name);
+    for (const struct embedded_file *file = store_query_files; file->name; file++) {
+        if (strncmp(file->name, query_infos[query].name, length) == 0 && strcmp(file->name + length, ".sql") == 0)
+            return file->begin;
+    }
+    return ""; /* the describe test fails on it */
+}
+
+static int parameter_count(enum query query)
+{
+    const char *types = query_infos[query].parameters;
+    int count = *types != '\0';
+    for (; *types; types++)
+        count += *types == ',';
+    return count;
+}
+
+/* --- statements --- */
+
+/* Whether the result is what was wanted; if not, it is cleared after its failure was named. */
+static enum status expect(struct db *db, PGresult *result, struct problems *problems, PGresult **ret_result)
+{
+    ExecStatusType got = PQresultStatus(result);
+    if (got == PGRES_TUPLES_OK || got == PGRES_COMMAND_OK || got == PGRES_COPY_IN || got == PGRES_COPY_OUT) {
+        if (ret_result)
+            *ret_result = result;
+        else
+            PQclear(result);
+        return STATUS_OK;
+    }
+    enum status status = connection_failed(db, result, problems);
+    PQclear(result);
+    return status;
+}
+
+enum status db_query(struct db *db, enum query query, const char *const *values, struct problems *problems,
+                     PGresult **ret_result)
+{
+    const char *name = query_infos[query].name, *sql = query_text(query);
+    int count = parameter_count(query);
+    if (!db->options->prepared)
+        return expect(db, PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0), problems, ret_result);
+    if (!db->prepared[query]) {
+        enum status status = expect(db, PQprepare(db->conn, name, sql, 0, NULL), problems, NULL);
+        if (status != STATUS_OK) return status;
+        db->prepared[query] = true;
+    }
+    return expect(db, PQexecPrepared(db->conn, name, count, values, NULL, NULL, 0), problems, ret_result);
+}
+
+enum status db_command(struct db *db, const char *sql, struct problems *problems)
+{
+    return expect(db, PQexec(db->conn, sql), problems, NULL);
+}
+
+/* --- results --- */
+
+size_t db_rows(const PGresult *result)
+{
+    return (size_t)PQntuples(result);
+}
+
+size_t db_affected(const PGresult *result)
+{
+    int64_t count = 0;
+    PGresult *of = (PGresult *)(uintptr_t)result; /* PQcmdTuples forgot its const */
+    return text_parse_int64(PQcmdTuples(of), &count) ? (size_t)count : 0;
+}
+
+const char *db_text(const PGresult *result, size_t row, size_t column)
+{
+    return PQgetvalue(result, (int)row, (int)column);
+}
+
+bool db_is_null(const PGresult *result, size_t row, size_t column)
+{
+    return PQgetisnull(result, (int)row, (int)column);
+}
+
+int64_t db_int64(const PGresult *result, size_t row, size_t column)
+{
+    int64_t value = 0;
+    (void)text_parse_int64(db_text(result, row, column), &value);
+    return value;
+}
+
+void db_clear(PGresult **result)
+{
+    PQclear(*result);
+    *result = NULL;
+}
+
+/* --- COPY --- */
+
+enum status db_copy_begin(struct db *db, const char *sql, struct problems *problems)
+{
+    return db_command(db, sql, problems);
+}
+
+enum status db_copy_put(struct db *db, const char *bytes, size_t length, struct problems *problems)
+{
+    for (const size_t most = 1 << 20; length > 0;) { /* libpq counts in int */
+        size_t part = length < most ? length : most;
+        if (PQputCopyData(db->conn, bytes, (int)part) != 1) return connection_failed(db, NULL, problems);
+        bytes += part;
+        length -= part;
+    }
+    return STATUS_OK;
+}
+
+enum status db_copy_end(struct db *db, enum status source, struct problems *problems, size_t *ret_rows)
+{
+    bool given_up = source != STATUS_OK;
+    (void)PQputCopyEnd(db->conn, given_up ? "the source failed" : NULL);
+    enum status status = source;
+    for (PGresult *result = PQgetResult(db->conn); result; result = PQgetResult(db->conn)) {
+        DB_RESULT *done = NULL;
+        if (given_up)
+            PQclear(result); /* says that COPY was given up, which the caller knows */
+        else
+            status = expect(db, result, problems, &done);
+        if (done && ret_rows) *ret_rows = db_affected(done);
+    }
+    return status;
+}
+
+/* All rows that the server sends, into the stream. */
+static enum status copy_rows(struct db *db, FILE *stream, struct problems *problems)
+{
+    char *row = NULL;
+    int length = 0;
+    size_t total = 0;
+    bool written = true;
+    while ((length = PQgetCopyData(db->conn, &row, 0)) > 0) {
+        total += (size_t)length;
+        if (total <= CSV_TEXT_MAX_BYTES) written = written && fwrite(row, 1, (size_t)length, stream) == (size_t)length;
+        PQfreemem(row);
+    }
+    enum status status = length == -2 ? connection_failed(db, NULL, problems) : STATUS_OK;
+    for (PGresult *result = PQgetResult(db->conn); result; result = PQgetResult(db->conn)) {
+        enum status last = expect(db, result, problems, NULL);
+        if (status == STATUS_OK) status = last;
+    }
+    if (status == STATUS_OK && total > CSV_TEXT_MAX_BYTES)
+        status = problems_add(problems, STATUS_DATABASE, "", "a table of the catalog has more than 64 MiB");
+    if (status == STATUS_OK && !written)
+        status = problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a table of the catalog");
+    return status;
+}
+
+enum status db_copy_out(struct db *db, const char *sql, struct arena *arena, struct problems *problems,
+                        const char **ret_text, size_t *ret_length)
+{
+    enum status status = db_command(db, sql, problems);
+    if (status != STATUS_OK) return status;
+    char *bytes = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&bytes, &length);
+    if (!stream) {
+        db->failure = FAILURE_LOST; /* rows are under way that nobody reads */
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a table of the catalog");
+    }
+    status = copy_rows(db, stream, problems);
+    bool complete = fclose(stream) == 0;
+    const char *text = status == STATUS_OK && complete ? arena_strndup(arena, bytes, length) : NULL;
+    free(bytes);
+    if (status == STATUS_OK && !text)
+        status = problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a table of the catalog");
+    if (status != STATUS_OK) return status;
+    *ret_text = text;
+    *ret_length = length;
+    return STATUS_OK;
+}

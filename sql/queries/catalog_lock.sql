@@ -1,0 +1,1 @@
+select gpusize.lock_catalog()

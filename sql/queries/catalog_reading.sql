@@ -1,0 +1,1 @@
+select set_config('gpusize.reading', $1, true)

@@ -1,0 +1,1 @@
+select gpusize.merge_rows($1, $2, $3) as rows

@@ -1,0 +1,5 @@
+copy (
+    select provider, region, country, continent, source, to_char(as_of, 'YYYY-MM-DD') as as_of
+      from gpusize.provider_region
+     where from_version <= gpusize.reading() and (to_version is null or to_version > gpusize.reading())
+) to stdout (format csv, header)

@@ -1,0 +1,1 @@
+select to_regclass('gpusize.schema_migration') is not null as exists

@@ -1,0 +1,1 @@
+select number, checksum from gpusize.schema_migration order by number
