@@ -4,6 +4,7 @@
 #include "api/operation.h"
 #include "api/pages.h"
 #include "catalog/text.h"
+#include "live/live.h"
 #include "wire/encode.h"
 
 #include <string.h>
@@ -180,7 +181,7 @@ static enum status run_question(struct request *request, const struct operation 
     struct out answer;
     out_init(&answer, ANSWER_MAX_BYTES);
     struct call call = {
-        .snapshot = request->snapshot,
+        .snapshot = ((const struct live_view *)request->snapshot)->snapshot,
         .input = input,
         .today = today(),
         .arena = &request->arena,
@@ -194,13 +195,22 @@ static enum status run_question(struct request *request, const struct operation 
     return status;
 }
 
+/* Kept out of the answers to questions: why. Who runs the service asks /readyz. */
+static enum status refuse_without_catalog(struct request *request)
+{
+    const struct live_view *view = request->snapshot;
+    if (view->snapshot) return STATUS_OK;
+    return problems_add(&request->problems, STATUS_DATABASE_AWAY, "", "no catalog has been loaded yet");
+}
+
 static enum status answer_operation(struct request *request)
 {
     const struct operation *operation = request->route->context;
     struct form form = {0};
     struct pairs question = {0};
     enum format format = FORMAT_JSON;
-    enum status status = split_query(request, operation, &form, &question);
+    enum status status = refuse_without_catalog(request);
+    if (status == STATUS_OK) status = split_query(request, operation, &form, &question);
     if (status == STATUS_OK) status = choose_format(request, form.format, &format);
     if (status == STATUS_OK) status = check_form(&request->problems, &form, format);
     return status == STATUS_OK ? run_question(request, operation, &question, &form, format) : status;
@@ -250,15 +260,38 @@ static enum status answer_livez(struct request *request)
     return STATUS_OK;
 }
 
+/* "2026-11-23T19:27:00Z" */
+static void put_time(struct out *out, const char *key, int64_t unix_s)
+{
+    char text[32];
+    struct tm parts;
+    time_t seconds = (time_t)unix_s;
+    bool known = gmtime_r(&seconds, &parts) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts) > 0;
+    out_text(out, key, known ? text : NULL);
+}
+
+static void put_health(struct out *out, const struct live_health *health)
+{
+    out_integer(out, "snapshot_age_seconds", (int64_t)time(NULL) - health->current_unix_s);
+    if (!health->degraded) return;
+    put_time(out, "since", health->since_unix_s);
+    out_text(out, "reason", health->reason);
+}
+
 /* Ready while any catalog is loaded, however old: the body says how old. */
 static enum status answer_readyz(struct request *request)
 {
-    const struct snapshot *snapshot = request->snapshot;
-    if (!snapshot) return problems_add(&request->problems, STATUS_OVERLOADED, "", "no catalog is loaded yet");
+    struct live_health health;
+    const struct live_view *view = request->snapshot;
+    const struct snapshot *snapshot = view->snapshot;
+    live_health(view->live, &health);
+    if (!snapshot)
+        return problems_add(&request->problems, STATUS_DATABASE_AWAY, "", "no catalog has been loaded yet: %s",
+                            health.reason);
     struct out body;
     out_init(&body, ANSWER_MAX_BYTES);
     out_object(&body, NULL);
-    out_text(&body, "status", "ready");
+    out_text(&body, "status", health.degraded ? "degraded" : "ready");
     out_text(&body, "version", GPUSIZE_VERSION);
     out_text(&body, "catalog_version", snapshot->version);
     out_date(&body, "as_of", snapshot->as_of);
@@ -266,6 +299,7 @@ static enum status answer_readyz(struct request *request)
     out_integer(&body, "gpu_count", (int64_t)snapshot->gpu_count);
     out_integer(&body, "model_count", (int64_t)snapshot->model_count);
     out_integer(&body, "offer_count", (int64_t)snapshot->offer_count);
+    if (health.sourced) put_health(&body, &health);
     out_object_end(&body);
     enum status status = fill_reply(request, &body, FORMAT_JSON, "");
     if (status == STATUS_OK) request->reply.cache_control = "no-store";

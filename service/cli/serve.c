@@ -1,44 +1,107 @@
 /* serve.c owns the life of the service: settings, catalog, server, signals, drain. */
 #include "cli/cli.h"
 #include "cli/settings.h"
+#include "live/live.h"
+#include "store/store.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
-enum { SERVE_ARENA_BYTES = 4 << 20 };
+#define APPLICATION_NAME "gpusize serve"
+enum {
+    SERVE_ARENA_BYTES = 4 << 20,
+    FIRST_LOAD_MS = 10 * 1000,  /* time to load a catalog before the port is opened without one */
+    LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
+    LISTEN_RETRY_S = 5,
+};
 
-/* What handlers read, and the key of the answer cache: the default of as_of is the day, so the day is part of it. */
+/* The database behind the catalog: what live asks for it. */
+struct database {
+    const char *listen_url; /* "" = nobody tells of changes */
+    struct store *store;
+    struct store_listener *listener; /* NULL: none now */
+    time_t listen_after;             /* when to try again to have one */
+};
+
+static enum status load_catalog(void *data, const char *known_version, struct arena *arena, struct problems *problems,
+                                struct live_texts *ret_texts)
+{
+    struct database *database = data;
+    struct store_version version = {0};
+    struct store_schema schema;
+    enum status status = known_version ? store_catalog_version(database->store, problems, &version)
+                                       : store_schema_check(database->store, problems, &schema);
+    if (status == STATUS_OK && (!known_version || strcmp(known_version, version.text) != 0))
+        status = store_catalog_read(database->store, -1, arena, problems, ret_texts->files, &version);
+    if (status != STATUS_OK) return status;
+    if (version.number == 0) return problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
+    ret_texts->version = arena_strdup(arena, version.text);
+    return ret_texts->version ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a version");
+}
+
+static bool start_listening(struct database *database)
+{
+    struct arena arena;
+    struct problems problems;
+    if (!*database->listen_url || time(NULL) < database->listen_after) return false;
+    database->listen_after = time(NULL) + LISTEN_RETRY_S;
+    arena_init(&arena, SERVE_ARENA_BYTES);
+    problems_init(&problems, &arena);
+    enum status status = store_listen(database->listen_url, APPLICATION_NAME, &problems, &database->listener);
+    arena_done(&arena);
+    return status == STATUS_OK;
+}
+
+static bool wait_for_change(void *data, int wake_fd, unsigned timeout_ms)
+{
+    struct database *database = data;
+    if (!database->listener) return start_listening(database);
+    if (store_listener_wait(database->listener, (int)timeout_ms, wake_fd) == STORE_LOST) {
+        store_listener_close(database->listener);
+        database->listener = NULL;
+        database->listen_after = 0;
+    }
+    return true;
+}
+
+static void print_line(const char *line)
+{
+    (void)fprintf(stderr, "%s\n", line);
+}
+
 static const void *acquire(void *data)
 {
-    return data;
+    return live_acquire(data);
 }
 
-static void release(void *data, const void *snapshot)
+static void release(void *data, const void *view)
 {
-    (void)data, (void)snapshot;
+    (void)data;
+    live_release(view);
 }
 
-static const char *version_of_day(const void *snapshot)
+/* What the answer cache is keyed by: the default of as_of is the day, so the day is part of it. */
+static const char *version_of_day(const void *data)
 {
     static _Thread_local char text[96];
     static _Thread_local int32_t day;
-    static _Thread_local const void *of;
+    const struct live_view *view = data;
+    const char *version = view->snapshot ? view->snapshot->version : "";
+    size_t length = strlen(version);
     date_t today = cli_today();
-    if (of != snapshot || day != today.days) {
-        const struct snapshot *catalog = snapshot;
-        (void)snprintf(text, sizeof text, "%s@%d", catalog->version, today.days);
-        of = snapshot;
+    if (day != today.days || strncmp(text, version, length) != 0 || text[length] != '@') {
+        (void)snprintf(text, sizeof text, "%s@%d", version, today.days);
         day = today.days;
     }
     return text;
 }
 
-static void append_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
+static void append_catalog(const struct snapshot *snapshot, void (*append)(void *sink, const char *text), void *sink)
 {
-    const struct snapshot *snapshot = data;
     char text[512];
     (void)snprintf(text, sizeof text,
                    "# HELP gpusize_catalog_info Version of the catalog that answers.\n"
@@ -49,6 +112,36 @@ static void append_metrics(void *data, void (*append)(void *sink, const char *te
                    "# TYPE gpusize_catalog_offers gauge\ngpusize_catalog_offers %zu\n",
                    snapshot->version, cli_today().days - snapshot->as_of.days, snapshot->offer_count);
     append(sink, text);
+}
+
+static void append_health(const struct live_health *health, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_database_up Whether the database answered when it was last asked for the catalog.\n"
+                   "# TYPE gpusize_database_up gauge\ngpusize_database_up %d\n"
+                   "# HELP gpusize_snapshot_reloads_total Catalogs loaded from the database.\n"
+                   "# TYPE gpusize_snapshot_reloads_total counter\ngpusize_snapshot_reloads_total %ju\n"
+                   "# HELP gpusize_snapshot_load_failures_total Looks for a new catalog that failed.\n"
+                   "# TYPE gpusize_snapshot_load_failures_total counter\ngpusize_snapshot_load_failures_total %ju\n",
+                   !health->degraded, (uintmax_t)health->reloads, (uintmax_t)health->load_failures);
+    append(sink, text);
+    if (health->current_unix_s == 0) return;
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_snapshot_age_seconds Since the catalog was last known to be the database's newest.\n"
+                   "# TYPE gpusize_snapshot_age_seconds gauge\ngpusize_snapshot_age_seconds %lld\n",
+                   (long long)(time(NULL) - health->current_unix_s));
+    append(sink, text);
+}
+
+static void append_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
+{
+    struct live_health health;
+    const struct live_view *view = live_acquire(data);
+    if (view->snapshot) append_catalog(view->snapshot, append, sink);
+    live_release(view);
+    live_health(data, &health);
+    if (health.sourced) append_health(&health, append, sink);
 }
 
 /* Cuts the list at its commas. */
@@ -64,8 +157,8 @@ static const char *const *split_hosts(const char *list, struct arena *arena)
     return hosts;
 }
 
-static struct server_settings server_settings(const struct cli *cli, const struct settings *settings,
-                                              struct snapshot *snapshot, const char *const *hosts)
+static struct server_settings server_settings(const struct cli *cli, const struct settings *settings, struct live *live,
+                                              const char *const *hosts)
 {
     return (struct server_settings){
         .listen_address = settings->listen,
@@ -85,7 +178,7 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .acquire = acquire,
         .release = release,
         .version = version_of_day,
-        .data = snapshot,
+        .data = live,
         .fail = cli->fail,
         .metrics = append_metrics,
     };
@@ -100,21 +193,35 @@ static void block_signals(sigset_t *set)
     (void)pthread_sigmask(SIG_BLOCK, set, NULL);
 }
 
-static int run_server(const struct cli *cli, const struct settings *settings, struct snapshot *snapshot,
-                      const char *const *hosts, struct problems *problems)
+static void print_start(const struct settings *settings, struct live *live, uint16_t port)
 {
-    sigset_t signals;
+    struct live_health health;
+    const struct live_view *view = live_acquire(live);
+    const struct snapshot *snapshot = view->snapshot;
+    bool six = strchr(settings->listen, ':') != NULL;
+    live_health(live, &health);
+    (void)fprintf(stderr, "gpusize %s, ", GPUSIZE_VERSION);
+    if (snapshot)
+        (void)fprintf(stderr, "catalog %s: %zu GPUs, %zu models, %zu offers\n", snapshot->version, snapshot->gpu_count,
+                      snapshot->model_count, snapshot->offer_count);
+    else
+        (void)fprintf(stderr, "no catalog yet: %s\n", health.reason);
+    (void)fprintf(stderr, "listening on http://%s%s%s:%u\n", six ? "[" : "", settings->listen, six ? "]" : "", port);
+    live_release(view);
+}
+
+static int run_server(const struct cli *cli, const struct settings *settings, struct live *live,
+                      const sigset_t *signals, struct arena *arena, struct problems *problems)
+{
     int signal_number = 0;
     struct server *server = NULL;
-    block_signals(&signals);
-    const struct server_settings wanted = server_settings(cli, settings, snapshot, hosts);
+    const char *const *hosts = split_hosts(settings->allowed_hosts, arena);
+    if (!hosts) return cli_report(problems, STATUS_OUT_OF_MEMORY);
+    const struct server_settings wanted = server_settings(cli, settings, live, hosts);
     enum status status = server_start(&wanted, problems, &server);
     if (status != STATUS_OK) return cli_report(problems, status);
-    bool six = strchr(settings->listen, ':') != NULL;
-    (void)fprintf(stderr, "gpusize %s, catalog %s: %zu GPUs, %zu models, %zu offers\nlistening on http://%s%s%s:%u\n",
-                  GPUSIZE_VERSION, snapshot->version, snapshot->gpu_count, snapshot->model_count, snapshot->offer_count,
-                  six ? "[" : "", settings->listen, six ? "]" : "", server_port(server));
-    (void)sigwait(&signals, &signal_number);
+    print_start(settings, live, server_port(server));
+    (void)sigwait(signals, &signal_number);
     bool drained = server_drain(server, (unsigned)settings->drain_s);
     (void)fprintf(stderr, drained ? "stopped: every open request was answered\n"
                                   : "stopped: some requests did not end in time\n");
@@ -122,26 +229,69 @@ static int run_server(const struct cli *cli, const struct settings *settings, st
     return drained ? CLI_OK : CLI_FAILED;
 }
 
+static struct live_settings live_settings(const struct settings *settings, struct database *database)
+{
+    if (!database->store) return (struct live_settings){0};
+    return (struct live_settings){
+        .source = {.load = load_catalog, .wait = wait_for_change, .data = database},
+        .poll_ms = (unsigned)settings->poll_interval_ms,
+        .listening_poll_ms = (unsigned)settings->poll_interval_ms * LISTENING_POLL_FACTOR,
+        .cache_path = *settings->snapshot_cache ? settings->snapshot_cache : NULL,
+        .report = print_line,
+    };
+}
+
+/* The catalog of the database, or, where none is set, the bundled one: never the one instead of the other. */
+static int run_catalog(const struct cli *cli, const struct settings *settings, struct database *database,
+                       struct arena *arena, struct problems *problems)
+{
+    sigset_t signals;
+    struct live *live = NULL;
+    struct snapshot *bundled = database->store ? NULL : cli_load_catalog();
+    if (!bundled && !database->store) return CLI_FAILED;
+    block_signals(&signals);
+    const struct live_settings wanted = live_settings(settings, database);
+    enum status status = live_new(&wanted, bundled, problems, &live);
+    if (status != STATUS_OK) return cli_report(problems, status);
+    live_settle(live, FIRST_LOAD_MS);
+    int code = run_server(cli, settings, live, &signals, arena, problems);
+    live_free(live);
+    return code;
+}
+
+static enum status open_database(const struct settings *settings, struct problems *problems, struct store **ret_store)
+{
+    const struct store_options options = {
+        .url = settings->database_url,
+        .application_name = APPLICATION_NAME,
+        .prepared = settings->db_prepared,
+        .statement_timeout_ms = settings->db_statement_timeout_ms,
+        .connections_max = 1, /* one thread asks */
+    };
+    return *settings->database_url ? store_open(&options, problems, ret_store) : STATUS_OK;
+}
+
 int cli_serve(const struct cli *cli, int argc, char **argv)
 {
     struct arena arena;
     struct problems problems;
-    struct settings settings;
+    struct settings settings = {0};
+    struct database database = {0};
     bool help = false;
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
+    database.listen_url = settings.database_listen_url;
+    if (status == STATUS_OK && !help) status = open_database(&settings, &problems, &database.store);
     int code = CLI_OK;
-    if (help) {
+    if (help)
         settings_help();
-    } else if (status != STATUS_OK) {
+    else if (status != STATUS_OK)
         code = cli_report(&problems, status);
-    } else {
-        struct snapshot *snapshot = cli_load_catalog();
-        const char *const *hosts = split_hosts(settings.allowed_hosts, &arena);
-        code = snapshot && hosts ? run_server(cli, &settings, snapshot, hosts, &problems) : CLI_FAILED;
-        snapshot_free(snapshot);
-    }
+    else
+        code = run_catalog(cli, &settings, &database, &arena, &problems);
+    store_listener_close(database.listener);
+    store_close(database.store);
     arena_done(&arena);
     return code;
 }

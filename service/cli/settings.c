@@ -10,7 +10,7 @@
 
 enum { FILE_MAX_BYTES = 64 * 1024 };
 
-enum setting_kind { SETTING_TEXT, SETTING_INTEGER };
+enum setting_kind { SETTING_TEXT, SETTING_INTEGER, SETTING_SWITCH };
 
 static const struct setting {
     const char *name; /* flag --name; environment GPUSIZE_NAME; file: name = value */
@@ -23,6 +23,10 @@ static const struct setting {
 #define TEXT(member, preset, help)                                                                                     \
     {                                                                                                                  \
 #member, SETTING_TEXT, offsetof(struct settings, member), preset, 0, 0, "TEXT", help                           \
+    }
+#define SWITCH(member, preset, help)                                                                                   \
+    {                                                                                                                  \
+#member, SETTING_SWITCH, offsetof(struct settings, member), preset, 0, 1, "on|off", help                       \
     }
 #define INTEGER(member, preset, min, max, unit, help)                                                                  \
     {                                                                                                                  \
@@ -43,7 +47,14 @@ static const struct setting {
     INTEGER(cache_max_mib, "16", 0, 4096, "MIB", "Memory for finished answers."),
     INTEGER(drain_s, "30", 0, 3600, "SECONDS", "Time to finish open requests after SIGTERM."),
     INTEGER(access_log, "1", 0, 1, "0|1", "One JSON line per request on standard error."),
+    TEXT(database_url, "", "PostgreSQL that has the catalog, as postgresql://...; DATABASE_URL; empty: built-in."),
+    TEXT(database_listen_url, "", "The same past any pooler, on the primary, to be told of changes."),
+    INTEGER(poll_interval_ms, "500", 10, 3600000, "MS", "Between looks for changes where nobody tells of them."),
+    SWITCH(db_prepared, "on", "Prepared statements; off behind poolers that lose them."),
+    INTEGER(db_statement_timeout_ms, "5000", 0, 3600000, "MS", "Time that one statement may take; 0 is no limit."),
+    TEXT(snapshot_cache, "", "File that keeps the catalog for a start while the database is away."),
 #undef TEXT
+#undef SWITCH
 #undef INTEGER
 };
 enum { SETTINGS = sizeof table / sizeof table[0] };
@@ -69,6 +80,8 @@ static void assign(const struct setting *setting, const char *value, const char 
         return;
     }
     int64_t number = 0;
+    if (setting->kind == SETTING_SWITCH && strcmp(value, "on") == 0) value = "1";
+    if (setting->kind == SETTING_SWITCH && strcmp(value, "off") == 0) value = "0";
     if (!text_parse_int64(value, &number) || number < setting->min || number > setting->max) {
         (void)problems_add(problems, STATUS_OUT_OF_RANGE, setting->name,
                            "'%s' (%s) must be a whole number from %lld to %lld", value, from, (long long)setting->min,
@@ -86,7 +99,8 @@ static void read_environment(struct problems *problems, struct settings *setting
             char letter = table[i].name[at];
             name[8 + at] = letter >= 'a' && letter <= 'z' ? (char)(letter - 'a' + 'A') : letter;
         }
-        const char *value = getenv(name);
+        const char *value = getenv(name), *plain = name + sizeof "GPUSIZE_" - 1;
+        if (!value && strncmp(plain, "DATABASE_", 9) == 0) value = getenv(plain); /* as other programs have it */
         if (value) assign(&table[i], value, name, problems, settings);
     }
 }
@@ -101,7 +115,7 @@ static void read_line(char *line, size_t number, const char *path, struct proble
     const struct setting *setting = value ? find_setting(name, length) : NULL;
     if (!setting) {
         (void)problems_add(problems, STATUS_UNKNOWN_FIELD, path,
-                           "line %zu: '%s' is no setting; see gpusize serve --help", number, name);
+                           "line %zu: '%.*s' is no setting; see gpusize serve --help", number, (int)length, name);
         return;
     }
     value += 1 + strspn(value + 1, " \t");
@@ -145,7 +159,8 @@ static void read_flags(int argc, char **argv, bool only_file, struct problems *p
         bool file = setting && setting->offset == offsetof(struct settings, settings_file);
         if (setting && value && (file || !only_file)) assign(setting, value, "flag", problems, settings);
         if ((!setting || !value) && !only_file) {
-            (void)problems_add(problems, setting ? STATUS_MISSING_FIELD : STATUS_UNKNOWN_FIELD, argv[i],
+            const char *shown = arena_strndup(problems->arena, argv[i], strcspn(argv[i], "="));
+            (void)problems_add(problems, setting ? STATUS_MISSING_FIELD : STATUS_UNKNOWN_FIELD, shown ? shown : "",
                                setting ? "needs a value" : "is no setting; see gpusize serve --help");
         }
     }
@@ -172,7 +187,7 @@ enum status settings_read(int argc, char **argv, struct arena *arena, struct pro
 void settings_help(void)
 {
     (void)printf(
-        "Answers the questions of the command line over HTTP, from the built-in catalog.\n\n"
+        "Answers the questions of the command line over HTTP, from the built-in catalog or a database's.\n\n"
         "Usage: gpusize serve [OPTIONS]\n\nExamples:\n  gpusize serve\n  gpusize serve --port 0 --access-log 0\n"
         "  GPUSIZE_LISTEN=0.0.0.0 GPUSIZE_ALLOWED_HOSTS=gpus.example.org gpusize serve\n\n"
         "Each option is also an environment variable (GPUSIZE_PORT) and a line of the settings file\n"

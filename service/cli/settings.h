@@ -7,13 +7,15 @@
 enum { ALLOWED_HOSTS_MAX = 16 };
 
 struct settings {
-    const char *listen, *cors_origin, *allowed_hosts, *settings_file;
+    const char *listen, *cors_origin, *allowed_hosts, *settings_file, *database_url, *database_listen_url,
+        *snapshot_cache;
     int64_t port, threads, workers, queue_max, connections_max, connections_per_address_max, idle_timeout_s,
-        request_deadline_s, cache_max_mib, drain_s, access_log;
+        request_deadline_s, cache_max_mib, drain_s, access_log, db_prepared, db_statement_timeout_ms, poll_interval_ms;
 };
 
 /* Flags win over environment variables (GPUSIZE_PORT), those over the file (port = 8080), those over the defaults.
- * Reports every bad one. Texts live in the arena. `ret_help`: --help was asked for. */
+ * DATABASE_URL and DATABASE_LISTEN_URL are read without the prefix, too. Reports every bad one; no message holds the
+ * value of a text, which may hold a password. Texts live in the arena. `ret_help`: --help was asked for. */
 enum status settings_read(int argc, char **argv, struct arena *arena, struct problems *problems,
                           struct settings *ret_settings, bool *ret_help) MUST_CHECK;
 /* The table, for people. */

@@ -111,6 +111,8 @@ static void report(const struct live *live, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(line, sizeof line, format, args);
     va_end(args);
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < ' ') *c = ' ';
     live->settings.report(line);
 }
 
