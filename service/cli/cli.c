@@ -79,6 +79,7 @@ static int print_help(const struct cli *cli, int argc, char **argv)
 const struct cli_command cli_commands[] = {
     {"serve", "Answers the same questions over HTTP.", cli_serve},
     {"migrate", "Makes or updates the tables of a database for the catalog.", cli_migrate},
+    {"import", "Brings prices into the catalog of a database.", cli_import},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},
     {"help", "Tells about a command.", print_help},
     {"version", "Prints the version.", print_version},

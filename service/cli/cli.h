@@ -32,6 +32,7 @@ void cli_operation_help(const struct operation *operation);
 
 int cli_serve(const struct cli *cli, int argc, char **argv);
 int cli_migrate(const struct cli *cli, int argc, char **argv);
+int cli_import(const struct cli *cli, int argc, char **argv);
 int cli_completion(const struct cli *cli, int argc, char **argv);
 
 /* Problems as lines on standard error. Returns CLI_USAGE for the caller's mistakes, CLI_FAILED for ours. */
