@@ -77,11 +77,18 @@ begin
 end $$;
 comment on function gpusize.lock_catalog_first is 'Trigger of keep_history.';
 
-create function gpusize.refuse_history() returns trigger language plpgsql as $$
+-- A row that has ended is passed over in silence: whoever says "where id = …" means the one that holds.
+create function gpusize.pass_over() returns trigger language plpgsql as $$
 begin
-    raise exception 'history of % is not changed', tg_table_name using errcode = 'restrict_violation';
+    return null;
 end $$;
-comment on function gpusize.refuse_history is 'Trigger of keep_history.';
+comment on function gpusize.pass_over is 'Trigger of keep_history.';
+
+create function gpusize.refuse_truncate() returns trigger language plpgsql as $$
+begin
+    raise exception 'the history of % is kept: use delete', tg_table_name using errcode = 'restrict_violation';
+end $$;
+comment on function gpusize.refuse_truncate is 'Trigger of keep_history.';
 
 create procedure gpusize.keep_history(kept regclass) language plpgsql as $$
 declare
@@ -127,10 +134,10 @@ begin
         when (new.to_version is null) execute function %s()', kept, archive);
     execute format('create or replace trigger history_change before update or delete on %s for each row
         when (old.to_version is null) execute function %s()', kept, archive);
-    execute format('create or replace trigger history_refuse before update or delete on %s for each row
-        when (old.to_version is not null) execute function gpusize.refuse_history()', kept);
+    execute format('create or replace trigger history_ended before update or delete on %s for each row
+        when (old.to_version is not null) execute function gpusize.pass_over()', kept);
     execute format('create or replace trigger history_truncate before truncate on %s for each statement
-        execute function gpusize.refuse_history()', kept);
+        execute function gpusize.refuse_truncate()', kept);
     execute format('comment on column %s.from_version is %L', kept, 'Catalog version that brought the row.');
     execute format('comment on column %s.to_version is %L', kept, 'Catalog version that ended it; null: it holds.');
 end $$;
