@@ -155,7 +155,7 @@ const struct gpu *import_find_gpu(const struct snapshot *catalog, enum alias_nam
     const struct gpu *known = find_by_instance(catalog, provider, instance_type);
     if (known && (candidates.count == 0 || strcmp(known->family, candidates.gpus[0]->family) == 0)) return known;
     if (candidates.count == 0) {
-        (void)snprintf(reason, reason_bytes, "\"%s\" is no GPU of the catalog", shown);
+        (void)snprintf(reason, reason_bytes, *shown ? "\"%s\" is no GPU of the catalog" : "no GPU is named%s", shown);
         return NULL;
     }
     if (is_known(memory_mib)) keep_memory(catalog, memory_mib, &candidates);
