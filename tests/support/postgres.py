@@ -1,0 +1,105 @@
+"""postgres.py owns a private PostgreSQL: a cluster of its own on a unix socket, databases made from a migrated template,
+and the ways in which a server goes away."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+START_LIMIT_S = 60
+SETTINGS = """
+listen_addresses = ''
+unix_socket_directories = '{folder}'
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+shared_buffers = 32MB
+autovacuum = off
+"""
+
+
+def tool(name):
+    """Path of a program of PostgreSQL, the newest where there are several."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}")) or [shutil.which(name)]
+    assert found[-1], f"needs {name}: install the package postgresql-15"
+    return str(found[-1])
+
+
+class Cluster:
+    """Runs as user postgres where we are root, as PostgreSQL demands. The server ends with this process."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="gpusize-pg-", dir="/tmp")  # short: a socket's path has 107 bytes
+        self.server = None
+        self.template = False
+        self.count = 0
+        rights = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        self.prefix = ["setpriv", *rights, "--pdeathsig=QUIT"]
+        if rights:
+            shutil.chown(self.folder, "postgres", "postgres")
+        self.data = f"{self.folder}/data"
+        self.run([tool("initdb"), "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
+                  "--no-sync"])
+        with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as conf:
+            conf.write(SETTINGS.format(folder=self.folder))
+        self.start()
+
+    def run(self, command):
+        done = subprocess.run([*self.prefix, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, cwd="/")
+        assert done.returncode == 0, done.stdout
+
+    def start(self):
+        with open(f"{self.folder}/log", "ab") as log:
+            self.server = subprocess.Popen([*self.prefix, tool("postgres"), "-D", self.data], stdin=subprocess.DEVNULL,
+                                           stdout=log, stderr=log, cwd="/")
+        deadline = time.monotonic() + START_LIMIT_S
+        while subprocess.run([tool("psql"), *self.options("postgres"), "-c", "select 1"], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL).returncode:
+            assert self.server.poll() is None and time.monotonic() < deadline, Path(self.folder, "log").read_text()
+            time.sleep(0.02)
+
+    def stop(self, how=signal.SIGQUIT):
+        """SIGQUIT is an immediate shutdown: no goodbye to anybody, recovery at the next start."""
+        self.server.send_signal(how)
+        self.server.wait()
+
+    def close(self):
+        if self.server.poll() is None:
+            self.stop()
+        shutil.rmtree(self.folder)
+
+    def options(self, database):
+        return ["-h", self.folder, "-U", "postgres", "-d", database, "-XqAt", "-v", "ON_ERROR_STOP=1"]
+
+    def sql(self, database, text):
+        """What psql prints: a line a row, fields apart by |."""
+        done = subprocess.run([tool("psql"), *self.options(database), "-c", text], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def url(self, database):
+        return f"postgresql:///{database}?host={self.folder}&user=postgres"
+
+    def migrate(self, program, database):
+        environment = {**os.environ, "DATABASE_URL": self.url(database)}
+        done = subprocess.run([program, "migrate"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        assert done.returncode == 0, done.stdout
+
+    def database(self, program):
+        """A new database with the built-in catalog; the name of it."""
+        if not self.template:
+            self.sql("postgres", "create database template_gpusize")
+            self.migrate(program, "template_gpusize")
+            self.template = True
+        return self.empty_database("template_gpusize")
+
+    def empty_database(self, template="template1"):
+        self.count += 1
+        name = f"test_{self.count}"
+        self.sql("postgres", f"create database {name} template {template}")
+        return name
