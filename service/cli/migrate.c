@@ -40,7 +40,7 @@ static enum status fill(struct store *store, struct problems *problems)
     enum status status = store_catalog_version(store, problems, &version);
     if (status != STATUS_OK || version.number > 0) return status;
     status = store_catalog_write(store, catalog_bundled(), problems, &rows);
-    if (status == STATUS_OK) (void)printf("loaded %zu rows of the built-in catalog\n", rows);
+    if (status == STATUS_OK && rows > 0) (void)printf("loaded %zu rows of the built-in catalog\n", rows);
     return status;
 }
 
