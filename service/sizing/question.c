@@ -342,6 +342,7 @@ enum status question_read(const struct recommend_context *context, struct recomm
         question.explained = NULL; /* the problem is recorded */
     }
     enum status demand_status = demand_read(request, problems, &question.demand);
+    if (question.demand.kind == DEMAND_JOB) question.has_slo = false; /* saturated: nobody waits for an answer */
     enum status status = problems_status(problems);
     if (status != STATUS_OK || demand_status != STATUS_OK) return status != STATUS_OK ? status : demand_status;
     *ret_question = question;

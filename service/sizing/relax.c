@@ -163,7 +163,6 @@ static double from_demand(const struct question *question, const struct recommen
 /* The most that the limits carry: the figure is the fleet's safe rate. */
 static void loosen_demand(struct question *question)
 {
-    if (question->demand.kind == DEMAND_JOB) question->has_slo = false; /* nobody waits for a job's answers */
     question->demand.kind = DEMAND_NONE;
     question->demand.requests_per_second = UNKNOWN;
     question->objective = OBJECTIVE_THROUGHPUT;
@@ -300,7 +299,7 @@ static double loosest_latency(const struct question *question, double from)
 static double from_ttft(const struct question *question, const struct recommend_request *request)
 {
     (void)request;
-    return question->slo.ttft_ms;
+    return question->has_slo ? question->slo.ttft_ms : UNKNOWN;
 }
 
 static void apply_ttft(struct question *question, const struct recommend_request *request, double value)
@@ -312,7 +311,7 @@ static void apply_ttft(struct question *question, const struct recommend_request
 static double from_tpot(const struct question *question, const struct recommend_request *request)
 {
     (void)request;
-    return question->slo.tpot_ms;
+    return question->has_slo ? question->slo.tpot_ms : UNKNOWN;
 }
 
 static void apply_tpot(struct question *question, const struct recommend_request *request, double value)
@@ -324,7 +323,7 @@ static void apply_tpot(struct question *question, const struct recommend_request
 static double from_e2e(const struct question *question, const struct recommend_request *request)
 {
     (void)request;
-    return question->slo.e2e_ms;
+    return question->has_slo ? question->slo.e2e_ms : UNKNOWN;
 }
 
 static void apply_e2e(struct question *question, const struct recommend_request *request, double value)

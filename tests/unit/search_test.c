@@ -374,10 +374,82 @@ static void test_equals_trying_everything(void **state)
     free(found);
 }
 
+/* Constraints of the request that a way out with a figure names, as their member of the request. */
+static const struct {
+    const char *constraint;
+    size_t offset;
+    bool integer;
+} members[] = {
+    {"budget_usd", offsetof(struct recommend_request, budget_usd), false},
+    {"budget_usd_per_hour", offsetof(struct recommend_request, budget_usd_per_hour), false},
+    {"max_power_watts", offsetof(struct recommend_request, max_power_watts), false},
+    {"duration_hours", offsetof(struct recommend_request, duration_hours), false},
+    {"requests_per_second", offsetof(struct recommend_request, requests_per_second), false},
+    {"output_tokens_per_second", offsetof(struct recommend_request, output_tokens_per_second), false},
+    {"users", offsetof(struct recommend_request, users), false},
+    {"total_tokens", offsetof(struct recommend_request, total_tokens), false},
+    {"ttft_ms", offsetof(struct recommend_request, ttft_ms), false},
+    {"tpot_ms", offsetof(struct recommend_request, tpot_ms), false},
+    {"e2e_ms", offsetof(struct recommend_request, e2e_ms), false},
+    {"min_probability_ratio", offsetof(struct recommend_request, min_probability_ratio), false},
+    {"max_gpus", offsetof(struct recommend_request, max_gpus), true},
+    {"spare_replicas", offsetof(struct recommend_request, spare_replicas), true},
+    {"max_price_age_days", offsetof(struct recommend_request, max_price_age_days), true},
+};
+enum { MEMBERS = sizeof members / sizeof members[0] };
+
+/* Asks again with what was told. */
+static void ask_relaxed(struct asked *asked, const struct relaxation *relaxation, size_t member)
+{
+    struct recommend_request kept = asked->answer.request;
+    char *at = (char *)&asked->answer.request + members[member].offset;
+    int64_t count = (int64_t)relaxation->to;
+    if (members[member].integer)
+        memcpy(at, &count, sizeof count);
+    else
+        memcpy(at, &relaxation->to, sizeof relaxation->to);
+    struct question question = fleet_question(asked);
+    struct search_result result;
+    question.options_max = 1;
+    assert_int_equal(search_run(&question, &asked->arena, &result), STATUS_OK);
+    if (!result.option_count || result.options[0].excluded_by != REJECT_NONE)
+        fail_msg("%s %.9g does not work: %s", relaxation->constraint, relaxation->to, asked->body);
+    asked->answer.request = kept;
+}
+
+static void test_ways_out_work(void **state)
+{
+    (void)state;
+    size_t ways[MEMBERS] = {0}, impossible = 0;
+    for (size_t i = 0; i < QUESTIONS; i++) {
+        struct text text = random_question(i);
+        struct asked *asked = fleet_ask(snapshot, "%s", text.bytes);
+        const struct recommendation *found = &asked->answer.recommendation;
+        assert_int_equal(asked->status, STATUS_OK);
+        if (found->has_recommended) assert_int_equal(found->relaxation_count, 0);
+        impossible += !found->has_recommended;
+        for (size_t j = 0; j < found->relaxation_count; j++) {
+            size_t member = 0;
+            if (!is_known(found->relaxations[j].to)) continue;
+            while (strcmp(members[member].constraint, found->relaxations[j].constraint) != 0)
+                assert_true(++member < MEMBERS);
+            ask_relaxed(asked, &found->relaxations[j], member);
+            ways[member]++;
+        }
+        fleet_done(asked);
+    }
+    print_message("%zu impossible questions:", impossible);
+    for (size_t i = 0; i < MEMBERS; i++)
+        print_message(" %s %zu", members[i].constraint, ways[i]);
+    print_message("\n");
+    assert_true(impossible > 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_trying_everything),
+        cmocka_unit_test(test_ways_out_work),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
