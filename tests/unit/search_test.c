@@ -245,6 +245,26 @@ static enum dtype dtype_on(const struct question *question, uint32_t gpu, enum d
     return dtype == DTYPE_BF16 && support->weight_dtypes & (1u << DTYPE_FP16) ? DTYPE_FP16 : DTYPE_UNKNOWN;
 }
 
+/* Of every offer there is a pack that can do the same for no more. */
+static void check_packs(const struct question *question, uint32_t gpu, const struct packs *packs)
+{
+    for (uint32_t i = snapshot->offer_first[gpu]; i < snapshot->offer_first[gpu + 1]; i++) {
+        const struct offer *offer = &snapshot->offers[i];
+        bool covered = !question->offer_allowed[i];
+        bool stale = date_known(question->oldest_price) && offer->as_of.days < question->oldest_price.days;
+        bool slice = offer->gpu_count < snapshot->gpus[gpu].node_gpus ||
+                     strcmp(offer->price_basis, "instance_total_marketplace") == 0;
+        for (size_t j = 0; j < packs->count; j++) {
+            const struct pack *pack = &packs->items[j];
+            covered = covered || (pack->offer && pack->purchase == offer->purchase && pack->stale == stale &&
+                                  pack->instance_gpus == offer->gpu_count && pack->term_months == offer->term_months &&
+                                  (pack->spans || slice || offer->gpu_count < 4) &&
+                                  usd_compare(pack->usd_per_hour, question->offer_usd_per_hour[i]) <= 0);
+        }
+        assert_true(covered);
+    }
+}
+
 /* Pipelines are as shallow as the weights allow; every tensor parallel degree is tried. */
 static void try_dtype(const struct question *question, uint32_t gpu, const struct packs *packs, enum dtype dtype,
                       struct candidates *found)
@@ -273,6 +293,7 @@ static void try_everything(const struct question *question, struct arena *arena,
         if (!question->gpu_allowed[gpu]) continue;
         struct packs packs;
         assert_int_equal(packs_collect(question, gpu, arena, &packs), STATUS_OK);
+        check_packs(question, gpu, &packs);
         for (size_t d = 0; d < question->weight_dtype_count; d++) {
             enum dtype dtype = dtype_on(question, gpu, question->weight_dtypes[d]);
             if (dtype != DTYPE_UNKNOWN) try_dtype(question, gpu, &packs, dtype, found);
