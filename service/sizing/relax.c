@@ -160,7 +160,12 @@ static double from_demand(const struct question *question, const struct recommen
     return value;
 }
 
-/* The most that the limits carry: the figure is the fleet's safe rate. */
+static void apply_demand(struct question *question, const struct recommend_request *request, double value)
+{
+    question->demand.requests_per_second *= value / from_demand(question, request);
+}
+
+/* The most that the limits carry. */
 static void loosen_demand(struct question *question)
 {
     question->demand.kind = DEMAND_NONE;
@@ -168,10 +173,10 @@ static void loosen_demand(struct question *question)
     question->objective = OBJECTIVE_THROUGHPUT;
 }
 
-static double needs_demand(const struct question *question, const struct recommend_request *request,
-                           const struct option *option)
+static double a_millionth(const struct question *question, double from)
 {
-    return from_demand(question, request) * option->safe_requests_per_second / question->demand.requests_per_second;
+    (void)question;
+    return from / 1e6;
 }
 
 static const struct relaxer relaxers[] = {
@@ -179,7 +184,6 @@ static const struct relaxer relaxers[] = {
     {"budget_usd_per_hour", from_budget_per_hour, loosen_budget_per_hour, needs_budget_per_hour},
     {"max_gpus", from_max_gpus, loosen_max_gpus, needs_max_gpus},
     {"max_power_watts", from_power, loosen_power, needs_power},
-    {NULL, from_demand, loosen_demand, needs_demand}, /* named as the request names it */
 };
 
 /* --- left out ---------------------------------------------------------------------------------------------------- */
@@ -282,6 +286,12 @@ static double four_digits_up(double value)
 {
     double digit = pow(10, floor(log10(value)) - 3);
     return round6(ceil(round6(value / digit)) * digit);
+}
+
+static double four_digits_down(double value)
+{
+    double digit = pow(10, floor(log10(value)) - 3);
+    return round6(floor(round6(value / digit)) * digit);
 }
 
 static double thousandths_down(double value)
@@ -467,8 +477,7 @@ static enum status run_relaxer(const struct relaxing *relaxing, const struct rel
     if (status != STATUS_OK || !best) return status;
     double to = relaxer->needs(relaxing->question, request, best);
     if (!is_known(to) || to == from) return STATUS_OK;
-    const struct demand_field *field = relaxer->constraint ? NULL : demand_field(request);
-    add_relaxation(relaxing, field ? field->name : relaxer->constraint, from, to, best);
+    add_relaxation(relaxing, relaxer->constraint, from, to, best);
     return STATUS_OK;
 }
 
@@ -528,6 +537,34 @@ static enum status run_bisected(const struct relaxing *relaxing, const struct bi
     return STATUS_OK;
 }
 
+/* The option for this much of the demand; NULL if there is none. */
+static enum status ask_demand(const struct relaxing *relaxing, double value, const struct option **ret_best)
+{
+    struct question loosened = *relaxing->question;
+    apply_demand(&loosened, relaxing->request, value);
+    return best_option(relaxing, &loosened, ret_best);
+}
+
+/* The safe rate of the fleet with most throughput is the answer if it works: a bound that the arrivals themselves, or
+ * what the prediction at them rests on, may still miss. Then it is bisected. */
+static enum status run_demand(const struct relaxing *relaxing)
+{
+    const struct demand_field *field = demand_field(relaxing->request);
+    if (!field) return STATUS_OK;
+    struct question loosened = *relaxing->question;
+    double asked_rps = loosened.demand.requests_per_second, from = from_demand(&loosened, relaxing->request);
+    const struct option *most = NULL, *best = NULL;
+    loosen_demand(&loosened);
+    enum status status = best_option(relaxing, &loosened, &most);
+    if (status != STATUS_OK || !most) return status;
+    double to = relax_outwards(from, from * most->safe_requests_per_second / asked_rps);
+    if (to < from) status = ask_demand(relaxing, to, &best);
+    if (status == STATUS_OK && best) add_relaxation(relaxing, field->name, from, to, best);
+    if (status != STATUS_OK || best) return status;
+    const struct bisected row = {field->name, from_demand, a_millionth, apply_demand, four_digits_down, true};
+    return run_bisected(relaxing, &row);
+}
+
 static int compare_relaxations(const void *left, const void *right)
 {
     const struct relaxation *a = left, *b = right;
@@ -547,7 +584,7 @@ enum status relax(const struct question *question, const struct recommend_reques
         BISECTED = sizeof bisected / sizeof bisected[0]
     };
     const struct relaxing relaxing = {question, request, arena, answer};
-    answer->relaxations = ARENA_ARRAY(arena, RELAXERS + NAMES + LISTS + BISECTED, struct relaxation);
+    answer->relaxations = ARENA_ARRAY(arena, RELAXERS + NAMES + LISTS + BISECTED + 1, struct relaxation);
     if (!answer->relaxations) return STATUS_OUT_OF_MEMORY;
     enum status status = STATUS_OK;
     for (size_t i = 0; i < RELAXERS && status == STATUS_OK; i++)
@@ -558,6 +595,7 @@ enum status relax(const struct question *question, const struct recommend_reques
         status = run_list(&relaxing, &list_relaxers[i]);
     for (size_t i = 0; i < BISECTED && status == STATUS_OK; i++)
         status = run_bisected(&relaxing, &bisected[i]);
+    if (status == STATUS_OK) status = run_demand(&relaxing);
     if (status != STATUS_OK) return status;
     qsort(answer->relaxations, answer->relaxation_count, sizeof answer->relaxations[0], compare_relaxations);
     return STATUS_OK;
