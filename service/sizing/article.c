@@ -239,8 +239,8 @@ static enum status keep_affordable(const struct article_question *question, stru
 }
 
 static const char *const article_assumptions[] = {
-    "The article's arithmetic, kept for comparison: no KV cache, activations or engine memory, one GPU more than the "
-    "weights fill, bandwidth in GB/s over 1000 as tokens per second.",
+    ("The article's arithmetic, kept for comparison: no KV cache, activations or engine memory, one GPU more than the "
+     "weights fill, bandwidth in GB/s over 1000 as tokens per second."),
     "Prices and running costs are the article's own of 2024.",
     "Of the constraints only budget_usd and duration_hours are read; of the demand only the output tokens per second.",
 };
