@@ -39,6 +39,7 @@ struct bisected {
     void (*apply)(struct question *, const struct recommend_request *, double value);
     double (*tidy)(double value); /* a value fit to be told, no stricter */
     bool geometric;               /* the change counts in ratios, else in steps */
+    int halvings;                 /* each is a search: as many as the figure deserves */
 };
 
 double relax_outwards(double from, double to)
@@ -421,13 +422,13 @@ static void apply_price_age(struct question *question, const struct recommend_re
 }
 
 static const struct bisected bisected[] = {
-    {"ttft_ms", from_ttft, loosest_latency, apply_ttft, four_digits_up, true},
-    {"tpot_ms", from_tpot, loosest_latency, apply_tpot, four_digits_up, true},
-    {"e2e_ms", from_e2e, loosest_latency, apply_e2e, four_digits_up, true},
-    {"min_probability_ratio", from_probability, even_odds, apply_probability, thousandths_down, false},
-    {"duration_hours", from_duration, one_hour, apply_duration, floor, true},
-    {"spare_replicas", from_spares, none, apply_spares, floor, false},
-    {"max_price_age_days", from_price_age, oldest_price, apply_price_age, ceil, false},
+    {"ttft_ms", from_ttft, loosest_latency, apply_ttft, four_digits_up, true, 8},
+    {"tpot_ms", from_tpot, loosest_latency, apply_tpot, four_digits_up, true, 8},
+    {"e2e_ms", from_e2e, loosest_latency, apply_e2e, four_digits_up, true, 8},
+    {"min_probability_ratio", from_probability, even_odds, apply_probability, thousandths_down, false, 8},
+    {"duration_hours", from_duration, one_hour, apply_duration, floor, true, 10},
+    {"spare_replicas", from_spares, none, apply_spares, floor, false, 10},
+    {"max_price_age_days", from_price_age, oldest_price, apply_price_age, ceil, false, 12},
 };
 
 /* --- running a relaxation ------------------------------------------------------------------------------------- */
@@ -510,8 +511,6 @@ static enum status run_list(const struct relaxing *relaxing, const struct list_r
     return status == STATUS_OK ? add_if_feasible(relaxing, relaxer->constraint, &loosened) : status;
 }
 
-enum { BISECTIONS = 12 };
-
 /* Every value told was asked itself: `low` fails, `high` works. */
 static enum status run_bisected(const struct relaxing *relaxing, const struct bisected *row)
 {
@@ -519,7 +518,7 @@ static enum status run_bisected(const struct relaxing *relaxing, const struct bi
     if (!is_known(from)) return STATUS_OK;
     double high = row->loosest(relaxing->question, from), value = high;
     const struct option *best = NULL;
-    for (int step = 0; step <= BISECTIONS; step++) {
+    for (int step = 0; step <= row->halvings; step++) {
         struct question loosened = *relaxing->question;
         const struct option *tried = NULL;
         row->apply(&loosened, relaxing->request, value);
@@ -561,7 +560,7 @@ static enum status run_demand(const struct relaxing *relaxing)
     if (to < from) status = ask_demand(relaxing, to, &best);
     if (status == STATUS_OK && best) add_relaxation(relaxing, field->name, from, to, best);
     if (status != STATUS_OK || best) return status;
-    const struct bisected row = {field->name, from_demand, a_millionth, apply_demand, four_digits_down, true};
+    const struct bisected row = {field->name, from_demand, a_millionth, apply_demand, four_digits_down, true, 12};
     return run_bisected(relaxing, &row);
 }
 
