@@ -180,11 +180,37 @@ static double a_millionth(const struct question *question, double from)
     return from / 1e6;
 }
 
+/* Less time costs less; without a budget nobody would notice. */
+static double from_duration(const struct question *question, const struct recommend_request *request)
+{
+    return usd_known(question->budget_usd) ? request->duration_hours : UNKNOWN;
+}
+
+static bool pays_by_the_hour(const struct question *question, const struct recommend_request *request)
+{
+    return !(question->purchases & (1u << PURCHASE_RESERVED | 1u << PURCHASE_OWNED)) && !request->inventory.count;
+}
+
+/* Then the cheapest fleet is the one that lasts longest; terms and bought parts are bisected below. */
+static double from_hourly_duration(const struct question *question, const struct recommend_request *request)
+{
+    return pays_by_the_hour(question, request) ? from_duration(question, request) : UNKNOWN;
+}
+
+static double needs_hourly_duration(const struct question *question, const struct recommend_request *request,
+                                    const struct option *option)
+{
+    double share = usd_to_double(question->budget_usd) / usd_to_double(option->cost.total_usd);
+    double hours = floor(request->duration_hours * share);
+    return hours >= 1 ? hours : UNKNOWN;
+}
+
 static const struct relaxer relaxers[] = {
     {"budget_usd", from_budget, loosen_budget, needs_budget},
     {"budget_usd_per_hour", from_budget_per_hour, loosen_budget_per_hour, needs_budget_per_hour},
     {"max_gpus", from_max_gpus, loosen_max_gpus, needs_max_gpus},
     {"max_power_watts", from_power, loosen_power, needs_power},
+    {"duration_hours", from_hourly_duration, loosen_budget, needs_hourly_duration},
 };
 
 /* --- left out ---------------------------------------------------------------------------------------------------- */
@@ -362,10 +388,9 @@ static void apply_probability(struct question *question, const struct recommend_
     question->deviate = demand_deviate(value);
 }
 
-/* Less time costs less; without a budget nobody would notice. */
-static double from_duration(const struct question *question, const struct recommend_request *request)
+static double from_other_duration(const struct question *question, const struct recommend_request *request)
 {
-    return usd_known(question->budget_usd) ? request->duration_hours : UNKNOWN;
+    return pays_by_the_hour(question, request) ? UNKNOWN : from_duration(question, request);
 }
 
 static double one_hour(const struct question *question, double from)
@@ -426,7 +451,7 @@ static const struct bisected bisected[] = {
     {"tpot_ms", from_tpot, loosest_latency, apply_tpot, four_digits_up, true, 8},
     {"e2e_ms", from_e2e, loosest_latency, apply_e2e, four_digits_up, true, 8},
     {"min_probability_ratio", from_probability, even_odds, apply_probability, thousandths_down, false, 8},
-    {"duration_hours", from_duration, one_hour, apply_duration, floor, true, 10},
+    {"duration_hours", from_other_duration, one_hour, apply_duration, floor, true, 10},
     {"spare_replicas", from_spares, none, apply_spares, floor, false, 10},
     {"max_price_age_days", from_price_age, oldest_price, apply_price_age, ceil, false, 12},
 };
