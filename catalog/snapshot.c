@@ -119,10 +119,10 @@ static void near_add(struct near *near, const char *id, size_t distance)
     near->distances[at] = distance;
 }
 
-/* Takes `id` in if `known`, one of its names, is like the name that was asked for or begins with it. */
-static void near_try(struct near *near, const char *known, const char *id, const char *name, size_t limit)
+/* Takes `id` in if `candidate`, one of its names, is like the name that was asked for or begins with it. */
+static void near_try(struct near *near, const char *candidate, const char *id, const char *asked, size_t limit)
 {
-    size_t distance = name_begins(known, name) ? 1 : text_distance(known, name, limit);
+    size_t distance = name_begins(candidate, asked) ? 1 : text_distance(candidate, asked, limit);
     if (distance <= limit) near_add(near, id, distance);
 }
 

@@ -1,6 +1,8 @@
 /* replica.c owns the way from the shared fields to one deployment. */
 #include "api/replica.h"
 
+#include <assert.h>
+
 static bool layout_fits(const struct deployment *deployment)
 {
     struct memory memory;
@@ -76,6 +78,7 @@ static enum status check_layout(struct call *call, const struct replica_request 
     const struct model *model = deployment->model;
     uint32_t shards = deployment->tensor_parallel, gpus = deployment_gpus(deployment);
     uint32_t experts = deployment->expert_parallel, most = tensor_parallel_max(deployment->gpu);
+    assert(gpus > 0); /* both degrees are at least 1 */
     if (experts != 1 && (experts != shards || !model_is_moe(model))) {
         return problems_add(problems, STATUS_INVALID_VALUE, "layout.expert_parallel",
                             model_is_moe(model) ? "must be 1 or tensor_parallel" : "the model has no experts");
