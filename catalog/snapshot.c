@@ -315,7 +315,7 @@ const struct engine_support *snapshot_find_support(const struct snapshot *snapsh
 
 /* --- money --- */
 
-const struct purchase_price *snapshot_purchase_price(const struct snapshot *snapshot, uint32_t gpu)
+const struct purchase_price *snapshot_purchase_price_on(const struct snapshot *snapshot, uint32_t gpu, date_t day)
 {
     size_t low = 0, high = snapshot->purchase_price_count; /* sorted by GPU, then as they are believed */
     while (low < high) {
@@ -325,8 +325,15 @@ const struct purchase_price *snapshot_purchase_price(const struct snapshot *snap
         else
             high = middle;
     }
-    bool found = low < snapshot->purchase_price_count && snapshot->purchase_prices[low].gpu == gpu;
-    return found ? &snapshot->purchase_prices[low] : NULL;
+    for (; low < snapshot->purchase_price_count && snapshot->purchase_prices[low].gpu == gpu; low++) {
+        if (snapshot->purchase_prices[low].as_of.days <= day.days) return &snapshot->purchase_prices[low];
+    }
+    return NULL;
+}
+
+const struct purchase_price *snapshot_purchase_price(const struct snapshot *snapshot, uint32_t gpu)
+{
+    return snapshot_purchase_price_on(snapshot, gpu, (date_t){INT32_MAX});
 }
 
 const struct operating_cost *snapshot_operating_cost(const struct snapshot *snapshot, const char *key,

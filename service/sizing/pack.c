@@ -68,7 +68,8 @@ static void add_owned(const struct question *question, uint32_t gpu, struct pack
     const struct gpu *part = &question->snapshot->gpus[gpu];
     uint32_t inventory = question->inventory[gpu];
     bool buying = question->purchases & (1u << PURCHASE_OWNED);
-    const struct purchase_price *price = buying ? snapshot_purchase_price(question->snapshot, gpu) : NULL;
+    const struct purchase_price *price =
+        buying ? snapshot_purchase_price_on(question->snapshot, gpu, question->as_of) : NULL;
     if ((!price && inventory == 0) || !is_known(part->tdp_watts)) return;
     packs->items[packs->count++] = (struct pack){
         .purchase = PURCHASE_OWNED,
