@@ -25,12 +25,12 @@ static const char *version_of_day(const void *snapshot)
 {
     static _Thread_local char text[96];
     static _Thread_local int32_t day;
-    static _Thread_local const void *of;
+    static _Thread_local const char *of;
+    const char *version = ((const struct snapshot *)snapshot)->version;
     date_t today = cli_today();
-    if (of != snapshot || day != today.days) {
-        const struct snapshot *catalog = snapshot;
-        (void)snprintf(text, sizeof text, "%s@%d", catalog->version, today.days);
-        of = snapshot;
+    if (of != version || day != today.days) {
+        (void)snprintf(text, sizeof text, "%s@%d", version, today.days);
+        of = version;
         day = today.days;
     }
     return text;
