@@ -683,7 +683,8 @@ static void test_throughput_with_a_demand(void **state)
 static void test_pareto(void **state)
 {
     (void)state;
-    struct asked *asked = fleet_ask(snapshot, "{" LLAMA_8B "," FIVE_RPS ",'alternatives':20}");
+    struct asked *asked = fleet_ask(snapshot, "{" LLAMA_8B "," FIVE_RPS
+                                              ",'alternatives':50,'constraints':{'purchase':['on_demand','spot']}}");
     const struct recommendation *found = &asked->answer.recommendation;
     bool member[64] = {false};
     assert_true(found->pareto_count > 0 && found->pareto_count < found->option_count);
@@ -1023,6 +1024,9 @@ static void test_smallest_changes(void **state)
             fail_msg("%s %.9g does not work: %s", cases[i].constraint, relaxation->to, body);
         double half = (relaxation->from + relaxation->to) / 2;
         if (cases[i].whole) half = relaxation->to > relaxation->from ? relaxation->to - 1 : relaxation->to + 1;
+        bool measured =
+            strncmp(cases[i].constraint, "budget", 6) == 0 || strcmp(cases[i].constraint, "max_power_watts") == 0;
+        if (measured) half = relaxation->to * 0.9999; /* known to the cent and the watt */
         if (feasible(cases[i].question, half))
             fail_msg("%s %.9g works, told was %.9g: %s", cases[i].constraint, half, relaxation->to, body);
         fleet_done(asked);
@@ -1078,6 +1082,40 @@ static void test_smaller_formats(void **state)
     assert_non_null(relaxation);
     assert_true(dtype_bits(relaxation->option->deployment.weight_dtype) < 8);
     fleet_done(asked);
+}
+
+static bool has_text(const char *const *texts, size_t count, const char *part)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strstr(texts[i], part)) return true;
+    }
+    return false;
+}
+
+/* Two constraints that each rule everything out: no single change helps, and the answer says so. */
+static void test_no_single_way_out(void **state)
+{
+    (void)state;
+    struct asked *asked =
+        fleet_ask(snapshot, "{" LLAMA_405B "," FIVE_RPS ",'constraints':{'max_gpus':1,'budget_usd':100}}");
+    const struct recommendation *found = &asked->answer.recommendation;
+    assert_false(found->has_recommended);
+    assert_int_equal(found->relaxation_count, 0);
+    assert_true(has_text(found->warnings, found->warning_count, "no change of one constraint"));
+    fleet_done(asked);
+}
+
+static void test_job_without_limits(void **state)
+{
+    (void)state;
+    static const char job[] = "'workload':{'total_tokens':1e10,'deadline_hours':72}";
+    struct asked *plain = fleet_ask(snapshot, "{" LLAMA_8B ",%s}", job);
+    struct asked *limited = fleet_ask(snapshot, "{" LLAMA_8B ",%s,'slo':{'ttft_ms':1}}", job);
+    const struct recommendation *found = &limited->answer.recommendation;
+    assert_true(total_usd(fleet_best(plain)) == total_usd(fleet_best(limited)));
+    assert_true(has_text(found->assumptions, found->assumption_count, "latency limits are not applied"));
+    fleet_done(plain);
+    fleet_done(limited);
 }
 
 /* An asking day in the past stays there, whatever is loosened. */
@@ -1248,6 +1286,8 @@ int main(void)
         cmocka_unit_test(test_smallest_changes),
         cmocka_unit_test(test_left_out),
         cmocka_unit_test(test_smaller_formats),
+        cmocka_unit_test(test_no_single_way_out),
+        cmocka_unit_test(test_job_without_limits),
         cmocka_unit_test(test_ways_out_know_the_day),
         cmocka_unit_test(test_order_of_ways_out),
         cmocka_unit_test(test_outward_rounding),

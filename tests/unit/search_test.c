@@ -395,6 +395,37 @@ static void test_equals_trying_everything(void **state)
     free(found);
 }
 
+/* Where only nodes of eight are on offer, replicas beyond the fewest may be free: the bound must know. */
+static void test_equals_trying_everything_on_nodes(void **state)
+{
+    (void)state;
+    struct snapshot *bundled = snapshot, *nodes = fleet_catalog();
+    struct candidates *found = malloc(sizeof *found);
+    size_t feasible = 0;
+    assert_non_null(found);
+    for (size_t i = 0; i < nodes->offer_count; i++) {
+        if (nodes->offers[i].gpu_count != 8) nodes->offers[i].purchase = PURCHASE_OWNED; /* no longer for rent */
+    }
+    snapshot = nodes;
+    for (size_t i = 0; i < QUESTIONS / 4; i++) {
+        struct asked *asked = fleet_ask(
+            snapshot, "{'model':'%s','workload':{'concurrency':%.0f},'slo':{'tpot_ms':%.4g},'objective':'%s'}",
+            models[i % 2], log_uniform(8, 2000), log_uniform(15, 120), i % 4 ? "cost_per_throughput" : "energy");
+        struct question question = fleet_question(asked);
+        struct search_result result;
+        try_everything(&question, &asked->arena, found);
+        question.options_max = 1000;
+        assert_int_equal(search_run(&question, &asked->arena, &result), STATUS_OK);
+        compare_all(&question, &result, found, asked->body);
+        feasible += found->count > 0;
+        fleet_done(asked);
+    }
+    assert_true(feasible > QUESTIONS / 8);
+    snapshot = bundled;
+    snapshot_free(nodes);
+    free(found);
+}
+
 /* Constraints of the request that a way out with a figure names, as their member of the request. */
 static const struct {
     const char *constraint;
@@ -470,6 +501,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_trying_everything),
+        cmocka_unit_test(test_equals_trying_everything_on_nodes),
         cmocka_unit_test(test_ways_out_work),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
