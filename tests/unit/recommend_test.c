@@ -963,7 +963,7 @@ static void test_smallest_changes(void **state)
         {"budget_usd_per_hour", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd_per_hour':@}}", 0.5, false},
         {"budget_usd_per_hour",
          "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd_per_hour':@,'duration_hours':100,"
-         "'purchase':['on_demand','reserved']}}",
+         "'purchase':['on_demand','reserved'],'providers':['aws']}}", /* a term costs more, its hour less */
          0.5, false},
         {"max_gpus", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'max_gpus':@,'exclude_gpus':['b300','gb300']}}", 1,
          true},
