@@ -63,8 +63,13 @@ static enum status run_relaxer(const struct relaxing *relaxing, const struct rel
     if (status != STATUS_OK || !best) return status;
     double to = relaxer->needs(relaxing->question, request, best);
     if (!is_known(to) || to == from) return STATUS_OK;
-    add_relaxation(relaxing, relaxer->constraint, from, to, best);
-    return STATUS_OK;
+    if (relaxer->apply) {
+        loosened = *relaxing->question;
+        relaxer->apply(&loosened, request, to);
+        status = best_option(relaxing, &loosened, &best);
+    }
+    if (status == STATUS_OK && best) add_relaxation(relaxing, relaxer->constraint, from, to, best);
+    return status;
 }
 
 static enum status add_if_feasible(const struct relaxing *relaxing, const char *constraint, struct question *loosened)

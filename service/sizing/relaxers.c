@@ -164,12 +164,18 @@ static double needs_hourly_duration(const struct question *question, const struc
     return hours >= 1 ? hours : UNKNOWN;
 }
 
+static void apply_duration(struct question *question, const struct recommend_request *request, double value)
+{
+    question->terms.duration_hours = value;
+    question->terms.used_hours = value * request->hours_per_day / 24.0;
+}
+
 const struct relaxer relaxers[] = {
-    {"budget_usd", from_budget, loosen_budget, needs_budget},
-    {"budget_usd_per_hour", from_budget_per_hour, loosen_budget_per_hour, needs_budget_per_hour},
-    {"max_gpus", from_max_gpus, loosen_max_gpus, needs_max_gpus},
-    {"max_power_watts", from_power, loosen_power, needs_power},
-    {"duration_hours", from_hourly_duration, loosen_budget, needs_hourly_duration},
+    {"budget_usd", from_budget, loosen_budget, needs_budget, NULL},
+    {"budget_usd_per_hour", from_budget_per_hour, loosen_budget_per_hour, needs_budget_per_hour, NULL},
+    {"max_gpus", from_max_gpus, loosen_max_gpus, needs_max_gpus, NULL},
+    {"max_power_watts", from_power, loosen_power, needs_power, NULL},
+    {"duration_hours", from_hourly_duration, loosen_budget, needs_hourly_duration, apply_duration},
     {0},
 };
 
@@ -359,12 +365,6 @@ static double one_hour(const struct question *question, double from)
 {
     (void)question, (void)from;
     return 1;
-}
-
-static void apply_duration(struct question *question, const struct recommend_request *request, double value)
-{
-    question->terms.duration_hours = value;
-    question->terms.used_hours = value * request->hours_per_day / 24.0;
 }
 
 static double from_spares(const struct question *question, const struct recommend_request *request)

@@ -10,6 +10,8 @@ struct relaxer {
     void (*loosen)(struct question *);
     double (*needs)(const struct question *, const struct recommend_request *,
                     const struct option *); /* in the unit of from */
+    /* NULL, or asks with the value told: where the option found is not yet the one that it opens. */
+    void (*apply)(struct question *, const struct recommend_request *, double value);
 };
 
 /* A list of names: it is left out as a whole. */

@@ -1020,6 +1020,8 @@ static void test_smallest_changes(void **state)
         if (!relaxation) fail_msg("no %s for %s", cases[i].constraint, body);
         assert_true(relaxation->from == cases[i].from && relaxation->option && relaxation->detail);
         assert_close(relaxation->relative_change, fabs(relaxation->to - relaxation->from) / relaxation->from, 1e-4);
+        bool budget = is_known(asked->answer.request.budget_usd) && strcmp(cases[i].constraint, "budget_usd") != 0;
+        if (budget) assert_true(total_usd(relaxation->option) <= asked->answer.request.budget_usd); /* it opens this */
         if (!feasible(cases[i].question, relaxation->to))
             fail_msg("%s %.9g does not work: %s", cases[i].constraint, relaxation->to, body);
         double half = (relaxation->from + relaxation->to) / 2;
