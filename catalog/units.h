@@ -22,7 +22,7 @@ typedef struct {
 } usd_t;
 
 #define USD_UNKNOWN ((usd_t){INT64_MIN})
-#define USD(dollars) ((usd_t){(int64_t)((dollars)*1000000)})
+#define USD(dollars) ((usd_t){(int64_t)((dollars)*1000000LL)})
 
 bool usd_known(usd_t amount);
 usd_t usd_from_double(double dollars); /* half-even; USD_UNKNOWN for NaN and what does not fit */
