@@ -185,10 +185,10 @@ static const char *sglang_launch(const struct option *option, const char *model,
     const struct deployment *deployment = &option->deployment;
     return arena_printf(arena,
                         "python3 -m sglang.launch_server --model-path %s --tp-size %u --pp-size %u --context-length %u "
-                        "--mem-fraction-static %.4g --max-running-requests %u%s",
+                        "--mem-fraction-static %.4g --max-running-requests %u%s%s",
                         model, deployment->tensor_parallel, deployment->pipeline_parallel,
                         deployment->max_model_len_tokens, deployment->gpu_memory_utilization_ratio,
-                        deployment->max_sequences,
+                        deployment->max_sequences, deployment->weight_dtype == DTYPE_FP16 ? " --dtype half" : "",
                         deployment->kv_dtype == DTYPE_FP8 ? " --kv-cache-dtype fp8_e5m2" : "");
 }
 
