@@ -5,7 +5,7 @@
 
 struct arena_block;
 struct arena {
-    struct arena_block *head;   /* newest block */
+    struct arena_block *head;     /* newest block */
     size_t used_bytes, max_bytes; /* of all blocks together; max_bytes 0 means no limit */
 };
 

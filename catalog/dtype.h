@@ -13,8 +13,8 @@ enum dtype {
     DTYPE_COUNT
 };
 
-const char *dtype_name(enum dtype dtype); /* "unknown" for DTYPE_UNKNOWN */
-enum dtype dtype_parse(const char *name); /* DTYPE_UNKNOWN if there is none of that name; any case */
+const char *dtype_name(enum dtype dtype);  /* "unknown" for DTYPE_UNKNOWN */
+enum dtype dtype_parse(const char *name);  /* DTYPE_UNKNOWN if there is none of that name; any case */
 double dtype_bits(enum dtype dtype);       /* bits per quantised weight, scales included */
 double dtype_plain_bits(enum dtype dtype); /* bits per weight of the modules that stay unquantised */
 enum peak dtype_peak(enum dtype dtype);

@@ -10,6 +10,13 @@ const struct coef_info coef_infos[] = {
 };
 const size_t coef_count = sizeof coef_infos / sizeof *coef_infos;
 
+bool engine_keeps_kv(const struct engine_support *support, enum dtype dtype)
+{
+    if (dtype == DTYPE_FP8) return support->fp8_kv;
+    if (dtype == DTYPE_Q8_0) return support->weight_dtypes & (1u << DTYPE_Q8_0);
+    return dtype == DTYPE_UNKNOWN || dtype == DTYPE_BF16 || dtype == DTYPE_FP16 || dtype == DTYPE_FP32;
+}
+
 static bool is_digit(char letter)
 {
     return letter >= '0' && letter <= '9';

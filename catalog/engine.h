@@ -31,6 +31,10 @@ struct engine_support {
     date_t as_of;
 };
 
+/* KV formats: 16 and 32 bits run everywhere, fp8 where the support row says so, q8_0 where its weights run. Unknown is
+ * the model's own 16 bits. */
+bool engine_keeps_kv(const struct engine_support *support, enum dtype dtype);
+
 struct coef_info {
     const char *name, *unit, *meaning;
     size_t offset; /* in struct engine_coefs */

@@ -9,8 +9,8 @@ enum gpu_vendor { VENDOR_NVIDIA, VENDOR_AMD, VENDOR_INTEL, VENDOR_GOOGLE, VENDOR
 
 /* Doubles are UNKNOWN (NaN) where no source states them. Texts are never NULL ("" if unknown). */
 struct gpu {
-    const char *id;   /* "h100-sxm" */
-    const char *name; /* "H100 SXM" */
+    const char *id;     /* "h100-sxm" */
+    const char *name;   /* "H100 SXM" */
     const char *family; /* "h100": what a family name in `gpus` means */
     enum gpu_vendor vendor;
     const char *architecture; /* "Hopper": the key of the engine support table */
@@ -24,10 +24,10 @@ struct gpu {
     double sm_count;
     double peak_tflops[PEAK_COUNT]; /* dense */
     const char *interconnect;
-    double link_gb_per_s;     /* fast link between GPUs, both directions together; 0 = none */
+    double link_gb_per_s;      /* fast link between GPUs, both directions together; 0 = none */
     uint32_t link_domain_gpus; /* how many GPUs that link joins: 1, 2 for bridges, 8, 72 */
-    double pcie_gb_per_s;     /* one direction */
-    uint32_t node_gpus;       /* most GPUs of one usual host */
+    double pcie_gb_per_s;      /* one direction */
+    uint32_t node_gpus;        /* most GPUs of one usual host */
     double tdp_watts;
     const char *form_factor;
     date_t launch_date;

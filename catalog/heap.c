@@ -59,8 +59,10 @@ static void keep_blocks(struct block *ring)
 
 static void free_blocks(struct block *ring)
 {
-    while (ring->next != ring)
-        heap_free(ring->next + 1);
+    for (struct block *block = ring->next, *next = NULL; block != ring; block = next) {
+        next = block->next;
+        free(block);
+    }
 }
 
 bool heap_guard(void (*work)(void *context), void *context)

@@ -39,7 +39,7 @@ struct model {
     uint32_t kv_lora_rank, qk_rope_head_dim, qk_nope_head_dim, v_head_dim, q_lora_rank; /* MLA */
     uint32_t experts, experts_per_token, shared_experts;
     uint32_t moe_intermediate_size, shared_expert_intermediate_size;
-    uint32_t dense_layers; /* layers of an MoE model whose FFN is dense */
+    uint32_t dense_layers;   /* layers of an MoE model whose FFN is dense */
     enum dtype native_dtype; /* of the quantised weights as published; DTYPE_UNKNOWN if not stated */
     double ssm_state_elements, conv_state_elements; /* per sequence, all layers together */
     uint32_t ssm_state_element_bytes;

@@ -21,8 +21,8 @@ struct offer {
     uint32_t gpu;                    /* index into snapshot.gpus */
     uint32_t gpu_count;              /* of one instance */
     enum purchase purchase;
-    uint32_t term_months; /* of a reservation; 0 otherwise */
-    usd_t usd_per_hour;   /* of the whole instance */
+    uint32_t term_months;          /* of a reservation; 0 otherwise */
+    usd_t usd_per_hour;            /* of the whole instance */
     double vcpus, host_memory_gib; /* UNKNOWN if not stated */
     const char *price_basis;       /* how the source states it */
     const char *source, *url, *notes;
@@ -30,12 +30,12 @@ struct offer {
 };
 
 enum purchase_kind { /* in the order in which they are believed */
-    PURCHASE_KIND_CONTRACT,
-    PURCHASE_KIND_LIST,
-    PURCHASE_KIND_WEB_ESTIMATE,
-    PURCHASE_KIND_LISTING,
-    PURCHASE_KIND_MSRP,
-    PURCHASE_KIND_COUNT
+                     PURCHASE_KIND_CONTRACT,
+                     PURCHASE_KIND_LIST,
+                     PURCHASE_KIND_WEB_ESTIMATE,
+                     PURCHASE_KIND_LISTING,
+                     PURCHASE_KIND_MSRP,
+                     PURCHASE_KIND_COUNT
 };
 const char *purchase_kind_name(enum purchase_kind kind);
 

@@ -119,10 +119,10 @@ static void near_add(struct near *near, const char *id, size_t distance)
     near->distances[at] = distance;
 }
 
-/* Takes `id` in if `known`, one of its names, is like the name that was asked for or begins with it. */
-static void near_try(struct near *near, const char *known, const char *id, const char *name, size_t limit)
+/* Takes `id` in if `candidate`, one of its names, is like the name that was asked for or begins with it. */
+static void near_try(struct near *near, const char *candidate, const char *id, const char *asked, size_t limit)
 {
-    size_t distance = name_begins(known, name) ? 1 : text_distance(known, name, limit);
+    size_t distance = name_begins(candidate, asked) ? 1 : text_distance(candidate, asked, limit);
     if (distance <= limit) near_add(near, id, distance);
 }
 
@@ -315,7 +315,7 @@ const struct engine_support *snapshot_find_support(const struct snapshot *snapsh
 
 /* --- money --- */
 
-const struct purchase_price *snapshot_purchase_price(const struct snapshot *snapshot, uint32_t gpu)
+const struct purchase_price *snapshot_purchase_price_on(const struct snapshot *snapshot, uint32_t gpu, date_t day)
 {
     size_t low = 0, high = snapshot->purchase_price_count; /* sorted by GPU, then as they are believed */
     while (low < high) {
@@ -325,8 +325,15 @@ const struct purchase_price *snapshot_purchase_price(const struct snapshot *snap
         else
             high = middle;
     }
-    bool found = low < snapshot->purchase_price_count && snapshot->purchase_prices[low].gpu == gpu;
-    return found ? &snapshot->purchase_prices[low] : NULL;
+    for (; low < snapshot->purchase_price_count && snapshot->purchase_prices[low].gpu == gpu; low++) {
+        if (snapshot->purchase_prices[low].as_of.days <= day.days) return &snapshot->purchase_prices[low];
+    }
+    return NULL;
+}
+
+const struct purchase_price *snapshot_purchase_price(const struct snapshot *snapshot, uint32_t gpu)
+{
+    return snapshot_purchase_price_on(snapshot, gpu, (date_t){INT32_MAX});
 }
 
 const struct operating_cost *snapshot_operating_cost(const struct snapshot *snapshot, const char *key,

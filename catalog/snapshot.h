@@ -80,6 +80,8 @@ const struct engine_support *snapshot_find_support(const struct snapshot *snapsh
                                                    const char *architecture);
 /* The price that is believed: first by kind, then the newest; NULL if there is none. */
 const struct purchase_price *snapshot_purchase_price(const struct snapshot *snapshot, uint32_t gpu);
+/* The same of those that were known on a day. */
+const struct purchase_price *snapshot_purchase_price_on(const struct snapshot *snapshot, uint32_t gpu, date_t day);
 /* NULL if there is none for that key and scope. */
 const struct operating_cost *snapshot_operating_cost(const struct snapshot *snapshot, const char *key,
                                                      const char *scope);

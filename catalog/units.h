@@ -22,7 +22,7 @@ typedef struct {
 } usd_t;
 
 #define USD_UNKNOWN ((usd_t){INT64_MIN})
-#define USD(dollars) ((usd_t){(int64_t)((dollars)*1000000)})
+#define USD(dollars) ((usd_t){(int64_t)((dollars)*1000000LL)})
 
 bool usd_known(usd_t amount);
 usd_t usd_from_double(double dollars); /* half-even; USD_UNKNOWN for NaN and what does not fit */
@@ -40,7 +40,7 @@ typedef struct {
 #define DATE_UNKNOWN ((date_t){INT32_MIN})
 enum { DATE_TEXT_BYTES = 16 };
 bool date_known(date_t date);
-bool date_parse(const char *text, date_t *ret_date);      /* YYYY-MM-DD, also YYYY-MM and YYYY (first day) */
+bool date_parse(const char *text, date_t *ret_date); /* YYYY-MM-DD, also YYYY-MM and YYYY (first day) */
 const char *date_format(date_t date, char text[DATE_TEXT_BYTES]);
 
 /* The one rounding of computed numbers: 6 significant digits, half-even. It comes before every comparison,

@@ -14,6 +14,7 @@ endif()
 
 # Adds each flag that the compiler, or the linker, takes.
 function(gpusize_compile_flags)
+    set(CMAKE_REQUIRED_FLAGS -Werror) # clang takes flags of other machines, to warn that it does not use them
     foreach(flag ${ARGN})
         string(MAKE_C_IDENTIFIER "HAVE${flag}" have)
         check_c_compiler_flag(${flag} ${have})

@@ -346,7 +346,8 @@ static const struct page_info contract_json = {"openapi.json", "application/json
 #define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0)
 #define PAGE(name, at, page)                                                                                           \
     {                                                                                                                  \
-        .operation_id = name, .path = at, .methods = ROUTE_GET, .handle = answer_page, .context = &page                \
+        .operation_id = name, .path = at, .methods = ROUTE_GET, .cacheable = true, .handle = answer_page,              \
+        .context = &page                                                                                               \
     }
 
 const struct route routes[] = {

@@ -128,14 +128,6 @@ enum status api_lengths_resolve(struct call *call, const struct model *model, do
     return STATUS_OK;
 }
 
-/* KV formats: 16 and 32 bits run everywhere, fp8 where the support row says so, q8_0 where its weights run. */
-static bool kv_supported(const struct engine_support *support, enum dtype dtype)
-{
-    if (dtype == DTYPE_FP8) return support->fp8_kv;
-    return dtype == DTYPE_BF16 || dtype == DTYPE_FP16 || dtype == DTYPE_FP32 ||
-           (dtype == DTYPE_Q8_0 && (support->weight_dtypes & (1U << DTYPE_Q8_0)));
-}
-
 enum status api_support_check(struct call *call, const struct deployment *deployment)
 {
     const char *engine = deployment->engine->engine, *architecture = deployment->gpu->architecture;
@@ -151,7 +143,7 @@ enum status api_support_check(struct call *call, const struct deployment *deploy
                          "%s does not run %s weights on %s; it runs %s", engine, dtype_name(deployment->weight_dtype),
                          architecture, dtype_list(call->arena, support->weight_dtypes));
     }
-    if (!kv_supported(support, deployment->kv_dtype)) {
+    if (!engine_keeps_kv(support, deployment->kv_dtype)) {
         status = problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.kv_dtype",
                               "%s does not keep a KV cache in %s on %s", engine, dtype_name(deployment->kv_dtype),
                               architecture);

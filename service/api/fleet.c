@@ -185,8 +185,10 @@ static bool resolve(struct call *call, struct recommend_request *request, struct
     bool engine = api_engine_resolve(call, request->engine, request->engine_version, &context.engine) == STATUS_OK;
     bool kv = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &context.kv_dtype) == STATUS_OK;
     bool lengths = check_lengths_once(call, request), gpus = check_gpus_listed(call, request);
-    if (!is_known(request->input_tokens)) request->input_tokens = DEFAULT_INPUT_TOKENS;
-    if (!is_known(request->output_tokens)) request->output_tokens = DEFAULT_OUTPUT_TOKENS;
+    if (!is_known(request->input_tokens) && !request->input_tokens_histogram.count)
+        request->input_tokens = DEFAULT_INPUT_TOKENS;
+    if (!is_known(request->output_tokens) && !request->output_tokens_histogram.count)
+        request->output_tokens = DEFAULT_OUTPUT_TOKENS;
     lengths = lengths && (!model || resolve_lengths(call, request, &answer->model.facts) == STATUS_OK);
     request->engine = context.engine->engine;
     request->engine_version = context.engine->version_from;
@@ -287,7 +289,7 @@ static void put_cost(struct out *out, const struct cost *cost)
 static void put_price(struct out *out, const struct call *call, const struct option *option, date_t as_of, bool article)
 {
     const struct purchase_price *bought =
-        option->offer || article ? NULL : snapshot_purchase_price(call->snapshot, option->gpu);
+        option->offer || article ? NULL : snapshot_purchase_price_on(call->snapshot, option->gpu, as_of);
     const char *source = option->offer ? option->offer->source : bought ? bought->source : NULL;
     const char *url = option->offer && *option->offer->url ? option->offer->url : NULL;
     date_t dated = option->offer ? option->offer->as_of : bought ? bought->as_of : DATE_UNKNOWN;

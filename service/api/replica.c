@@ -1,6 +1,8 @@
 /* replica.c owns the way from the shared fields to one deployment. */
 #include "api/replica.h"
 
+#include <assert.h>
+
 static bool layout_fits(const struct deployment *deployment)
 {
     struct memory memory;
@@ -21,8 +23,7 @@ static bool smallest_layout_of(struct deployment *deployment, uint32_t gpus, uin
     for (uint32_t count = first; count <= last; count++) {
         if (gpus % count || gpus / count > tensor_parallel_max(deployment->gpu)) continue;
         struct deployment candidate = *deployment;
-        candidate.tensor_parallel = gpus / count;
-        candidate.pipeline_parallel = count;
+        deployment_set_layout(&candidate, gpus / count, count);
         if (!layout_fits(&candidate)) continue;
         *deployment = candidate;
         return true;
@@ -41,12 +42,12 @@ bool replica_smallest_layout(struct deployment *deployment, uint32_t gpus, uint3
 /* Nothing fits: shows the layout that comes closest, the widest one for these GPUs. */
 static void widest_layout(struct deployment *deployment, uint32_t gpus, uint32_t stages)
 {
-    deployment->pipeline_parallel = stages ? stages : 1;
-    uint32_t most = tensor_parallel_max(deployment->gpu);
+    uint32_t most = tensor_parallel_max(deployment->gpu), pipeline = stages ? stages : 1;
+    deployment_set_layout(deployment, deployment->tensor_parallel, pipeline);
     for (uint32_t count = 1; count <= most && count <= gpus; count++) {
         struct deployment candidate = *deployment;
-        candidate.tensor_parallel = count;
-        if (gpus % count == 0 && deployment_layout_valid(&candidate)) deployment->tensor_parallel = count;
+        deployment_set_layout(&candidate, count, pipeline);
+        if (gpus % count == 0 && deployment_layout_valid(&candidate)) *deployment = candidate;
     }
 }
 
@@ -61,8 +62,7 @@ static void choose_layout(const struct replica_request *request, struct deployme
     uint32_t shards = given(request->tensor_parallel), experts = given(request->expert_parallel);
     if (!shards && experts > 1) shards = experts; /* one group shares layers and experts */
     if (shards) {
-        deployment->tensor_parallel = shards;
-        deployment->pipeline_parallel = stages ? stages : 1;
+        deployment_set_layout(deployment, shards, stages ? stages : 1);
     } else if (!replica_smallest_layout(deployment, gpus, stages)) {
         widest_layout(deployment, gpus ? gpus : 1, stages);
     }
@@ -76,6 +76,7 @@ static enum status check_layout(struct call *call, const struct replica_request 
     const struct model *model = deployment->model;
     uint32_t shards = deployment->tensor_parallel, gpus = deployment_gpus(deployment);
     uint32_t experts = deployment->expert_parallel, most = tensor_parallel_max(deployment->gpu);
+    assert(gpus > 0); /* both degrees are at least 1 */
     if (experts != 1 && (experts != shards || !model_is_moe(model))) {
         return problems_add(problems, STATUS_INVALID_VALUE, "layout.expert_parallel",
                             model_is_moe(model) ? "must be 1 or tensor_parallel" : "the model has no experts");
@@ -139,7 +140,8 @@ static void fill_request(struct replica_request *request, const struct replica *
     request->max_model_len_tokens = deployment->max_model_len_tokens;
     request->max_batched_tokens = deployment->max_batched_tokens;
     request->max_sequences = deployment->max_sequences;
-    request->gpu_memory_utilization_ratio = deployment->gpu_memory_utilization_ratio;
+    if (!deployment->utilization_by_layout) /* else it has to be chosen again for the smallest layout */
+        request->gpu_memory_utilization_ratio = deployment->gpu_memory_utilization_ratio;
     request->tensor_parallel = deployment->tensor_parallel;
     request->pipeline_parallel = deployment->pipeline_parallel;
     request->expert_parallel = deployment->expert_parallel;

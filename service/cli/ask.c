@@ -52,7 +52,7 @@ static const struct form_option *find_form_option(const struct operation *operat
 static enum status read_option(const struct operation *operation, struct question *question, int argc, char **argv,
                                int *index)
 {
-    const char *text = argv[*index];
+    const char *text = strcmp(argv[*index], "-h") == 0 ? "--help" : argv[*index];
     if (strncmp(text, "--", 2) != 0 || !text[2]) {
         return problems_add(&question->problems, STATUS_UNKNOWN_FIELD, text, "options look like --model NAME");
     }
@@ -116,7 +116,8 @@ static enum status print_encoded(struct question *question, const struct operati
         .columns = question->form.columns,
     };
     if (!format_parse(format, &options.format)) {
-        return problems_add(&question->problems, STATUS_NOT_ACCEPTABLE, "format", "there is no format '%s'", format);
+        return problems_add(&question->problems, STATUS_NOT_ACCEPTABLE, "format",
+                            "there is no format '%s': give json, csv, xml or txt", format);
     }
     struct out encoded;
     out_init(&encoded, 0);

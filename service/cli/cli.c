@@ -49,14 +49,30 @@ static int print_version(const struct cli *cli, int argc, char **argv)
     return puts("gpusize " GPUSIZE_VERSION) < 0 ? CLI_FAILED : CLI_OK;
 }
 
-static int print_help(const struct cli *cli, int argc, char **argv)
+static int unknown_command(const char *name)
 {
-    (void)cli;
-    for (size_t i = 0; argc > 1 && operations[i]; i++) {
-        if (strcmp(argv[1], operations[i]->command) != 0) continue;
+    (void)fprintf(stderr, "gpusize: there is no command '%s'; see gpusize help\n", name);
+    return CLI_USAGE;
+}
+
+static int help_about(const struct cli *cli, const char *name)
+{
+    char help[] = "--help", *with_help[] = {help, help, NULL};
+    for (size_t i = 0; operations[i]; i++) {
+        if (strcmp(name, operations[i]->command) != 0) continue;
         cli_operation_help(operations[i]);
         return CLI_OK;
     }
+    if (strcmp(name, "serve") == 0) return cli_serve(cli, 2, with_help);
+    for (const struct cli_command *command = cli_commands; command->name; command++) {
+        if (strcmp(name, command->name) == 0) return puts(command->summary) < 0 ? CLI_FAILED : CLI_OK;
+    }
+    return unknown_command(name);
+}
+
+static int print_help(const struct cli *cli, int argc, char **argv)
+{
+    if (argc > 1) return help_about(cli, argv[1]);
     (void)printf("gpusize tells which GPUs to buy or rent for a language model, how many, what they cost and how fast\n"
                  "they will be. No server and no database is needed: the built-in catalog answers.\n\n"
                  "Usage: gpusize COMMAND [OPTIONS]\n\nQuestions:\n");
@@ -103,6 +119,6 @@ int cli_main(const struct cli *cli, int argc, char **argv)
     for (const struct cli_command *command = cli_commands; command->name; command++) {
         if (same_command(argv[1], command->name)) return command->run(cli, argc - 1, argv + 1);
     }
-    (void)fprintf(stderr, "gpusize: there is no command '%s'; see gpusize help\n", argv[1]);
-    return CLI_USAGE;
+    if (strcmp(argv[1], "-h") == 0) return print_help(cli, 1, argv);
+    return unknown_command(argv[1]);
 }

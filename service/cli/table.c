@@ -243,6 +243,16 @@ static void print_grid(const struct grid *grid)
     }
 }
 
+/* A list is a page of what there is. */
+static void print_rest(struct reader *reader, size_t rows)
+{
+    char shown[24];
+    const char *all = value_at(reader, "total_count");
+    (void)snprintf(shown, sizeof shown, "%zu", rows);
+    if (all && strcmp(all, shown) != 0)
+        (void)printf("%s of %s: more with --limit 1000 or another --cursor\n", shown, all);
+}
+
 static enum status print_rows(struct reader *reader, const struct operation *operation, const struct column *columns,
                               struct problems *problems)
 {
@@ -255,7 +265,10 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
     struct grid grid = {0};
     if (status == STATUS_OK && !csv_text.failed) {
         csv_text.length--;
-        if (read_grid(&csv_text, columns, &reader->arena, &grid) && grid.rows) print_grid(&grid);
+        if (read_grid(&csv_text, columns, &reader->arena, &grid) && grid.rows) {
+            print_grid(&grid);
+            print_rest(reader, grid.rows);
+        }
     }
     out_done(&csv_text);
     return status;

@@ -1,6 +1,7 @@
 /* cache.c owns the shards: each has its own lock, table and share of the bytes. */
 #include "http/cache.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -161,6 +162,7 @@ static struct entry *entry_new(const struct question *question, uint64_t hash, s
 static void drop(struct shard *shard, struct entry **slot)
 {
     struct entry *entry = *slot;
+    assert(entry); /* every entry of the list stands in the table too */
     *slot = entry->next;
     list_remove(shard, entry);
     shard->counts.bytes -= entry->cost_bytes;

@@ -5,6 +5,7 @@
 #include "http/query.h"
 #include "http/router.h"
 
+#include <assert.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -408,6 +409,7 @@ bool exchange_answer(struct exchange *x)
     if (x->refusal == STATUS_OK && !x->route && strcmp(x->uri, "*") != 0) find_route(x, method);
     if (x->refusal != STATUS_OK) return send_refusal(x);
     if (method == 0) return send_options(x);
+    assert(x->route); /* the guard lets "*" through for OPTIONS only */
     if (x->route->cacheable && method == ROUTE_POST && answer_from_cache(x)) return send_answer(x);
     if (x->route->cacheable) x->cache = "miss";
     acquire(x);

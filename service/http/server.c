@@ -166,7 +166,7 @@ static enum status listen_on(struct server *server, struct problems *problems)
     (void)snprintf(port, sizeof port, "%u", settings->port);
     int error = getaddrinfo(settings->listen_address, port, &hints, &address);
     if (error != 0)
-        return problems_add(problems, STATUS_IO, "listen_address", "%s: %s", settings->listen_address,
+        return problems_add(problems, STATUS_IO, "listen", "%s: %s", settings->listen_address,
                             gai_strerror(error));
     enum status status = open_socket(address, &server->listen_fd);
     if (status != STATUS_OK)
@@ -178,11 +178,14 @@ static enum status listen_on(struct server *server, struct problems *problems)
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage address = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } address = {0};
     socklen_t length = sizeof address;
-    if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) return 0;
-    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                               : ((struct sockaddr_in *)&address)->sin_port);
+    if (getsockname(fd, &address.any, &length) != 0) return 0;
+    return ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
 }
 
 static enum status start_parts(struct server *server, struct problems *problems)

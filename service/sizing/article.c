@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARTICLE_GPUS_MAX = 16, ARTICLE_ALTERNATIVES = 2 };
+enum { ARTICLE_GPUS_MAX = 16, ARTICLE_ALTERNATIVES = 2, ARTICLE_FLEET_MAX = 1000000 };
 
 struct article_part {
     uint32_t gpu;
@@ -114,6 +114,15 @@ static struct option article_option(const struct article_question *question, con
                      predicted_make((hardware + operating) / throughput, UNKNOWN, UNKNOWN, BASIS_EXTRAPOLATED)},
         .power_watts = UNKNOWN,
     };
+}
+
+/* The article has no limit; counts and money have. Its memory rule stays far below at any size of a model. */
+static bool within_reach(const struct article_question *question, const struct article_part *parts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (question->throughput * 1000 > parts[i].bandwidth_gb_per_s * ARTICLE_FLEET_MAX) return false;
+    }
+    return true;
 }
 
 /* "Sort by cost efficiency (cost per throughput)". */
@@ -239,8 +248,8 @@ static enum status keep_affordable(const struct article_question *question, stru
 }
 
 static const char *const article_assumptions[] = {
-    "The article's arithmetic, kept for comparison: no KV cache, activations or engine memory, one GPU more than the "
-    "weights fill, bandwidth in GB/s over 1000 as tokens per second.",
+    ("The article's arithmetic, kept for comparison: no KV cache, activations or engine memory, one GPU more than the "
+     "weights fill, bandwidth in GB/s over 1000 as tokens per second."),
     "Prices and running costs are the article's own of 2024.",
     "Of the constraints only budget_usd and duration_hours are read; of the demand only the output tokens per second.",
 };
@@ -283,6 +292,11 @@ enum status article_recommend(const struct recommend_context *context, struct re
     };
     struct article_part parts[ARTICLE_GPUS_MAX];
     size_t count = list_parts(context->snapshot, parts);
+    if (!within_reach(&question, parts, count)) {
+        return problems_add(problems, STATUS_OUT_OF_RANGE, "workload.throughput_tokens_per_second",
+                            "%.6g tokens/s take more than %d GPUs by the article's rule", question.throughput,
+                            (int)ARTICLE_FLEET_MAX);
+    }
     struct option all[ARTICLE_GPUS_MAX];
     for (size_t i = 0; i < count; i++)
         all[i] = article_option(&question, &parts[i]);

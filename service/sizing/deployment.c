@@ -100,10 +100,19 @@ void deployment_default(struct deployment *deployment)
     if (!deployment->max_sequences)
         deployment->max_sequences =
             (uint32_t)(has_large_defaults(deployment) ? coef->max_sequences : coef->max_sequences_small);
-    if (!(deployment->gpu_memory_utilization_ratio > 0))
+    if (!(deployment->gpu_memory_utilization_ratio > 0)) {
+        deployment->utilization_by_layout = has_tiers(coef);
         deployment->gpu_memory_utilization_ratio = utilization_ratio(deployment);
+    }
     if (!(deployment->weights_bytes > 0)) deployment->weights_bytes = UNKNOWN;
     if (!is_known(deployment->gpu_used_gib)) deployment->gpu_used_gib = 0;
+}
+
+void deployment_set_layout(struct deployment *deployment, uint32_t tensor_parallel, uint32_t pipeline_parallel)
+{
+    deployment->tensor_parallel = tensor_parallel;
+    deployment->pipeline_parallel = pipeline_parallel;
+    if (deployment->utilization_by_layout) deployment->gpu_memory_utilization_ratio = utilization_ratio(deployment);
 }
 
 /* KV heads are split evenly or replicated evenly; MLA has no heads in its cache. */

@@ -17,13 +17,17 @@ struct deployment {
     uint32_t max_batched_tokens; /* T: most tokens of one step */
     uint32_t max_sequences;      /* S: most sequences in flight per replica */
     double gpu_memory_utilization_ratio;
-    double weights_bytes; /* of the whole checkpoint when the caller knows it; else NaN */
-    double gpu_used_gib;  /* taken by others on each GPU; 0 */
+    bool utilization_by_layout; /* not given, and the engine (SGLang) derives it from the layout too */
+    double weights_bytes;       /* of the whole checkpoint when the caller knows it; else NaN */
+    double gpu_used_gib;        /* taken by others on each GPU; 0 */
 };
 
 /* Fills everything that is not given (0, NaN, DTYPE_UNKNOWN) from the engine profile, the model and the GPU:
  * native weight dtype, KV "auto" (the model's 16-bit type), T, S, utilisation, link. */
 void deployment_default(struct deployment *deployment);
+
+/* Another layout for a deployment whose defaults are filled in. */
+void deployment_set_layout(struct deployment *deployment, uint32_t tensor_parallel, uint32_t pipeline_parallel);
 
 /* Gives a model of which only the parameters are known a typical dense GQA architecture of that size, so that every
  * question can be answered: an assumption that the answer must state. Other models stay as they are. */

@@ -4,7 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MONEY_BYTES = 32 };
+enum { MONEY_BYTES = 32, FIGURE_BYTES = 32 };
+
+/* Four digits, and whole from ten thousand on: people read 82291, not 8.229e+04. */
+static const char *figure(double value, char text[FIGURE_BYTES])
+{
+    bool large = value >= 9999.5 && value < 1e15;
+    (void)snprintf(text, FIGURE_BYTES, large ? "%.0f" : "%.4g", value);
+    return text;
+}
 
 /* "52,560 USD": thousands in groups, cents only below 100. */
 static const char *money(double usd, char text[MONEY_BYTES])
@@ -56,30 +64,34 @@ static const char *explain_money(const struct question *question, const struct o
 static const char *explain_speed(const struct question *question, const struct option *option, struct arena *arena)
 {
     const struct performance *performance = &option->performance;
-    const struct predicted output = performance->output_tokens_per_second;
+    const struct predicted output = performance->output_tokens_per_second, tpot = performance->tpot_ms;
+    char texts[5][FIGURE_BYTES];
     if (question->demand.kind != DEMAND_RATE && question->demand.kind != DEMAND_CONCURRENCY) {
-        return arena_printf(arena, "Saturated, the fleet makes %.4g output tokens/s (%.4g to %.4g).", output.value,
-                            output.low, output.high);
+        return arena_printf(arena, "Saturated, the fleet makes %s output tokens/s (%s to %s).",
+                            figure(output.value, texts[0]), figure(output.low, texts[1]),
+                            figure(output.high, texts[2]));
     }
     const char *which =
         question->demand.kind == DEMAND_RATE ? arena_printf(arena, " p%g", question->slo.percentile) : "";
     if (!which) return NULL;
     return arena_printf(arena,
-                        "At the demand: TTFT%s %.4g ms, TPOT%s %.4g ms (%.4g to %.4g), met with probability %.2g; "
-                        "one replica more is needed above %.4g requests/s.",
-                        which, performance->ttft_ms.value, which, performance->tpot_ms.value, performance->tpot_ms.low,
-                        performance->tpot_ms.high, option->meets_slo_probability_ratio,
-                        option->safe_requests_per_second);
+                        "At the demand: TTFT%s %s ms, TPOT%s %s ms (%s to %s), met with probability %.2g; "
+                        "one replica more is needed above %s requests/s.",
+                        which, figure(performance->ttft_ms.value, texts[0]), which, figure(tpot.value, texts[1]),
+                        figure(tpot.low, texts[2]), figure(tpot.high, texts[3]), option->meets_slo_probability_ratio,
+                        figure(option->safe_requests_per_second, texts[4]));
 }
 
 const char *explain_option(const struct question *question, const struct option *option, struct arena *arena)
 {
     const struct deployment *deployment = &option->deployment;
     const struct memory *memory = &option->memory;
-    const char *kv = !is_known(memory->max_concurrency)
-                         ? ""
-                         : arena_printf(arena, ", room for %.4g request%s of %u tokens", memory->max_concurrency,
-                                        plural(memory->max_concurrency), deployment->max_model_len_tokens);
+    char room[FIGURE_BYTES];
+    const char *kv =
+        !is_known(memory->max_concurrency)
+            ? ""
+            : arena_printf(arena, ", room for %s request%s of %u tokens", figure(memory->max_concurrency, room),
+                           plural(memory->max_concurrency), deployment->max_model_len_tokens);
     const char *spare = option->spare_replicas ? arena_printf(arena, " and %u spare", option->spare_replicas) : "";
     const char *speed = explain_speed(question, option, arena), *cost = explain_money(question, option, arena);
     if (!kv || !spare || !speed || !cost) return NULL;
@@ -173,10 +185,10 @@ static const char *sglang_launch(const struct option *option, const char *model,
     const struct deployment *deployment = &option->deployment;
     return arena_printf(arena,
                         "python3 -m sglang.launch_server --model-path %s --tp-size %u --pp-size %u --context-length %u "
-                        "--mem-fraction-static %.4g --max-running-requests %u%s",
+                        "--mem-fraction-static %.4g --max-running-requests %u%s%s",
                         model, deployment->tensor_parallel, deployment->pipeline_parallel,
                         deployment->max_model_len_tokens, deployment->gpu_memory_utilization_ratio,
-                        deployment->max_sequences,
+                        deployment->max_sequences, deployment->weight_dtype == DTYPE_FP16 ? " --dtype half" : "",
                         deployment->kv_dtype == DTYPE_FP8 ? " --kv-cache-dtype fp8_e5m2" : "");
 }
 
@@ -194,9 +206,9 @@ static const char *tensorrt_launch(const struct option *option, const char *mode
 static const char *llama_cpp_launch(const struct option *option, const char *model, struct arena *arena)
 {
     const struct deployment *deployment = &option->deployment;
-    return arena_printf(arena, "llama-server -hf %s -c %.0f -np %u -ngl 999 -fa on", model,
-                        (double)deployment->max_model_len_tokens * deployment->max_sequences,
-                        deployment->max_sequences);
+    return arena_printf(arena, "llama-server -hf %s -c %.0f -np %u -ngl 999 -fa on%s", model,
+                        (double)deployment->max_model_len_tokens * deployment->max_sequences, deployment->max_sequences,
+                        deployment->kv_dtype == DTYPE_Q8_0 ? " -ctk q8_0 -ctv q8_0" : "");
 }
 
 static const struct {

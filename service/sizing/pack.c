@@ -19,12 +19,19 @@ static int offer_order(const struct question *question, const struct offer *a, c
     return order != 0 ? order : strcmp(a->zone, b->zone);
 }
 
-static struct pack *find_pack(struct packs *packs, const struct offer *offer, bool stale)
+static bool spans_instances(const struct question *question, const struct offer *offer)
+{
+    return offer->gpu_count >= SPANNING_GPUS_MIN &&
+           offer->gpu_count >= question->snapshot->gpus[offer->gpu].node_gpus &&
+           strcmp(offer->price_basis, "instance_total_marketplace") != 0;
+}
+
+static struct pack *find_pack(struct packs *packs, const struct offer *offer, bool spans, bool stale)
 {
     for (size_t i = packs->count; i-- > 0;) {
         struct pack *pack = &packs->items[i];
         if (pack->instance_gpus == offer->gpu_count && pack->purchase == offer->purchase &&
-            pack->term_months == offer->term_months && pack->stale == stale) {
+            pack->term_months == offer->term_months && pack->spans == spans && pack->stale == stale) {
             return pack;
         }
     }
@@ -34,18 +41,17 @@ static struct pack *find_pack(struct packs *packs, const struct offer *offer, bo
 static void add_offer(const struct question *question, const struct offer *offer, struct packs *packs)
 {
     bool stale = date_known(question->oldest_price) && offer->as_of.days < question->oldest_price.days;
-    struct pack *pack = find_pack(packs, offer, stale);
+    bool spans = spans_instances(question, offer);
+    struct pack *pack = find_pack(packs, offer, spans, stale);
     if (pack && offer_order(question, offer, pack->offer) >= 0) return;
     if (!pack) {
         if (packs->count == PACKS_MAX - 1) return; /* one place is kept for owning */
         pack = &packs->items[packs->count++];
     }
     usd_t per_hour = question->offer_usd_per_hour[offer - question->snapshot->offers];
-    uint32_t node_gpus = question->snapshot->gpus[offer->gpu].node_gpus;
     *pack = (struct pack){
         .offer = offer,
-        .spans = offer->gpu_count >= SPANNING_GPUS_MIN && offer->gpu_count >= node_gpus &&
-                 strcmp(offer->price_basis, "instance_total_marketplace") != 0,
+        .spans = spans,
         .purchase = offer->purchase,
         .instance_gpus = offer->gpu_count,
         .term_months = offer->term_months,
@@ -62,7 +68,8 @@ static void add_owned(const struct question *question, uint32_t gpu, struct pack
     const struct gpu *part = &question->snapshot->gpus[gpu];
     uint32_t inventory = question->inventory[gpu];
     bool buying = question->purchases & (1u << PURCHASE_OWNED);
-    const struct purchase_price *price = buying ? snapshot_purchase_price(question->snapshot, gpu) : NULL;
+    const struct purchase_price *price =
+        buying ? snapshot_purchase_price_on(question->snapshot, gpu, question->as_of) : NULL;
     if ((!price && inventory == 0) || !is_known(part->tdp_watts)) return;
     packs->items[packs->count++] = (struct pack){
         .purchase = PURCHASE_OWNED,

@@ -16,7 +16,7 @@ struct pack {
     bool stale;         /* price older than max_price_age_days */
 };
 
-enum { PACKS_MAX = 64 };
+enum { PACKS_MAX = 128 };
 struct packs {
     struct pack *items;
     size_t count;

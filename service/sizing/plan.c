@@ -145,7 +145,7 @@ static double capacity_rps(const struct question *question, const struct plan *p
 {
     struct predicted rate = plan->saturated.requests_per_second;
     double capacity = rate.value * demand_safe_ratio(rate, deviate);
-    if (!question->has_slo || question->demand.kind == DEMAND_JOB) return capacity;
+    if (!question->has_slo) return capacity;
     return fmin(capacity,
                 performance_capacity_rps(&plan->roofline, &question->slo, question->demand.arrival_cv2, probability));
 }
@@ -213,7 +213,7 @@ static double probability_of(const struct question *question, const struct plan 
 {
     double stable = 1.0, needed = question->demand.requests_per_second / plan->replicas;
     if (is_known(needed)) stable = 1.0 - predicted_probability_below(plan->saturated.requests_per_second, needed);
-    if (!question->has_slo || question->demand.kind == DEMAND_JOB) return stable;
+    if (!question->has_slo) return stable;
     return fmin(stable, performance_slo_probability(&plan->performance, &question->slo));
 }
 

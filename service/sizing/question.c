@@ -48,7 +48,9 @@ static const char *const native_only[] = {"native"};
 static void fill_defaults(const struct recommend_context *context, struct recommend_request *request)
 {
     if (!request->weight_dtypes.count) request->weight_dtypes = (struct text_list){native_only, 1};
-    preset(&request->gpu_memory_utilization_ratio, context->engine->coef.gpu_memory_utilization_ratio);
+    const struct engine_coefs *coef = &context->engine->coef;
+    if (!(coef->static_reserve_mib > 0)) /* else each GPU and layout has its own: deployment_default() */
+        preset(&request->gpu_memory_utilization_ratio, coef->gpu_memory_utilization_ratio);
     preset(&request->arrival_cv2, 1.0);
     preset(&request->percentile, 95.0);
     preset(&request->min_probability_ratio, 0.9);
@@ -140,13 +142,21 @@ static const uint32_t *read_counts(const struct reader *reader, const struct cou
     if (!counts) return NULL;
     for (size_t i = 0; i < snapshot->gpu_count; i++)
         counts[i] = otherwise;
+    bool *named = ARENA_ARRAY(reader->arena, snapshot->gpu_count, bool);
+    if (!named) return NULL;
     char path[256];
     for (size_t i = 0; i < map->count; i++) {
         const struct gpu *gpu = NULL;
         (void)snprintf(path, sizeof path, "constraints.%s.%s", field, map->items[i].name);
-        if (snapshot_find_gpu(snapshot, ALIAS_USER, map->items[i].name, path, reader->problems, &gpu) == STATUS_OK) {
-            counts[gpu - snapshot->gpus] = (uint32_t)map->items[i].count;
+        if (snapshot_find_gpu(snapshot, ALIAS_USER, map->items[i].name, path, reader->problems, &gpu) != STATUS_OK)
+            continue;
+        size_t index = (size_t)(gpu - snapshot->gpus);
+        if (named[index]) {
+            (void)problems_add(reader->problems, STATUS_CONTRADICTION, path, "another name of %s, which has a number",
+                               gpu->id);
         }
+        named[index] = true;
+        counts[index] = (uint32_t)map->items[i].count;
     }
     return counts;
 }
@@ -342,6 +352,7 @@ enum status question_read(const struct recommend_context *context, struct recomm
         question.explained = NULL; /* the problem is recorded */
     }
     enum status demand_status = demand_read(request, problems, &question.demand);
+    if (question.demand.kind == DEMAND_JOB) question.has_slo = false; /* saturated: nobody waits for an answer */
     enum status status = problems_status(problems);
     if (status != STATUS_OK || demand_status != STATUS_OK) return status != STATUS_OK ? status : demand_status;
     *ret_question = question;

@@ -205,6 +205,11 @@ static void note_assumptions(const struct recommend_context *context, const stru
                                  "variation of %.3g.",
                                  question->demand.arrival_cv2));
     }
+    const struct slo *slo = &question->slo;
+    bool limits = is_known(slo->ttft_ms) || is_known(slo->tpot_ms) || is_known(slo->e2e_ms);
+    if (question->demand.kind == DEMAND_JOB && limits) {
+        note(notes, "A job runs saturated and nobody waits for its answers: the latency limits are not applied.");
+    }
     if (question->demand.kind == DEMAND_NONE && question->objective == OBJECTIVE_COST) {
         note(notes, "No demand was given: the cheapest single replica that runs the model is meant.");
     }

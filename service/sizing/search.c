@@ -263,7 +263,7 @@ static enum dtype usable_dtype(const struct question *question, uint32_t gpu, en
 {
     const struct engine_support *support =
         snapshot_find_support(question->snapshot, question->engine->engine, question->snapshot->gpus[gpu].architecture);
-    if (!support || (question->kv_dtype == DTYPE_FP8 && !support->fp8_kv)) return DTYPE_UNKNOWN;
+    if (!support || !engine_keeps_kv(support, question->kv_dtype)) return DTYPE_UNKNOWN;
     if (support->weight_dtypes & (1u << dtype)) return dtype;
     return dtype == DTYPE_BF16 && support->weight_dtypes & (1u << DTYPE_FP16) ? DTYPE_FP16 : DTYPE_UNKNOWN;
 }

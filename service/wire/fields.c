@@ -357,9 +357,12 @@ static void decode_texts(const struct decoder *decoder, const struct field *fiel
     if (!list_size(decoder, path, value, &count)) return;
     const char **items = list_memory(decoder, count, sizeof *items);
     if (!items) return;
-    for (size_t i = 0; i < count; i++)
+    size_t readable = count; /* what looks names up sees those before the first bad one, at their places */
+    for (size_t i = 0; i < count; i++) {
         items[i] = read_text(decoder, list_path(decoder, path, value, i), list_at(value, i));
-    *list = (struct text_list){items, count};
+        if (!items[i] && i < readable) readable = i;
+    }
+    if (readable || !count) *list = (struct text_list){items, readable};
 }
 
 static int by_name(const void *a, const void *b)

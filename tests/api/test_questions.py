@@ -108,6 +108,70 @@ def test_the_request_of_an_answer_asks_for_it_again(service, name):
     assert second.json == first
 
 
+@pytest.mark.parametrize("path, question", [
+    ("/v1/recommend", {"model": LLAMA, "workload": {"requests_per_second": 2, "input_tokens_histogram": [
+        {"tokens": 512, "weight": 3}, {"tokens": 4096, "weight": 1}]}}),
+    ("/v1/recommend", {"model": LLAMA, "serving": {"engine": "sglang"}, "workload": {"requests_per_second": 2}}),
+    ("/v1/memory", {"model": LLAMA, "gpu": "h100-sxm", "serving": {"engine": "sglang"}}),
+    ("/v1/memory", {"model": LLAMA, "gpu": "rtx-4090", "serving": {"engine": "sglang"},
+                    "layout": {"tensor_parallel": 8, "pipeline_parallel": 2}}),
+])
+def test_derived_values_do_not_stand_in_the_request(service, path, question):
+    """A histogram's mean and a memory share that depends on the layout would contradict what was asked."""
+    first = service.call("POST", path, json=question)
+    again = service.call("POST", path, json=first.json["request"])
+    assert again.status == 200, again.text
+    assert again.body == first.body
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm", "llama.cpp"])
+@pytest.mark.parametrize("model", [LLAMA, "mistralai/Mixtral-8x7B-Instruct-v0.1", "70B"])
+def test_a_recommended_layout_is_sized_as_when_asked_for(service, engine, model):
+    answer = service.call("POST", "/v1/recommend", json={
+        "model": model, "serving": {"engine": engine}, "workload": {"requests_per_second": 2},
+        "constraints": {"purchase": ["on_demand", "owned"]}}).json
+    for option in [answer["recommended"]] + answer["alternatives"]:
+        shards, stages = option["tensor_parallel"], option["pipeline_parallel"]
+        question = {"model": model, "gpu": option["gpu"],
+                    "serving": {"engine": engine, "weight_dtype": option["weight_dtype"]},
+                    "layout": {"gpu_count": option["replicas"] * shards * stages, "tensor_parallel": shards,
+                               "pipeline_parallel": stages}}
+        sized = service.call("POST", "/v1/memory", json=question).json
+        assert sized["fits"] and sized["min_gpu_count"] <= shards * stages
+        for name in ("weights_gib", "activations_gib", "overhead_gib", "kv_pool_gib", "available_gib",
+                     "max_concurrency", "max_context_tokens"):
+            assert sized["memory"][name] == option["memory"][name], (option["gpu"], name)
+        speed = service.call("POST", "/v1/throughput", json=question | {"workload": {"requests_per_second": 2}}).json
+        for name in ("requests_per_second", "output_tokens_per_second", "ttft_ms", "tpot_ms", "e2e_ms"):
+            assert speed[name] == option["performance"][name], (option["gpu"], name)
+
+
+@pytest.mark.parametrize("engine, kv_dtype", [("vllm", "int4"), ("vllm", "q8_0"), ("llama.cpp", "fp8")])
+def test_a_cache_format_that_no_gpu_runs_is_refused_alike(service, engine, kv_dtype):
+    serving = {"engine": engine, "kv_dtype": kv_dtype}
+    answer = service.call("POST", "/v1/recommend", json={"model": "8B", "serving": serving}).json
+    assert answer["recommended"] is None and {one["reason"] for one in answer["rejected"]} == {"unsupported"}
+    one = service.call("POST", "/v1/memory", json={"model": "8B", "gpu": "h100-sxm", "serving": serving})
+    assert one.status == 422 and one.json["errors"][0]["field"] == "serving.kv_dtype"
+
+
+def test_prices_of_later_days_are_not_known(service):
+    question = {"model": "8B", "purchase": "owned,on_demand", "rps": 1}
+    answer = service.call("GET", "/v1/recommend", query=question | {"as_of": "1970-01-01"}).json
+    assert answer["recommended"] is None
+    for day in ("2025-06-30", "2026-01-31", AS_OF):
+        answer = service.call("GET", "/v1/cost", query=question | {"as_of": day}).json
+        assert all(option["price"]["as_of"] <= day for option in answer["options"])
+
+
+def test_sentences_have_no_exponents(service):
+    question = {"model": "8B", "budget": 1e9, "max_gpus": 100000, "alternatives": 20}
+    for load in ({}, {"output_tokens_per_second": 2e7}, {"rps": 1e5, "out": 1}):
+        answer = service.call("GET", "/v1/recommend", query=question | load).json
+        options = [answer["recommended"]] + answer["alternatives"]
+        assert not [option["explanation"] for option in options if re.search(r"\de[+-]\d", option["explanation"])]
+
+
 @pytest.mark.parametrize("name", FLAT)
 def test_another_process_answers_the_same_bytes(service, start_service, name):
     path, flat = FLAT[name]

@@ -69,7 +69,7 @@ def test_every_bad_field_is_named():
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["recommend", "model"], ["recommend", "--model"],
                                        ["recommend", "--json=1"], ["recommend", "--model", "x", "--format", "pdf"],
                                        ["serve", "--port", "99999"], ["serve", "--prt", "1"], ["completion"],
-                                       ["recommend", "--config", "/nonexistent"]])
+                                       ["recommend", "--config", "/nonexistent"], ["help", "nonsense"]])
 def test_wrong_usage_is_status_2(arguments):
     assert run(*arguments, status=2).stderr or not arguments
 
@@ -95,6 +95,20 @@ def test_help_teaches_by_example(command):
         result = subprocess.run([PROGRAM, *example[1:]], capture_output=True, text=True, timeout=120, check=False)
         assert result.returncode in (0, 1), (example, result.stderr)
         assert result.stdout
+
+
+def test_help_is_found():
+    assert run("help", "memory").stdout == run("memory", "--help").stdout == run("memory", "-h").stdout
+    assert run("help", "serve").stdout == run("serve", "--help").stdout
+    assert "bash" in run("help", "completion").stdout
+    assert run("help").stdout == run("--help").stdout == run("-h").stdout
+    assert "json, csv, xml or txt" in run("gpus", "--format", "pdf", status=2).stderr
+
+
+def test_a_table_says_what_it_leaves_out():
+    assert run("gpus").stdout.endswith("\n100 of 108: more with --limit 1000 or another --cursor\n")
+    assert " of " not in run("gpus", "--limit", "1000").stdout.splitlines()[-1]
+    assert " of " not in run("offers", "--gpu", "l40s").stdout.splitlines()[-1]
 
 
 def test_lists_are_tables():

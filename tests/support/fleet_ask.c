@@ -95,6 +95,8 @@ struct snapshot *fleet_catalog_shuffled(unsigned seed)
 /* --- questions -------------------------------------------------------------------------------------------------- */
 
 static struct asked *asked_new(const struct snapshot *snapshot, size_t max_bytes, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
+static struct asked *asked_new(const struct snapshot *snapshot, size_t max_bytes, const char *format, va_list args)
 {
     struct asked *asked = calloc(1, sizeof *asked);
     assert_non_null(asked);

@@ -218,6 +218,10 @@ static void test_base_loads(void **state)
     assert_false(is_known(snapshot->offers[0].vcpus));
     assert_int_equal(snapshot_purchase_price(snapshot, 1)->usd.micro, 30000000000);
     assert_null(snapshot_purchase_price(snapshot, 0));
+    const struct purchase_price *price = snapshot_purchase_price(snapshot, 1);
+    date_t before = {price->as_of.days - 1};
+    assert_ptr_equal(snapshot_purchase_price_on(snapshot, 1, price->as_of), price);
+    assert_null(snapshot_purchase_price_on(snapshot, 1, before));
     assert_near(snapshot_operating_cost(snapshot, "pue_ratio", "all")->value, 1.2, 0);
     assert_null(snapshot_operating_cost(snapshot, "pue_ratio", "nowhere"));
 }

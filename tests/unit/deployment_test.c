@@ -85,6 +85,13 @@ static void test_sglang_reserve(void **state)
     deployment_default(&large);
     assert_int_equal(large.max_batched_tokens, 8192);
     assert_true(fabs(large.gpu_memory_utilization_ratio - (1 - 13568 / large.gpu->memory_cuda_mib)) < 1e-12);
+    deployment_set_layout(&large, 4, 2); /* six GPUs more: 128 MiB each, as 13568 has for two */
+    assert_true(fabs(large.gpu_memory_utilization_ratio - (1 - 14336 / large.gpu->memory_cuda_mib)) < 1e-12);
+    struct deployment given = deployment_of("Qwen/Qwen3-8B", "h100-sxm", "sglang", NULL);
+    given.gpu_memory_utilization_ratio = 0.5;
+    deployment_default(&given);
+    deployment_set_layout(&given, 4, 2);
+    assert_true(given.gpu_memory_utilization_ratio == 0.5);
     struct deployment small = deployment_of("Qwen/Qwen3-8B", "t4", "sglang", NULL);
     deployment_default(&small);
     assert_int_equal(small.max_batched_tokens, 2048);

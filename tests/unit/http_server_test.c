@@ -916,7 +916,7 @@ static void says_why_it_does_not_start(void **state)
         const char *field;
     } rows[] = {
         {"127.0.0.1", server_port(*state), 10, "port"},
-        {"no address", 0, 10, "listen_address"},
+        {"no address", 0, 10, "listen"},
         {"127.0.0.1", 0, 2000000000, "connections_max"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -245,6 +245,26 @@ static enum dtype dtype_on(const struct question *question, uint32_t gpu, enum d
     return dtype == DTYPE_BF16 && support->weight_dtypes & (1u << DTYPE_FP16) ? DTYPE_FP16 : DTYPE_UNKNOWN;
 }
 
+/* Of every offer there is a pack that can do the same for no more. */
+static void check_packs(const struct question *question, uint32_t gpu, const struct packs *packs)
+{
+    for (uint32_t i = snapshot->offer_first[gpu]; i < snapshot->offer_first[gpu + 1]; i++) {
+        const struct offer *offer = &snapshot->offers[i];
+        bool covered = !question->offer_allowed[i];
+        bool stale = date_known(question->oldest_price) && offer->as_of.days < question->oldest_price.days;
+        bool slice = offer->gpu_count < snapshot->gpus[gpu].node_gpus ||
+                     strcmp(offer->price_basis, "instance_total_marketplace") == 0;
+        for (size_t j = 0; j < packs->count; j++) {
+            const struct pack *pack = &packs->items[j];
+            covered = covered || (pack->offer && pack->purchase == offer->purchase && pack->stale == stale &&
+                                  pack->instance_gpus == offer->gpu_count && pack->term_months == offer->term_months &&
+                                  (pack->spans || slice || offer->gpu_count < 4) &&
+                                  usd_compare(pack->usd_per_hour, question->offer_usd_per_hour[i]) <= 0);
+        }
+        assert_true(covered);
+    }
+}
+
 /* Pipelines are as shallow as the weights allow; every tensor parallel degree is tried. */
 static void try_dtype(const struct question *question, uint32_t gpu, const struct packs *packs, enum dtype dtype,
                       struct candidates *found)
@@ -273,6 +293,7 @@ static void try_everything(const struct question *question, struct arena *arena,
         if (!question->gpu_allowed[gpu]) continue;
         struct packs packs;
         assert_int_equal(packs_collect(question, gpu, arena, &packs), STATUS_OK);
+        check_packs(question, gpu, &packs);
         for (size_t d = 0; d < question->weight_dtype_count; d++) {
             enum dtype dtype = dtype_on(question, gpu, question->weight_dtypes[d]);
             if (dtype != DTYPE_UNKNOWN) try_dtype(question, gpu, &packs, dtype, found);
@@ -374,10 +395,114 @@ static void test_equals_trying_everything(void **state)
     free(found);
 }
 
+/* Where only nodes of eight are on offer, replicas beyond the fewest may be free: the bound must know. */
+static void test_equals_trying_everything_on_nodes(void **state)
+{
+    (void)state;
+    struct snapshot *bundled = snapshot, *nodes = fleet_catalog();
+    struct candidates *found = malloc(sizeof *found);
+    size_t feasible = 0;
+    assert_non_null(found);
+    for (size_t i = 0; i < nodes->offer_count; i++) {
+        if (nodes->offers[i].gpu_count != 8) nodes->offers[i].purchase = PURCHASE_OWNED; /* no longer for rent */
+    }
+    snapshot = nodes;
+    for (size_t i = 0; i < QUESTIONS / 4; i++) {
+        struct asked *asked = fleet_ask(
+            snapshot, "{'model':'%s','workload':{'concurrency':%.0f},'slo':{'tpot_ms':%.4g},'objective':'%s'}",
+            models[i % 2], log_uniform(8, 2000), log_uniform(15, 120), i % 4 ? "cost_per_throughput" : "energy");
+        struct question question = fleet_question(asked);
+        struct search_result result;
+        try_everything(&question, &asked->arena, found);
+        question.options_max = 1000;
+        assert_int_equal(search_run(&question, &asked->arena, &result), STATUS_OK);
+        compare_all(&question, &result, found, asked->body);
+        feasible += found->count > 0;
+        fleet_done(asked);
+    }
+    assert_true(feasible > QUESTIONS / 8);
+    snapshot = bundled;
+    snapshot_free(nodes);
+    free(found);
+}
+
+/* Constraints of the request that a way out with a figure names, as their member of the request. */
+static const struct {
+    const char *constraint;
+    size_t offset;
+    bool integer;
+} members[] = {
+    {"budget_usd", offsetof(struct recommend_request, budget_usd), false},
+    {"budget_usd_per_hour", offsetof(struct recommend_request, budget_usd_per_hour), false},
+    {"max_power_watts", offsetof(struct recommend_request, max_power_watts), false},
+    {"duration_hours", offsetof(struct recommend_request, duration_hours), false},
+    {"requests_per_second", offsetof(struct recommend_request, requests_per_second), false},
+    {"output_tokens_per_second", offsetof(struct recommend_request, output_tokens_per_second), false},
+    {"users", offsetof(struct recommend_request, users), false},
+    {"total_tokens", offsetof(struct recommend_request, total_tokens), false},
+    {"ttft_ms", offsetof(struct recommend_request, ttft_ms), false},
+    {"tpot_ms", offsetof(struct recommend_request, tpot_ms), false},
+    {"e2e_ms", offsetof(struct recommend_request, e2e_ms), false},
+    {"min_probability_ratio", offsetof(struct recommend_request, min_probability_ratio), false},
+    {"max_gpus", offsetof(struct recommend_request, max_gpus), true},
+    {"spare_replicas", offsetof(struct recommend_request, spare_replicas), true},
+    {"max_price_age_days", offsetof(struct recommend_request, max_price_age_days), true},
+};
+enum { MEMBERS = sizeof members / sizeof members[0] };
+
+/* Asks again with what was told. */
+static void ask_relaxed(struct asked *asked, const struct relaxation *relaxation, size_t member)
+{
+    struct recommend_request kept = asked->answer.request;
+    char *at = (char *)&asked->answer.request + members[member].offset;
+    int64_t count = (int64_t)relaxation->to;
+    if (members[member].integer)
+        memcpy(at, &count, sizeof count);
+    else
+        memcpy(at, &relaxation->to, sizeof relaxation->to);
+    struct question question = fleet_question(asked);
+    struct search_result result;
+    question.options_max = 1;
+    assert_int_equal(search_run(&question, &asked->arena, &result), STATUS_OK);
+    if (!result.option_count || result.options[0].excluded_by != REJECT_NONE)
+        fail_msg("%s %.9g does not work: %s", relaxation->constraint, relaxation->to, asked->body);
+    asked->answer.request = kept;
+}
+
+static void test_ways_out_work(void **state)
+{
+    (void)state;
+    size_t ways[MEMBERS] = {0}, impossible = 0;
+    for (size_t i = 0; i < QUESTIONS; i++) {
+        struct text text = random_question(i);
+        struct asked *asked = fleet_ask(snapshot, "%s", text.bytes);
+        const struct recommendation *found = &asked->answer.recommendation;
+        assert_int_equal(asked->status, STATUS_OK);
+        if (found->has_recommended) assert_int_equal(found->relaxation_count, 0);
+        impossible += !found->has_recommended;
+        for (size_t j = 0; j < found->relaxation_count; j++) {
+            size_t member = 0;
+            if (!is_known(found->relaxations[j].to)) continue;
+            while (strcmp(members[member].constraint, found->relaxations[j].constraint) != 0)
+                assert_true(++member < MEMBERS);
+            ask_relaxed(asked, &found->relaxations[j], member);
+            ways[member]++;
+        }
+        fleet_done(asked);
+    }
+    print_message("%zu impossible questions:", impossible);
+    for (size_t i = 0; i < MEMBERS; i++)
+        print_message(" %s %zu", members[i].constraint, ways[i]);
+    print_message("\n");
+    assert_true(impossible > 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_trying_everything),
+        cmocka_unit_test(test_equals_trying_everything_on_nodes),
+        cmocka_unit_test(test_ways_out_work),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
