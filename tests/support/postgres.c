@@ -54,11 +54,6 @@ static bool run(const struct postgres *postgres, const char *const *arguments)
     return well;
 }
 
-bool postgres_installed(void)
-{
-    return access(PROGRAMS "postgres", X_OK) == 0;
-}
-
 static bool ready(const struct postgres *postgres)
 {
     const char *const arguments[] = {PROGRAMS "pg_isready", "-q", "-h", postgres->folder, NULL};

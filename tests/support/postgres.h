@@ -10,8 +10,6 @@ struct postgres {
     pid_t pid; /* 0: not running */
 };
 
-/* Whether the server's programs are on this machine. */
-bool postgres_installed(void);
 /* Makes and starts a cluster; false if that failed (its log is printed). */
 bool postgres_init(struct postgres *postgres);
 void postgres_done(struct postgres *postgres); /* ends it and removes its folder */
