@@ -166,8 +166,7 @@ static enum status listen_on(struct server *server, struct problems *problems)
     (void)snprintf(port, sizeof port, "%u", settings->port);
     int error = getaddrinfo(settings->listen_address, port, &hints, &address);
     if (error != 0)
-        return problems_add(problems, STATUS_IO, "listen", "%s: %s", settings->listen_address,
-                            gai_strerror(error));
+        return problems_add(problems, STATUS_IO, "listen", "%s: %s", settings->listen_address, gai_strerror(error));
     enum status status = open_socket(address, &server->listen_fd);
     if (status != STATUS_OK)
         problems_add(problems, status, "port", "cannot listen on %s port %u: %s", settings->listen_address,
