@@ -6,6 +6,7 @@
 #include "cli/settings.h"
 #include "store/import.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -291,6 +292,7 @@ static enum status import_file(struct store *store, const struct choices *choice
 static int run(const struct choices *choices, const struct settings *settings, struct arena *arena,
                struct problems *problems)
 {
+    assert(choices->kind); /* it was read from the command line, or we would not be here */
     struct store *store = NULL;
     const struct store_options options = {
         .url = settings->database_url,

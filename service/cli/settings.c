@@ -149,7 +149,7 @@ static void read_flags(int argc, char **argv, bool only_file, struct problems *p
                        bool *help)
 {
     for (int i = 1; i < argc; i++) {
-        const char *name = strncmp(argv[i], "--", 2) == 0 ? argv[i] + 2 : "", *equals = strchr(name, '=');
+        const char *given = argv[i], *name = strncmp(given, "--", 2) == 0 ? given + 2 : "", *equals = strchr(name, '=');
         if (strcmp(name, "help") == 0) {
             *help = true;
             continue;
@@ -159,7 +159,7 @@ static void read_flags(int argc, char **argv, bool only_file, struct problems *p
         bool file = setting && setting->offset == offsetof(struct settings, settings_file);
         if (setting && value && (file || !only_file)) assign(setting, value, "flag", problems, settings);
         if ((!setting || !value) && !only_file) {
-            const char *shown = arena_strndup(problems->arena, argv[i], strcspn(argv[i], "="));
+            const char *shown = arena_strndup(problems->arena, given, strcspn(given, "="));
             (void)problems_add(problems, setting ? STATUS_MISSING_FIELD : STATUS_UNKNOWN_FIELD, shown ? shown : "",
                                setting ? "needs a value" : "is no setting; see gpusize serve --help");
         }

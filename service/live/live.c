@@ -129,7 +129,8 @@ static enum status build(const struct live_texts *texts, struct problems *proble
     snapshot->version = arena_strdup(&snapshot->arena, texts->version);
     if (!snapshot->version) {
         snapshot_free(snapshot);
-        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the catalog");
+        (void)problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the catalog");
+        return STATUS_OUT_OF_MEMORY;
     }
     *ret_snapshot = snapshot;
     return STATUS_OK;

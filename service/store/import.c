@@ -247,7 +247,7 @@ static enum status refuse_jumps(struct store_import *import)
     const char *jumps = "";
     enum status status = ask(import, "jumps.sql", &jumps);
     if (status != STATUS_OK || !*jumps || import->options->accept_jumps) return status;
-    for (const char *end = jumps; (end = strchr(jumps, '\n')); jumps = end + 1)
+    for (const char *end = strchr(jumps, '\n'); end; jumps = end + 1, end = strchr(jumps, '\n'))
         (void)problems_add(import->problems, STATUS_CONTRADICTION, "usd_per_hour", "%.*s", (int)(end - jumps), jumps);
     return problems_add(import->problems, STATUS_CONTRADICTION, "",
                         "prices change by more than a factor of %g: look, then accept the jumps; nothing was changed",
