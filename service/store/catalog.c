@@ -200,11 +200,21 @@ static enum status merge_offers(struct db *db, struct writing *writing, struct p
     return status == STATUS_OK ? merge(db, "gpusize.offer_price", "{offer_id}", writing, problems) : status;
 }
 
+/* Many rows at once are one line of the audit log. */
+static enum status record_rows(struct db *db, size_t rows, struct problems *problems)
+{
+    char count[VERSION_TEXT_BYTES];
+    (void)snprintf(count, sizeof count, "%zu", rows);
+    const char *const values[] = {count};
+    return db_query(db, QUERY_AUDIT_FILES, values, problems, NULL);
+}
+
 static enum status write_tables(struct db *db, void *context, struct problems *problems)
 {
     struct writing *writing = context;
     writing->rows = 0;
-    enum status status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
+    enum status status = db_command(db, "set local gpusize.bulk = on", problems);
+    if (status == STATUS_OK) status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
     for (enum catalog_file file = 0; file < CATALOG_FILE_COUNT && status == STATUS_OK; file++) {
         if (!writing->files[file].text) continue;
         status = stage(db, &writing->files[file], problems);
@@ -213,7 +223,7 @@ static enum status write_tables(struct db *db, void *context, struct problems *p
         status = tables[file].table ? merge(db, tables[file].table, tables[file].keys, writing, problems)
                                     : merge_offers(db, writing, problems);
     }
-    return status;
+    return status == STATUS_OK && writing->rows > 0 ? record_rows(db, writing->rows, problems) : status;
 }
 
 enum status store_catalog_write(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
