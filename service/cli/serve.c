@@ -1,4 +1,5 @@
 /* serve.c owns the life of the service: settings, catalog, server, signals, drain. */
+#include "api/service.h"
 #include "cli/cli.h"
 #include "cli/settings.h"
 #include "live/live.h"
@@ -75,7 +76,7 @@ static void print_line(const char *line)
 
 static const void *acquire(void *data)
 {
-    return live_acquire(data);
+    return live_acquire(((const struct service *)data)->live);
 }
 
 static void release(void *data, const void *view)
@@ -137,10 +138,11 @@ static void append_health(const struct live_health *health, void (*append)(void 
 static void append_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
 {
     struct live_health health;
-    const struct live_view *view = live_acquire(data);
+    struct live *live = ((const struct service *)data)->live;
+    const struct live_view *view = live_acquire(live);
     if (view->snapshot) append_catalog(view->snapshot, append, sink);
     live_release(view);
-    live_health(data, &health);
+    live_health(live, &health);
     if (health.sourced) append_health(&health, append, sink);
 }
 
@@ -157,14 +159,15 @@ static const char *const *split_hosts(const char *list, struct arena *arena)
     return hosts;
 }
 
-static struct server_settings server_settings(const struct cli *cli, const struct settings *settings, struct live *live,
-                                              const char *const *hosts)
+static struct server_settings server_settings(const struct cli *cli, const struct settings *settings,
+                                              struct service *service, const char *const *hosts)
 {
     return (struct server_settings){
         .listen_address = settings->listen,
         .port = (uint16_t)settings->port,
         .threads = (unsigned)settings->threads,
         .workers = (unsigned)settings->workers,
+        .waiters = (unsigned)settings->db_workers,
         .queue_max = (unsigned)settings->queue_max,
         .connections_max = (unsigned)settings->connections_max,
         .connections_per_address_max = (unsigned)settings->connections_per_address_max,
@@ -178,7 +181,7 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .acquire = acquire,
         .release = release,
         .version = version_of_day,
-        .data = live,
+        .data = service,
         .fail = cli->fail,
         .metrics = append_metrics,
     };
@@ -210,17 +213,17 @@ static void print_start(const struct settings *settings, struct live *live, uint
     live_release(view);
 }
 
-static int run_server(const struct cli *cli, const struct settings *settings, struct live *live,
+static int run_server(const struct cli *cli, const struct settings *settings, struct service *service,
                       const sigset_t *signals, struct arena *arena, struct problems *problems)
 {
     int signal_number = 0;
     struct server *server = NULL;
     const char *const *hosts = split_hosts(settings->allowed_hosts, arena);
     if (!hosts) return cli_report(problems, STATUS_OUT_OF_MEMORY);
-    const struct server_settings wanted = server_settings(cli, settings, live, hosts);
+    const struct server_settings wanted = server_settings(cli, settings, service, hosts);
     enum status status = server_start(&wanted, problems, &server);
     if (status != STATUS_OK) return cli_report(problems, status);
-    print_start(settings, live, server_port(server));
+    print_start(settings, service->live, server_port(server));
     (void)sigwait(signals, &signal_number);
     bool drained = server_drain(server, (unsigned)settings->drain_s);
     (void)fprintf(stderr, drained ? "stopped: every open request was answered\n"
@@ -243,30 +246,31 @@ static struct live_settings live_settings(const struct settings *settings, struc
 
 /* The catalog of the database, or, where none is set, the bundled one: never the one instead of the other. */
 static int run_catalog(const struct cli *cli, const struct settings *settings, struct database *database,
-                       struct arena *arena, struct problems *problems)
+                       struct service *service, struct arena *arena, struct problems *problems)
 {
     sigset_t signals;
-    struct live *live = NULL;
     struct snapshot *bundled = database->store ? NULL : cli_load_catalog();
     if (!bundled && !database->store) return CLI_FAILED;
     block_signals(&signals);
     const struct live_settings wanted = live_settings(settings, database);
-    enum status status = live_new(&wanted, bundled, problems, &live);
+    enum status status = live_new(&wanted, bundled, problems, &service->live);
     if (status != STATUS_OK) return cli_report(problems, status);
-    live_settle(live, FIRST_LOAD_MS);
-    int code = run_server(cli, settings, live, &signals, arena, problems);
-    live_free(live);
+    live_settle(service->live, FIRST_LOAD_MS);
+    int code = run_server(cli, settings, service, &signals, arena, problems);
+    live_free(service->live);
     return code;
 }
 
-static enum status open_database(const struct settings *settings, struct problems *problems, struct store **ret_store)
+/* Leaves NULL where no database is set. */
+static enum status open_database(const struct settings *settings, unsigned connections_max, struct problems *problems,
+                                 struct store **ret_store)
 {
     const struct store_options options = {
         .url = settings->database_url,
         .application_name = APPLICATION_NAME,
         .prepared = settings->db_prepared,
         .statement_timeout_ms = settings->db_statement_timeout_ms,
-        .connections_max = 1, /* one thread asks */
+        .connections_max = connections_max,
     };
     return *settings->database_url ? store_open(&options, problems, ret_store) : STATUS_OK;
 }
@@ -277,21 +281,25 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     struct problems problems;
     struct settings settings = {0};
     struct database database = {0};
+    struct service service = {0};
     bool help = false;
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
     database.listen_url = settings.database_listen_url;
-    if (status == STATUS_OK && !help) status = open_database(&settings, &problems, &database.store);
+    if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &database.store);
+    if (status == STATUS_OK && !help)
+        status = open_database(&settings, (unsigned)settings.db_workers, &problems, &service.store);
     int code = CLI_OK;
     if (help)
         settings_help();
     else if (status != STATUS_OK)
         code = cli_report(&problems, status);
     else
-        code = run_catalog(cli, &settings, &database, &arena, &problems);
+        code = run_catalog(cli, &settings, &database, &service, &arena, &problems);
     store_listener_close(database.listener);
     store_close(database.store);
+    store_close(service.store);
     arena_done(&arena);
     return code;
 }

@@ -9,7 +9,7 @@ enum { ALLOWED_HOSTS_MAX = 16 };
 struct settings {
     const char *listen, *cors_origin, *allowed_hosts, *settings_file, *database_url, *database_listen_url,
         *snapshot_cache;
-    int64_t port, threads, workers, queue_max, connections_max, connections_per_address_max, idle_timeout_s,
+    int64_t port, threads, workers, db_workers, queue_max, connections_max, connections_per_address_max, idle_timeout_s,
         request_deadline_s, cache_max_mib, drain_s, access_log, db_prepared, db_statement_timeout_ms, poll_interval_ms;
 };
 

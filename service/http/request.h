@@ -21,6 +21,9 @@ struct reply {
     const char *csp;           /* Content-Security-Policy of pages; NULL = none */
 };
 
+/* A handler of ROUTE_COMPUTES that finds, on reading the question, that it has to wait for something outside asks for a
+ * thread that may: it sets `defer` and returns STATUS_OK without a reply. Nothing of that try is kept, and the handler
+ * is called once more, from its beginning, with `may_wait` set. */
 struct request {
     const struct route *route;
     struct arena arena;       /* dies with the request */
@@ -34,5 +37,8 @@ struct request {
     size_t body_length;
     const char *request_id;
     const void *snapshot; /* held for this request: what `acquire` of the server gave */
+    void *data;           /* server_settings.data */
+    bool may_wait;        /* this thread is one of ROUTE_STORES */
+    bool defer;           /* set by the handler, only if !may_wait */
     struct reply reply;
 };

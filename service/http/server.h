@@ -1,4 +1,4 @@
-/* server.h owns the HTTP server: libmicrohttpd in poll mode, guard, router, limits, worker pool, answer cache,
+/* server.h owns the HTTP server: libmicrohttpd in poll mode, guard, router, limits, worker pools, answer cache,
  * access log, metrics. It knows no handler: routes come as a table.
  *
  * Not every refusal is ours. libmicrohttpd answers some requests before any code of ours sees them, with a status, a
@@ -13,14 +13,20 @@
 
 enum route_method { ROUTE_GET = 1, ROUTE_POST = 2 }; /* HEAD follows GET; OPTIONS is answered from the table */
 
+enum route_work {                 /* which thread runs the handler */
+                  ROUTE_INLINE,   /* the HTTP thread: microseconds, and never waits */
+                  ROUTE_COMPUTES, /* a computing thread: as long as it likes, and never waits */
+                  ROUTE_STORES,   /* a thread that may wait for something outside, such as a database */
+};
+
 struct route {
     const char *operation_id; /* as in openapi.yaml */
     const char *path;         /* exact: "/v1/recommend" */
     unsigned methods;         /* enum route_method bits */
     size_t body_max_bytes;    /* 0 = no body */
     bool formats;             /* .json, .csv, .xml, .txt suffixes and format= are understood */
-    bool computes;            /* runs on the worker pool; otherwise in the HTTP thread */
-    bool cacheable;           /* same question and same catalog version: same answer */
+    enum route_work work;
+    bool cacheable; /* same question and same catalog version: same answer */
     /* Fills request->reply, or adds problems and returns their status. On failure the server calls
      * server_settings.fail, which encodes the problems. */
     enum status (*handle)(struct request *request);
@@ -32,7 +38,9 @@ struct server_settings {
     uint16_t port;                                         /* 0 = any free one, see server_port */
     unsigned threads;                                      /* HTTP threads; 0 = cores */
     unsigned workers;                                      /* computing threads; 0 = cores - 1, at least 1 */
-    unsigned queue_max;                                    /* computations that wait; more are 503 with Retry-After */
+    unsigned waiters;                                      /* threads of ROUTE_STORES; 0 = 1 */
+    unsigned queue_max;                                    /* requests that wait for a thread of either kind; more are
+                                                              503 with Retry-After */
     unsigned connections_max, connections_per_address_max; /* the second: 0 = no limit */
     unsigned idle_timeout_s;                               /* of a connection */
     unsigned request_deadline_s;                           /* total time to receive one request */
@@ -46,7 +54,7 @@ struct server_settings {
     const void *(*acquire)(void *data);
     void (*release)(void *data, const void *snapshot);
     const char *(*version)(const void *snapshot);
-    void *data;
+    void *data; /* for these, for metrics, and for handlers: request->data */
     /* Encodes request->problems into request->reply (problem+json, or text). Also used for the server's own refusals.
      */
     void (*fail)(struct request *request, enum status status);

@@ -1,0 +1,10 @@
+/* service.h owns what a handler finds behind its request besides the catalog: request->data of a running service. */
+#pragma once
+
+struct live;
+struct store;
+
+struct service {
+    struct live *live;
+    struct store *store; /* for requests; NULL: the catalog is the built-in one */
+};
