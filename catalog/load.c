@@ -71,3 +71,18 @@ enum status catalog_load(const struct catalog_text files[CATALOG_FILE_COUNT], st
 {
     return catalog_load_within(files, 0, problems, ret_snapshot);
 }
+
+enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_COUNT], const char *version,
+                                 struct problems *problems, struct snapshot **ret_snapshot)
+{
+    struct snapshot *snapshot = NULL;
+    enum status status = catalog_load(files, problems, &snapshot);
+    if (status != STATUS_OK) return status;
+    snapshot->version = arena_strdup(&snapshot->arena, version);
+    if (!snapshot->version) {
+        snapshot_free(snapshot);
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the catalog");
+    }
+    *ret_snapshot = snapshot;
+    return STATUS_OK;
+}
