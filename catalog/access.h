@@ -1,0 +1,24 @@
+/* access.h owns who may do what: roles, and the caller that a request comes from. */
+#pragma once
+#include <stdbool.h>
+
+enum role { /* each may also what those before it may */
+            ROLE_NONE,
+            ROLE_READER,
+            ROLE_WRITER,
+            ROLE_ADMIN,
+            ROLE_COUNT
+};
+const char *role_name(enum role role); /* "none", "reader", … */
+/* False for "none" and for what is no role. */
+bool role_parse(const char *name, enum role *ret_role);
+
+enum { KEY_ID_BYTES = 13, CALLER_NAME_BYTES = 101 };
+
+/* Whose key a request came with. */
+struct caller {
+    enum role role; /* ROLE_NONE: it came without one, and the rest is empty */
+    char key_id[KEY_ID_BYTES];
+    char name[CALLER_NAME_BYTES];
+    double requests_per_second; /* limit of this key; UNKNOWN: the service's */
+};
