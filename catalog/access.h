@@ -1,6 +1,7 @@
 /* access.h owns who may do what: roles, and the caller that a request comes from. */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 enum role { /* each may also what those before it may */
             ROLE_NONE,
@@ -21,4 +22,13 @@ struct caller {
     char key_id[KEY_ID_BYTES];
     char name[CALLER_NAME_BYTES];
     double requests_per_second; /* limit of this key; UNKNOWN: the service's */
+};
+
+enum { KEY_HASH_BYTES = 65 };
+
+/* A key as it is kept: whose it is, and the hash of the part that only its owner has. */
+struct key {
+    struct caller caller;
+    char hash[KEY_HASH_BYTES]; /* BLAKE2b-256 in hexadecimal digits */
+    int64_t expires_unix_s;    /* 0: never */
 };

@@ -3,6 +3,7 @@
 
 #include "api/operation.h"
 #include "api/pages.h"
+#include "api/service.h"
 #include "catalog/text.h"
 #include "live/live.h"
 #include "wire/encode.h"
@@ -180,6 +181,7 @@ static enum status run_question(struct request *request, const struct operation 
     if (status != STATUS_OK) return status;
     struct out answer;
     out_init(&answer, ANSWER_MAX_BYTES);
+    const struct service *service = request->data;
     struct call call = {
         .snapshot = ((const struct live_view *)request->snapshot)->snapshot,
         .input = input,
@@ -187,9 +189,12 @@ static enum status run_question(struct request *request, const struct operation 
         .arena = &request->arena,
         .problems = &request->problems,
         .out = &answer,
+        .store = service->store,
+        .may_wait = request->may_wait,
     };
     status = operation_run(operation, &call);
-    if (status == STATUS_OK) status = give_answer(request, &call, operation, form, format);
+    request->defer = call.defer;
+    if (status == STATUS_OK && !call.defer) status = give_answer(request, &call, operation, form, format);
     out_done(&answer);
     input_done(input);
     return status;
@@ -337,13 +342,13 @@ static const struct page_info docs_style = {"docs.css", "text/css; charset=utf-8
 static const struct page_info contract_yaml = {"openapi.yaml", "application/yaml; charset=utf-8"};
 static const struct page_info contract_json = {"openapi.json", "application/json"};
 
-#define OPERATION(name, at, bits, body_bytes)                                                                          \
+#define OPERATION(name, at, bits, body_bytes, by)                                                                      \
     {                                                                                                                  \
-        .operation_id = #name, .path = at, .methods = bits, .body_max_bytes = body_bytes, .formats = true,             \
-        .computes = true, .cacheable = true, .handle = answer_operation, .context = &operation_##name                  \
+        .operation_id = #name, .path = at, .methods = bits, .access = ROUTE_READ, .body_max_bytes = body_bytes,        \
+        .formats = true, .work = by, .cacheable = true, .handle = answer_operation, .context = &operation_##name       \
     }
-#define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES)
-#define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0)
+#define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES, ROUTE_COMPUTES)
+#define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0, ROUTE_COMPUTES)
 #define PAGE(name, at, page)                                                                                           \
     {                                                                                                                  \
         .operation_id = name, .path = at, .methods = ROUTE_GET, .cacheable = true, .handle = answer_page,              \

@@ -4,14 +4,19 @@
 #include "wire/input.h"
 #include "wire/out.h"
 
+struct store;
+
 struct call {
     const struct snapshot *snapshot; /* borrowed for the call */
     const struct input *input;       /* borrowed; empty for an operation without fields */
     date_t today;                    /* the day that `as_of` means by default; from the clock of whoever calls */
     struct arena *arena;
     struct problems *problems;
-    struct out *out; /* the answer: one JSON object */
-    char id[33];     /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
+    struct out *out;     /* the answer: one JSON object */
+    struct store *store; /* NULL: no database */
+    bool may_wait;       /* this thread may ask the store */
+    bool defer;          /* set by an operation that has to ask it and may not: asked again on a thread that may */
+    char id[33];         /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
 };
 
 struct operation {
@@ -21,6 +26,7 @@ struct operation {
     const struct field *fields;
     size_t field_count;
     bool computes;               /* long enough for the worker pool */
+    bool stores;                 /* always asks the store; one that does for some questions sets call->defer */
     const char *rows;            /* see wire/encode.h */
     const char *const *examples; /* NULL-terminated command lines that --help shows */
     enum status (*run)(struct call *call);

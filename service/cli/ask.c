@@ -157,6 +157,7 @@ static enum status run_question(struct question *question, const struct operatio
         .arena = &question->arena,
         .problems = &question->problems,
         .out = &answer,
+        .may_wait = true,
     };
     enum status status =
         input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);

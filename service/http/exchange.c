@@ -108,7 +108,8 @@ static void identify(struct exchange *x)
     x->caller_status = STATUS_OK;
     if (!key) refuse(x, STATUS_MALFORMED_REQUEST, "more than one key: send one, in Authorization, X-Api-Key or key=");
     if (!key || !*key) return;
-    x->caller_status = settings->authenticate(settings->data, key, &x->caller);
+    x->caller_status =
+        settings->authenticate ? settings->authenticate(settings->data, key, &x->caller) : STATUS_NOT_FOUND;
     if (x->caller_status == STATUS_NOT_FOUND) /* a token for somebody else, such as a proxy on the way, is no bad key */
         x->caller_status = x->head.authorization ? STATUS_OK : STATUS_UNAUTHORIZED;
     if (x->caller_status == STATUS_OK && x->query_keys && x->caller.role > ROLE_READER) {
@@ -328,11 +329,19 @@ static void prepare_request(struct exchange *x)
         .idempotency_key = x->head.idempotency_key,
         .caller = x->caller,
         .snapshot = x->acquired ? x->snapshot : NULL,
+        .data = x->server->settings.data,
+        .may_wait = x->may_wait,
     };
     arena_init(&request->arena, ARENA_MAX_BYTES);
     problems_init(&request->problems, &request->arena);
     request->path = x->route ? x->route->path : shown_path(x);
     x->prepared = true;
+}
+
+static void forget_request(struct exchange *x)
+{
+    if (x->prepared) arena_done(&x->request.arena);
+    x->prepared = x->request.defer = false;
 }
 
 static void fail_request(struct exchange *x, enum status status)
@@ -365,8 +374,8 @@ static void keep_answer(struct exchange *x, const char *version)
         cache_put(x->server->cache, &question, x->answer);
 }
 
-/* Runs the handler; in an HTTP thread or in a computing thread. Leaves an answer in x->answer, or a reply of an
- * error in x->request. */
+/* Runs the handler; in an HTTP thread or in one of a pool. Leaves an answer in x->answer, or a reply of an error in
+ * x->request, or neither where x->request.defer is set. */
 static void run_handler(struct exchange *x)
 {
     prepare_request(x);
@@ -378,9 +387,11 @@ static void run_handler(struct exchange *x)
         status = x->route->handle(request);
     }
     if (status != STATUS_OK) {
+        request->defer = false;
         fail_request(x, status);
         return;
     }
+    if (request->defer) return;
     x->answer = answer_new(x->route, &request->reply, x->server->settings.cors_origin, x->server->compressors);
     if (!x->answer) {
         fail_request(x, problems_add(&request->problems, STATUS_OUT_OF_MEMORY, "", "out of memory"));
@@ -391,6 +402,16 @@ static void run_handler(struct exchange *x)
     (void)answer_part(x->answer, negotiate_encoding(x->head.accept_encoding), &encoding); /* compressed here already */
 }
 
+/* Handed over before it can be refused: a job that has been taken may be finished at any moment. */
+static void hand_over(struct exchange *x, bool may_wait)
+{
+    x->may_wait = may_wait;
+    if (pool_submit(may_wait ? x->server->waiting : x->server->computing, &x->job)) return;
+    refuse(x, STATUS_OVERLOADED, "all threads are busy and enough questions wait already");
+    x->stage = STAGE_BODY;
+    MHD_resume_connection(x->mhd);
+}
+
 /* When many ask a new question at once, the first computes it while the others wait in the queue. */
 static void compute(struct job *job)
 {
@@ -398,6 +419,11 @@ static void compute(struct job *job)
     struct question question = question_of(x);
     if (x->route->cacheable) x->answer = cache_look_again(x->server->cache, &question);
     if (!x->answer) run_handler(x);
+    if (x->request.defer && !x->may_wait) {
+        forget_request(x);
+        hand_over(x, true);
+        return;
+    }
     x->stage = STAGE_READY;
     MHD_resume_connection(x->mhd);
 }
@@ -478,16 +504,12 @@ static bool send_options(struct exchange *x)
     return send_private(x, 204, reply_private(&reply, x->server->settings.cors_origin, &extra));
 }
 
-/* Handed over before it can be refused: a job that has been taken may be finished at any moment. */
 static bool start_computing(struct exchange *x)
 {
     x->stage = STAGE_COMPUTING;
     x->job.run = compute;
     MHD_suspend_connection(x->mhd);
-    if (pool_submit(x->server->pool, &x->job)) return true;
-    refuse(x, STATUS_OVERLOADED, "all computing threads are busy and enough questions wait already");
-    x->stage = STAGE_BODY;
-    MHD_resume_connection(x->mhd);
+    hand_over(x, x->route->work == ROUTE_STORES);
     return true;
 }
 
@@ -515,7 +537,7 @@ bool exchange_answer(struct exchange *x)
     if (x->route->cacheable && method == ROUTE_POST && answer_from_cache(x)) return send_answer(x);
     if (x->route->cacheable) x->cache = "miss";
     acquire(x);
-    if (x->route->computes) return start_computing(x);
+    if (x->route->work != ROUTE_INLINE) return start_computing(x);
     run_handler(x);
     return x->answer ? send_answer(x) : send_failure(x);
 }
@@ -546,14 +568,14 @@ void exchange_end(struct exchange *x, bool complete)
     if (x->server->log) log_exchange(x, duration_us, complete);
     release(x);
     answer_release(x->answer);
-    if (x->prepared) arena_done(&x->request.arena);
+    forget_request(x);
     if (x->uri != x->uri_inline) free(x->uri);
     free(x->body);
     x->answer = NULL;
     x->body = NULL;
     x->route = NULL;
     x->format = NULL;
-    x->prepared = x->close = x->admitted = false;
+    x->close = x->may_wait = x->admitted = false;
     x->retry_s = 0;
     x->address[0] = '\0';
     x->body_length = x->body_capacity = x->body_seen = x->sent_bytes = 0;

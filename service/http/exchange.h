@@ -32,8 +32,8 @@ struct server {
     struct connections connections;
     struct cache *cache;
     struct limits *limits;
-    struct pool *pool;
-    struct log *log; /* NULL without access log */
+    struct pool *computing, *waiting; /* threads of ROUTE_COMPUTES, of ROUTE_STORES */
+    struct log *log;                  /* NULL without access log */
     struct metrics *metrics;
     struct compressors *compressors;
     uint64_t id_seed;
@@ -47,8 +47,8 @@ enum stage {
     STAGE_IDLE,
     STAGE_HEAD,      /* request line seen */
     STAGE_BODY,      /* header seen; the body comes, or there is none */
-    STAGE_COMPUTING, /* suspended, belongs to a computing thread */
-    STAGE_READY,     /* computed */
+    STAGE_COMPUTING, /* suspended, belongs to a thread of a pool */
+    STAGE_READY,     /* answered by it */
     STAGE_SENDING,
 };
 
@@ -76,7 +76,7 @@ struct exchange {
     char *body;
     size_t body_length, body_capacity, body_seen;
     const void *snapshot;
-    bool acquired;
+    bool acquired, may_wait;
     struct answer *answer;         /* of the cache or of the handler */
     struct MHD_Response *response; /* else */
     unsigned http_status;          /* as sent */
@@ -97,7 +97,7 @@ bool exchange_begin(struct exchange *x, const char *uri);
 bool exchange_head(struct exchange *x, const char *method, const char *version);
 /* Takes a piece of the body. false: close the connection. */
 bool exchange_body(struct exchange *x, const char *bytes, size_t length);
-/* The request is complete, or computed: answers, or hands it to a computing thread. false: close. */
+/* The request is complete, or computed: answers, or hands it to a thread of a pool. false: close. */
 bool exchange_answer(struct exchange *x);
 /* Logs, counts and frees. `complete`: the whole answer was sent. */
 void exchange_end(struct exchange *x, bool complete);

@@ -23,6 +23,9 @@ struct reply {
     const char *etag;          /* a strong one, as it is sent: "\"17\""; NULL = none */
 };
 
+/* A handler of ROUTE_COMPUTES that finds, on reading the question, that it has to wait for something outside asks for a
+ * thread that may: it sets `defer` and returns STATUS_OK without a reply. Nothing of that try is kept, and the handler
+ * is called once more, from its beginning, with `may_wait` set. */
 struct request {
     const struct route *route;
     struct arena arena;       /* dies with the request */
@@ -38,5 +41,8 @@ struct request {
     const char *if_match, *idempotency_key; /* headers; NULL = absent */
     struct caller caller;
     const void *snapshot; /* held for this request: what `acquire` of the server gave */
+    void *data;           /* server_settings.data */
+    bool may_wait;        /* this thread is one of ROUTE_STORES */
+    bool defer;           /* set by the handler, only if !may_wait */
     struct reply reply;
 };

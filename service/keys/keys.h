@@ -6,19 +6,10 @@
 #include "catalog/access.h"
 #include "catalog/status.h"
 
-#include <stdint.h>
-
 #define KEY_PREFIX "gpusize_"
 enum {
     KEY_SECRET_BYTES = 65, /* with the NUL, as the others */
-    KEY_HASH_BYTES = 65,
     KEY_TEXT_BYTES = sizeof KEY_PREFIX - 1 + KEY_ID_BYTES - 1 + 1 + KEY_SECRET_BYTES,
-};
-
-struct key { /* as it is kept */
-    struct caller caller;
-    char hash[KEY_HASH_BYTES];
-    int64_t expires_unix_s; /* 0: never */
 };
 
 /* A new one: its text is nowhere else, and its caller's key_id and hash are set. */

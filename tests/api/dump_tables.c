@@ -13,6 +13,12 @@ static const char *const kinds[] = {
     [FIELD_MODEL] = "model",   [FIELD_HISTOGRAM] = "histogram", [FIELD_ADJUSTMENTS] = "adjustments",
 };
 
+static const char *const works[] = {
+    [ROUTE_INLINE] = "inline",
+    [ROUTE_COMPUTES] = "computes",
+    [ROUTE_STORES] = "stores",
+};
+
 static void put_field(struct out *out, const struct field *field)
 {
     out_object(out, NULL);
@@ -42,7 +48,7 @@ static void put_operations(struct out *out)
         out_text(out, "id", operation->id);
         out_text(out, "command", operation->command);
         out_text(out, "summary", operation->summary);
-        out_bool(out, "computes", operation->computes);
+        out_text(out, "work", works[operation->stores ? ROUTE_STORES : operation->computes]);
         out_array(out, "fields");
         for (size_t k = 0; k < operation->field_count; k++)
             put_field(out, &operation->fields[k]);
@@ -66,7 +72,7 @@ static void put_routes(struct out *out)
         out_bool(out, "get", route->methods & ROUTE_GET);
         out_bool(out, "post", route->methods & ROUTE_POST);
         out_bool(out, "formats", route->formats);
-        out_bool(out, "computes", route->computes);
+        out_text(out, "work", works[route->work]);
         out_integer(out, "body_max_bytes", (int64_t)route->body_max_bytes);
         out_object_end(out);
     }
