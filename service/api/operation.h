@@ -4,9 +4,13 @@
 #include "wire/input.h"
 #include "wire/out.h"
 
+struct store;
 struct call {
     const struct snapshot *snapshot; /* borrowed for the call */
     const struct input *input;       /* borrowed; empty for an operation without fields */
+    const char *body;                /* borrowed: of an operation that takes bytes beside its fields, such as a file */
+    size_t body_length;
+    struct store *store;             /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */
     date_t today;                    /* the day that `as_of` means by default; from the clock of whoever calls */
     struct arena *arena;
     struct problems *problems;
@@ -28,6 +32,7 @@ struct operation {
 
 extern const struct operation operation_recommend, operation_memory, operation_throughput, operation_cost;
 extern const struct operation operation_gpus, operation_models, operation_engines, operation_offers;
+extern const struct operation operation_offers_import; /* HTTP only; the command line has gpusize import */
 
 /* All operations, NULL-terminated: the one table that routes, command line, help and documentation read. */
 extern const struct operation *const operations[];
