@@ -344,8 +344,8 @@ static const struct page_info contract_json = {"openapi.json", "application/json
 
 #define OPERATION(name, at, bits, body_bytes, by)                                                                      \
     {                                                                                                                  \
-        .operation_id = #name, .path = at, .methods = bits, .body_max_bytes = body_bytes, .formats = true, .work = by, \
-        .cacheable = true, .handle = answer_operation, .context = &operation_##name                                    \
+        .operation_id = #name, .path = at, .methods = bits, .access = ROUTE_READ, .body_max_bytes = body_bytes,        \
+        .formats = true, .work = by, .cacheable = true, .handle = answer_operation, .context = &operation_##name       \
     }
 #define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES, ROUTE_COMPUTES)
 #define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0, ROUTE_COMPUTES)

@@ -1,5 +1,6 @@
 /* operation.h owns what an operation is: one question, asked by HTTP or by command line, answered in JSON. */
 #pragma once
+#include "catalog/access.h"
 #include "catalog/snapshot.h"
 #include "wire/input.h"
 #include "wire/out.h"
@@ -9,14 +10,20 @@ struct store;
 struct call {
     const struct snapshot *snapshot; /* borrowed for the call */
     const struct input *input;       /* borrowed; empty for an operation without fields */
-    date_t today;                    /* the day that `as_of` means by default; from the clock of whoever calls */
+    const char *body;                /* borrowed: of an operation that takes bytes beside its fields */
+    size_t body_length;
+    date_t today; /* the day that `as_of` means by default; from the clock of whoever calls */
     struct arena *arena;
     struct problems *problems;
-    struct out *out;     /* the answer: one JSON object */
-    struct store *store; /* NULL: no database */
-    bool may_wait;       /* this thread may ask the store */
-    bool defer;          /* set by an operation that has to ask it and may not: asked again on a thread that may */
-    char id[33];         /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
+    struct store *store;         /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */
+    const struct caller *caller; /* who writes; NULL: the command line */
+    const char *if_match, *idempotency_key; /* headers of a write; NULL: not given */
+    struct out *out;                        /* the answer: one JSON object */
+    unsigned http_status;                   /* set by a write that made something: 201; else 0 */
+    const char *etag;                       /* set by a write: the version of the entry, as a header has it */
+    bool may_wait; /* this thread may ask the store */
+    bool defer;    /* set by an operation that has to ask it and may not: asked again on a thread that may */
+    char id[33];   /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
 };
 
 struct operation {
@@ -34,6 +41,7 @@ struct operation {
 
 extern const struct operation operation_recommend, operation_memory, operation_throughput, operation_cost;
 extern const struct operation operation_gpus, operation_models, operation_engines, operation_offers;
+extern const struct operation operation_offers_import; /* HTTP only; the command line has gpusize import */
 
 /* All operations, NULL-terminated: the one table that routes, command line, help and documentation read. */
 extern const struct operation *const operations[];

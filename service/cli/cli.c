@@ -2,6 +2,8 @@
 #include "cli/cli.h"
 
 #include "catalog/load.h"
+#include "cli/settings.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +43,20 @@ struct snapshot *cli_load_catalog(void)
     if (status != STATUS_OK) (void)cli_report(&problems, status);
     arena_done(&arena);
     return snapshot;
+}
+
+enum status cli_open_store(const struct settings *settings, const char *application_name, struct problems *problems,
+                           struct store **ret_store)
+{
+    const struct store_options options = {
+        .url = settings->database_url,
+        .application_name = application_name,
+        .prepared = settings->db_prepared,
+        .statement_timeout_ms = settings->db_statement_timeout_ms,
+        .connections_max = 1,
+    };
+    if (*settings->database_url) return store_open(&options, problems, ret_store);
+    return problems_add(problems, STATUS_MISSING_FIELD, "database_url", "say which database: set DATABASE_URL");
 }
 
 static int print_version(const struct cli *cli, int argc, char **argv)
@@ -96,6 +112,7 @@ const struct cli_command cli_commands[] = {
     {"serve", "Answers the same questions over HTTP.", cli_serve},
     {"migrate", "Makes or updates the tables of a database for the catalog.", cli_migrate},
     {"import", "Brings prices into the catalog of a database.", cli_import},
+    {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},
     {"help", "Tells about a command.", print_help},
     {"version", "Prints the version.", print_version},

@@ -2,9 +2,11 @@
 #pragma once
 #include "http/answer.h"
 #include "http/cache.h"
+#include "http/client.h"
 #include "http/compress.h"
 #include "http/connection.h"
 #include "http/guard.h"
+#include "http/limits.h"
 #include "http/log.h"
 #include "http/metrics.h"
 #include "http/pool.h"
@@ -29,6 +31,7 @@ struct server {
     uint16_t port;
     struct connections connections;
     struct cache *cache;
+    struct limits *limits;
     struct pool *computing, *waiting; /* threads of ROUTE_COMPUTES, of ROUTE_STORES */
     struct log *log;                  /* NULL without access log */
     struct metrics *metrics;
@@ -62,7 +65,14 @@ struct exchange {
     unsigned methods;           /* of the path, for Allow */
     enum status refusal;        /* decided before the handler could run */
     const char *refusal_detail; /* constant sentence; NULL = the status's hint */
-    bool close;                 /* the connection cannot be used again */
+    unsigned retry_s;           /* for Retry-After; 0: 1 */
+    struct caller caller;
+    enum status caller_status; /* of its key, if there is one */
+    bool admitted;             /* has the right and keeps the limits */
+    char address[CLIENT_ADDRESS_BYTES];
+    char query_key[CLIENT_KEY_BYTES]; /* taken out of the URI; "" = none */
+    size_t query_keys;
+    bool close; /* the connection cannot be used again */
     char *body;
     size_t body_length, body_capacity, body_seen;
     const void *snapshot;

@@ -192,14 +192,15 @@ static enum status start_parts(struct server *server, struct problems *problems)
 {
     const struct server_settings *settings = &server->settings;
     server->cache = cache_new(settings->cache_max_bytes);
+    server->limits = limits_new();
     server->compressors = compressors_new();
     server->metrics = metrics_new(settings->routes);
     server->computing = pool_new(settings->workers, settings->queue_max);
     server->waiting = pool_new(settings->waiters, settings->queue_max);
     server->log = settings->access_log ? log_new(STDERR_FILENO) : NULL;
     server->watching = connections_start(&server->connections, settings->request_deadline_s);
-    if (server->cache && server->compressors && server->metrics && server->computing && server->waiting &&
-        server->watching && (server->log || !settings->access_log))
+    if (server->cache && server->limits && server->compressors && server->metrics && server->computing &&
+        server->waiting && server->watching && (server->log || !settings->access_log))
         return STATUS_OK;
     return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "out of memory or threads");
 }
@@ -305,6 +306,7 @@ void server_free(struct server *server)
     if (server->watching) connections_stop(&server->connections);
     if (server->listen_fd >= 0) close(server->listen_fd);
     cache_free(server->cache);
+    limits_free(server->limits);
     compressors_free(server->compressors);
     metrics_free(server->metrics);
     log_free(server->log);

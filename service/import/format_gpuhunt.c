@@ -29,7 +29,7 @@ static void row(struct importing *importing)
     const char *spot = import_cell(importing, COL_PURCHASE);
     if (!import_number(importing, COL_GPU_COUNT, &gpus)) return;
     if (!*import_cell(importing, COL_GPU) || !(gpus > 0)) {
-        importing->counts.no_gpu++;
+        importing->counts.left_out++;
         return;
     }
     if (!reads_as(spot, "true") && !reads_as(spot, "false")) {
@@ -42,4 +42,4 @@ static void row(struct importing *importing)
         import_offer(importing, &draft, reads_as(spot, "true") ? PURCHASE_SPOT : PURCHASE_ON_DEMAND, 0, price);
 }
 
-const struct format import_gpuhunt = {"gpuhunt", headers, sizeof headers / sizeof *headers, false, row, NULL};
+const struct format import_gpuhunt = {headers, sizeof headers / sizeof *headers, false, row, NULL};

@@ -39,7 +39,6 @@ struct import_header {
 
 struct importing;
 struct format {
-    const char *name;
     const struct import_header *headers;
     size_t header_count;
     bool strict;                              /* a column that is not in the list is refused, else ignored */

@@ -17,10 +17,12 @@ static const struct format *const formats[IMPORT_FORMAT_COUNT] = {
     [IMPORT_PURCHASE] = &import_purchase,
 };
 
-const char *import_format_name(enum import_format format)
-{
-    return formats[format]->name;
-}
+const char *const import_format_names[IMPORT_FORMAT_COUNT + 1] = {
+    [IMPORT_CSV] = "csv",
+    [IMPORT_SKYPILOT] = "skypilot",
+    [IMPORT_GPUHUNT] = "gpuhunt",
+    [IMPORT_PURCHASE] = "purchase",
+};
 
 /* --- blocks --- */
 

@@ -10,7 +10,7 @@ enum import_format {
     IMPORT_PURCHASE, /* what parts cost to buy */
     IMPORT_FORMAT_COUNT
 };
-const char *import_format_name(enum import_format format);
+extern const char *const import_format_names[IMPORT_FORMAT_COUNT + 1]; /* ended by NULL */
 
 struct import_source {
     enum import_format format;
@@ -37,7 +37,7 @@ struct import_counts {
     uint64_t lines;    /* records besides the header */
     uint64_t accepted; /* rows: a line with two prices is two */
     uint64_t rejected; /* refusals: a line may have several, each is told */
-    uint64_t no_gpu;   /* lines about machines without a GPU: not told one by one */
+    uint64_t left_out; /* lines about something else, such as machines without a GPU: not told one by one */
 };
 
 /* Reads the whole file. STATUS_INVALID_VALUE and problems that name the line when it is not of this format at all. */

@@ -50,7 +50,8 @@ enum status store_catalog_version(struct store *store, struct problems *problems
 /* --- reading --- */
 
 struct reading {
-    int64_t number; /* < 0: the newest */
+    int64_t number;  /* < 0: the newest */
+    unsigned wanted; /* bits of the files */
     struct arena *arena;
     struct catalog_text files[CATALOG_FILE_COUNT];
     struct store_version version;
@@ -84,7 +85,8 @@ static enum status read_tables(struct db *db, void *context, struct problems *pr
     const char *const values[] = {strchr(reading->version.text, ':') + 1};
     status = db_query(db, QUERY_CATALOG_READING, values, problems, NULL);
     for (size_t i = 0; i < CATALOG_FILE_COUNT && status == STATUS_OK; i++) {
-        reading->files[i].name = catalog_bundled()[i].name;
+        reading->files[i] = (struct catalog_text){.name = catalog_bundled()[i].name};
+        if (!(reading->wanted & 1U << i)) continue;
         status = db_copy_out(db, query_text(tables[i].read), reading->arena, problems, &reading->files[i].text,
                              &reading->files[i].length);
     }
@@ -94,12 +96,21 @@ static enum status read_tables(struct db *db, void *context, struct problems *pr
 enum status store_catalog_read(struct store *store, int64_t number, struct arena *arena, struct problems *problems,
                                struct catalog_text ret_files[CATALOG_FILE_COUNT], struct store_version *ret_version)
 {
-    struct reading reading = {.number = number, .arena = arena};
+    struct reading reading = {.number = number, .wanted = ~0U, .arena = arena};
     enum status status = tx_run(store, TX_READ, read_tables, &reading, problems);
     if (status != STATUS_OK) return status;
     memcpy(ret_files, reading.files, sizeof reading.files);
     *ret_version = reading.version;
     return STATUS_OK;
+}
+
+enum status store_catalog_read_some(struct store *store, unsigned wanted, struct arena *arena,
+                                    struct problems *problems, struct catalog_text ret_files[CATALOG_FILE_COUNT])
+{
+    struct reading reading = {.number = -1, .wanted = wanted, .arena = arena};
+    enum status status = tx_run(store, TX_READ, read_tables, &reading, problems);
+    if (status == STATUS_OK) memcpy(ret_files, reading.files, sizeof reading.files);
+    return status;
 }
 
 /* --- writing --- */

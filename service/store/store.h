@@ -72,6 +72,11 @@ enum status store_catalog_read(struct store *store, int64_t number, struct arena
                                struct catalog_text ret_files[CATALOG_FILE_COUNT],
                                struct store_version *ret_version) MUST_CHECK;
 
+/* The same of the newest version for some of the tables: bits 1U << FILE_…; the texts of the others are NULL. */
+enum status store_catalog_read_some(struct store *store, unsigned wanted, struct arena *arena,
+                                    struct problems *problems,
+                                    struct catalog_text ret_files[CATALOG_FILE_COUNT]) MUST_CHECK;
+
 /* Makes the database's rows those of the files: new ones are inserted, changed ones changed; rows of files whose text
  * is NULL, and offers that a file does not name, are left alone. One transaction and at most one new version; none if
  * nothing differs. `ret_rows`: how many were inserted or changed. */

@@ -11,7 +11,8 @@ enum field_kind {
     FIELD_BOOL,        /* int64_t: 0, 1, VALUE_ABSENT */
     FIELD_CHOICE,      /* int64_t: index into names */
     FIELD_CHOICES,     /* uint32_t: bits of the indexes into names; 0 = absent */
-    FIELD_TEXT,        /* const char * */
+    FIELD_TEXT,        /* const char *: a name */
+    FIELD_LINE,        /* const char *: any text of one line, at most 500 bytes */
     FIELD_DATE,        /* date_t */
     FIELD_TEXTS,       /* struct text_list */
     FIELD_COUNTS,      /* struct count_map */

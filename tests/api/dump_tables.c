@@ -7,10 +7,19 @@
 #include <stdio.h>
 
 static const char *const kinds[] = {
-    [FIELD_NUMBER] = "number", [FIELD_INTEGER] = "integer",     [FIELD_BOOL] = "bool",
-    [FIELD_CHOICE] = "choice", [FIELD_CHOICES] = "choices",     [FIELD_TEXT] = "text",
-    [FIELD_DATE] = "date",     [FIELD_TEXTS] = "texts",         [FIELD_COUNTS] = "counts",
-    [FIELD_MODEL] = "model",   [FIELD_HISTOGRAM] = "histogram", [FIELD_ADJUSTMENTS] = "adjustments",
+    [FIELD_NUMBER] = "number",
+    [FIELD_INTEGER] = "integer",
+    [FIELD_BOOL] = "bool",
+    [FIELD_CHOICE] = "choice",
+    [FIELD_CHOICES] = "choices",
+    [FIELD_TEXT] = "text",
+    [FIELD_LINE] = "line",
+    [FIELD_DATE] = "date",
+    [FIELD_TEXTS] = "texts",
+    [FIELD_COUNTS] = "counts",
+    [FIELD_MODEL] = "model",
+    [FIELD_HISTOGRAM] = "histogram",
+    [FIELD_ADJUSTMENTS] = "adjustments",
 };
 
 static const char *const works[] = {

@@ -268,7 +268,7 @@ def test_real_files(run, sql, shared, name, accepted, rejected):
     (["gold", "x"], 2, "gold"),
     (["csv"], 2, "file"),
     (["csv", "/nonexistent"], 2, "/nonexistent"),
-    (["skypilot", "/dev/null"], 2, "--provider"),
+    (["skypilot", "/dev/null"], 2, "provider"),
     (["csv", "/dev/null"], 2, "header"),
     (["csv", "/dev/null", "--as-of", "soon"], 2, "soon"),
     (["csv", "/dev/null", "--jump-factor", "0.5"], 2, "0.5"),

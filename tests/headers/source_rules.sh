@@ -34,7 +34,7 @@ rules() {
     only_in jansson.h catalog/hf service/wire
     only_in microhttpd.h service/http
     only_in libpq-fe.h service/store
-    only_in sodium.h catalog service/http service/api service/store service/cli
+    only_in sodium.h catalog service/http service/api service/store service/keys service/cli
     only_in zlib.h service/http service/record
     only_in brotli/ service/http
     never '\b(atoi|atol|atoll|atof|sprintf|vsprintf|strcpy|strcat|gets|strtok|alloca)[[:space:]]*\(' 'banned function'

@@ -563,7 +563,7 @@ static const struct exchange_row {
      "Allow: GET, HEAD, POST, OPTIONS\nAccess-Control-Allow-Origin: https://page.example\n"
      "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS"},
     {"OPTIONS /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, NULL, ""},
-    {"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 204, "", "Allow: GET, HEAD, POST, OPTIONS"},
+    {"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 204, "", "Allow: GET, HEAD, POST, PATCH, DELETE, OPTIONS"},
     {GET("/page"), 200, NULL,
      "Content-Security-Policy: default-src 'none'\nCache-Control: public, max-age=300\nVary: Accept-Encoding"},
     {GET("/big"), 200, NULL, "ETag: W/\"0123abcd\"\nAccess-Control-Allow-Origin: https://page.example"},

@@ -1,0 +1,194 @@
+/* import_job.c owns the way of an import: names from the database, bytes through their format, rows into the store. */
+#include "api/import_job.h"
+
+#include "catalog/load.h"
+
+#include <sodium.h>
+#include <string.h>
+
+enum { NAMES_ARENA_BYTES = 64 << 20 };
+
+const struct field import_fields[IMPORT_FIELDS] = {
+    {.name = "kind",
+     .group = "",
+     .kind = FIELD_CHOICE,
+     .offset = offsetof(struct import_request, kind),
+     .names = import_format_names,
+     .required = true,
+     .help = "Whose layout the file has."},
+    {.name = "provider",
+     .group = "",
+     .kind = FIELD_TEXT,
+     .offset = offsetof(struct import_request, provider),
+     .help = "Whose prices these are, where the file does not say."},
+    {.name = "source",
+     .group = "",
+     .kind = FIELD_LINE,
+     .offset = offsetof(struct import_request, source),
+     .preset = "the file's name",
+     .help = "Where the prices come from, where the file does not say."},
+    {.name = "as_of",
+     .group = "",
+     .kind = FIELD_DATE,
+     .offset = offsetof(struct import_request, as_of),
+     .preset = "today",
+     .help = "Of when the prices are, where the file does not say."},
+    {.name = "dry_run",
+     .group = "",
+     .kind = FIELD_BOOL,
+     .offset = offsetof(struct import_request, dry_run),
+     .preset = "false",
+     .help = "Tells what would change, and changes nothing."},
+    {.name = "accept_jumps",
+     .group = "",
+     .kind = FIELD_BOOL,
+     .offset = offsetof(struct import_request, accept_jumps),
+     .preset = "false",
+     .help = "Also takes prices that change by more than the factor."},
+    {.name = "jump_factor",
+     .group = "",
+     .kind = FIELD_NUMBER,
+     .offset = offsetof(struct import_request, jump_factor),
+     .min = 1,
+     .max = 1e6,
+     .preset = "3",
+     .help = "By how much a price may change before somebody has to look."},
+    {.name = "complete",
+     .group = "",
+     .kind = FIELD_BOOL,
+     .offset = offsetof(struct import_request, complete),
+     .preset = "false",
+     .help = "Offers of the file's providers that it does not name end."},
+};
+
+enum status import_request_decode(const struct input *input, date_t today, struct arena *arena,
+                                  struct problems *problems, struct import_request *ret_request)
+{
+    enum { DEFAULT_JUMP_FACTOR = 3 };
+    struct import_request request;
+    enum status status = input_decode(input, arena, import_fields, IMPORT_FIELDS, &request, problems);
+    if (status != STATUS_OK) return status;
+    if (request.as_of.days == DATE_UNKNOWN.days) request.as_of = today;
+    if (!is_known(request.jump_factor)) request.jump_factor = DEFAULT_JUMP_FACTOR;
+    if (request.kind == IMPORT_SKYPILOT && !request.provider)
+        return problems_add(problems, STATUS_MISSING_FIELD, "provider",
+                            "the file does not say whose prices it holds: name the provider");
+    *ret_request = request;
+    return STATUS_OK;
+}
+
+/* A job under way. */
+struct running {
+    const struct import_job *job;
+    struct import_source source; /* its context is this */
+    struct store_import *import;
+    size_t taken; /* bytes */
+    crypto_hash_sha256_state hash;
+    struct import_counts counts;
+};
+
+static enum status read_bytes(void *context, char *buffer, size_t size, size_t *ret_length)
+{
+    struct running *running = context;
+    const struct import_job *job = running->job;
+    size_t length = job->file ? fread(buffer, 1, size, job->file) : job->length - running->taken;
+    if (job->file && ferror(job->file)) return STATUS_IO;
+    if (length > size) length = size;
+    if (!job->file && length) memcpy(buffer, job->text + running->taken, length);
+    running->taken += length;
+    (void)crypto_hash_sha256_update(&running->hash, (const unsigned char *)buffer, length);
+    if (job->progress) job->progress(job->context, running->taken);
+    *ret_length = length;
+    return STATUS_OK;
+}
+
+static double usd_per_unit(void *context, const char *currency)
+{
+    const struct running *running = context;
+    return store_import_rate(running->import, currency);
+}
+
+static enum status take_offer(void *context, uint32_t line, const struct offer *offer)
+{
+    const struct running *running = context;
+    return store_import_offer(running->import, line, offer, running->source.catalog->gpus[offer->gpu].id);
+}
+
+static enum status take_purchase(void *context, uint32_t line, const struct purchase_price *price)
+{
+    const struct running *running = context;
+    return store_import_purchase(running->import, line, price, running->source.catalog->gpus[price->gpu].id);
+}
+
+static enum status take_rejection(void *context, uint32_t line, const char *field, const char *reason)
+{
+    const struct running *running = context;
+    return store_import_reject(running->import, line, field, reason);
+}
+
+static enum status rows(void *context, struct store_import *import, struct problems *problems)
+{
+    struct running *running = context;
+    const struct import_sink sink = {running, take_offer, take_purchase, take_rejection};
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    char text[2 * sizeof hash + 1];
+    running->import = import;
+    running->taken = 0;
+    if (running->job->file) rewind(running->job->file);
+    (void)crypto_hash_sha256_init(&running->hash);
+    enum status status = import_read(&running->source, &sink, problems, &running->counts);
+    (void)crypto_hash_sha256_final(&running->hash, hash);
+    store_import_hash(import, sodium_bin2hex(text, sizeof text, hash, sizeof hash));
+    return status;
+}
+
+/* Only what names mean: a database may have any number of offers. */
+static enum status load_names(struct store *store, struct problems *problems, struct snapshot **ret_names)
+{
+    struct arena arena;
+    struct catalog_text files[CATALOG_FILE_COUNT];
+    struct store_schema schema;
+    arena_init(&arena, NAMES_ARENA_BYTES);
+    enum status status = store_schema_check(store, problems, &schema);
+    if (status == STATUS_OK)
+        status = store_catalog_read_some(store, 1U << FILE_GPUS | 1U << FILE_GPU_ALIASES, &arena, problems, files);
+    if (status == STATUS_OK) status = catalog_load(files, problems, ret_names);
+    arena_done(&arena);
+    return status;
+}
+
+enum status import_job_run(struct store *store, const struct import_job *job, struct arena *arena,
+                           struct problems *problems, struct import_outcome *ret_outcome)
+{
+    const struct import_request *request = job->request;
+    struct snapshot *names = NULL;
+    enum status status = load_names(store, problems, &names);
+    if (status != STATUS_OK) return status;
+    struct running running = {
+        .job = job,
+        .source = {.format = (enum import_format)request->kind,
+                   .catalog = names,
+                   .provider = request->provider,
+                   .source = request->source,
+                   .as_of = request->as_of,
+                   .context = &running,
+                   .read = read_bytes,
+                   .usd_per_unit = usd_per_unit},
+    };
+    const struct store_import_options options = {
+        .kind = import_format_names[request->kind],
+        .source = request->source,
+        .complete = request->complete == 1,
+        .dry_run = request->dry_run == 1,
+        .accept_jumps = request->accept_jumps == 1,
+        .jump_factor = request->jump_factor,
+        .context = &running,
+        .rows = rows,
+    };
+    struct import_outcome outcome;
+    status = store_import(store, &options, arena, problems, &outcome.report);
+    outcome.counts = running.counts;
+    if (status == STATUS_OK) *ret_outcome = outcome;
+    snapshot_free(names);
+    return status;
+}
