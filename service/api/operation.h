@@ -7,6 +7,11 @@
 
 struct store;
 
+/* Part of every answer's id: a change of any formula or coefficient rule changes it. */
+#define ESTIMATOR_VERSION "1"
+
+enum { ANSWER_ID_DIGITS = 32 };
+
 struct call {
     const struct snapshot *snapshot; /* borrowed for the call */
     const struct input *input;       /* borrowed; empty for an operation without fields */
@@ -15,15 +20,15 @@ struct call {
     date_t today; /* the day that `as_of` means by default; from the clock of whoever calls */
     struct arena *arena;
     struct problems *problems;
-    struct store *store;         /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */
-    const struct caller *caller; /* who writes; NULL: the command line */
+    struct store *store;                    /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */
+    const struct caller *caller;            /* who writes; NULL: the command line */
     const char *if_match, *idempotency_key; /* headers of a write; NULL: not given */
     struct out *out;                        /* the answer: one JSON object */
     unsigned http_status;                   /* set by a write that made something: 201; else 0 */
     const char *etag;                       /* set by a write: the version of the entry, as a header has it */
-    bool may_wait; /* this thread may ask the store */
-    bool defer;    /* set by an operation that has to ask it and may not: asked again on a thread that may */
-    char id[33];   /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
+    bool may_wait;                          /* this thread may ask the store */
+    bool defer; /* set by an operation that has to ask it and may not: asked again on a thread that may */
+    char id[ANSWER_ID_DIGITS + 1]; /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
 };
 
 struct operation {
@@ -33,6 +38,7 @@ struct operation {
     const struct field *fields;
     size_t field_count;
     bool computes;               /* long enough for the worker pool */
+    bool recorded;               /* its answers may be stored under their id */
     bool stores;                 /* always asks the store; one that does for some questions sets call->defer */
     const char *rows;            /* see wire/encode.h */
     const char *const *examples; /* NULL-terminated command lines that --help shows */

@@ -9,10 +9,14 @@ struct record_text { /* any bytes */
     size_t length;
 };
 
+/* How a question was asked: as a JSON body; as the query of a URL, percent-encoded. */
+#define RECORD_JSON "json"
+#define RECORD_QUERY "query"
+
 /* An answer with what is needed to compute it again. */
 struct record {
     const char *id, *operation;    /* of the answer, of the question */
-    const char *question_form;     /* "json": a body; "query": of a URL, percent-encoded */
+    const char *question_form;     /* RECORD_JSON or RECORD_QUERY */
     const char *catalog_version;   /* what it was computed from */
     const char *estimator_version; /* what computed it */
     const char *created_by;        /* who asked; "" = nobody told */
