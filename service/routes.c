@@ -389,7 +389,6 @@ static enum status answer_readyz(struct request *request)
 
 static enum status check_stored(struct request *request)
 {
-    static const char hex[] = "0123456789abcdef";
     const struct service *service = request->data;
     struct problems *problems = &request->problems;
     for (size_t i = 0; i < request->query_count; i++) {
@@ -397,9 +396,7 @@ static enum status check_stored(struct request *request)
         if (strcmp(name, "errors") != 0)
             (void)problems_add(problems, STATUS_UNKNOWN_FIELD, name, "a stored answer takes errors= only");
     }
-    if (strlen(request->path_id) != ANSWER_ID_DIGITS || strspn(request->path_id, hex) != ANSWER_ID_DIGITS)
-        (void)problems_add(problems, STATUS_INVALID_VALUE, "id",
-                           "the id of an answer is 32 digits of 0 to 9 and a to f, as in its \"id\"");
+    (void)(answer_id_check(request->path_id, problems) == STATUS_OK); /* reported with the others */
     if (!service->store) (void)problems_add(problems, STATUS_DATABASE_REQUIRED, "", "%s", no_database);
     return problems_status(problems);
 }

@@ -53,5 +53,8 @@ extern const struct operation operation_offers_import; /* HTTP only; the command
 extern const struct operation *const operations[];
 const struct operation *operation_find(const char *id);
 
+/* A problem for the field `id` unless the text could be the id of an answer. */
+enum status answer_id_check(const char *text, struct problems *problems) MUST_CHECK;
+
 /* Decodes nothing itself: checks, runs, and leaves either an answer in call->out or problems. */
 enum status operation_run(const struct operation *operation, struct call *call) MUST_CHECK;
