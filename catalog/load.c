@@ -4,6 +4,7 @@
 #include "catalog/loaders.h"
 
 #include <sodium.h>
+#include <string.h>
 
 enum { VERSION_BYTES = 16 };
 
@@ -85,4 +86,22 @@ enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_CO
     }
     *ret_snapshot = snapshot;
     return STATUS_OK;
+}
+
+const char *catalog_column(enum catalog_file file, size_t index)
+{
+    const struct table *table = file == FILE_GPUS ? &gpu_table : file == FILE_MODELS ? &model_table : &offer_table;
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (!table->columns[i].loose && index-- == 0) return table->columns[i].header;
+    }
+    return NULL;
+}
+
+bool catalog_has_column(enum catalog_file file, const char *name)
+{
+    const char *column = NULL;
+    for (size_t i = 0; (column = catalog_column(file, i)); i++) {
+        if (strcmp(column, name) == 0) return true;
+    }
+    return false;
 }

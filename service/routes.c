@@ -13,7 +13,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { QUESTION_MAX_BYTES = 192 * 1024, ANSWER_MAX_BYTES = 8 * 1024 * 1024, ROWS_MAX = 100000 };
+enum {
+    QUESTION_MAX_BYTES = 192 * 1024,
+    ANSWER_MAX_BYTES = 8 * 1024 * 1024,
+    ROWS_MAX = 100000,
+    IMPORT_MAX_BYTES = 64 * 1024 * 1024
+};
 
 /* What the query says about the form of the answer; the rest of it belongs to the operation. */
 struct form {
@@ -145,9 +150,10 @@ static enum status check_form(struct problems *problems, struct form *form, enum
     return problems_status(problems);
 }
 
+/* A question by POST is its body; the body of a write is read by its operation, which is named by the query. */
 static enum status read_question(struct request *request, const struct pairs *query, struct input **ret_input)
 {
-    if (strcmp(request->method, "POST") != 0) {
+    if (strcmp(request->method, "POST") != 0 || request->route->access >= ROUTE_WRITE) {
         return input_from_pairs(&request->arena, query->items, query->count, &request->problems, ret_input);
     }
     for (size_t i = 0; i < query->count; i++) {
@@ -262,6 +268,13 @@ static enum status run_question(struct request *request, const struct operation 
         .problems = &request->problems,
         .out = &answer,
         .store = service->store,
+        .caller = &request->caller,
+        .pairs = query->items,
+        .pair_count = query->count,
+        .body = request->body,
+        .body_length = request->body_length,
+        .if_match = request->if_match,
+        .idempotency_key = request->idempotency_key,
         .may_wait = request->may_wait,
     };
     status = operation_run(operation, &call);
@@ -269,6 +282,9 @@ static enum status run_question(struct request *request, const struct operation 
     if (status == STATUS_OK && !call.defer) status = give_answer(request, &call, operation, form, format);
     if (status == STATUS_OK && !call.defer)
         request->reply.recording = record_answer(request, &call, operation, form, query);
+    if (status == STATUS_OK && call.http_status) request->reply.http_status = call.http_status;
+    if (status == STATUS_OK) request->reply.etag = call.etag;
+    if (request->route->access >= ROUTE_WRITE) request->reply.cache_control = "no-store";
     out_done(&answer);
     input_done(input);
     return status;
@@ -458,6 +474,14 @@ static const struct page_info contract_json = {"openapi.json", "application/json
     }
 #define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES, ROUTE_COMPUTES)
 #define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0, ROUTE_COMPUTES)
+#define WRITE(name, at, method, body_bytes)                                                                            \
+    {                                                                                                                  \
+        .operation_id = #name, .path = at, .methods = method, .access = ROUTE_WRITE, .body_max_bytes = body_bytes,     \
+        .work = ROUTE_STORES, .handle = answer_operation, .context = &operation_##name                                 \
+    }
+#define ENTRY(noun, at)                                                                                                \
+    WRITE(noun##_create, at, ROUTE_POST, QUESTION_MAX_BYTES),                                                          \
+        WRITE(noun##_update, at, ROUTE_PATCH, QUESTION_MAX_BYTES), WRITE(noun##_retire, at, ROUTE_DELETE, 0)
 #define PAGE(name, at, page)                                                                                           \
     {                                                                                                                  \
         .operation_id = name, .path = at, .methods = ROUTE_GET, .cacheable = true, .handle = answer_page,              \
@@ -480,6 +504,18 @@ const struct route routes[] = {
      .access = ROUTE_READ,
      .work = ROUTE_STORES,
      .handle = answer_stored},
+    ENTRY(gpu, "/v1/gpus"),
+    ENTRY(model, "/v1/models"),
+    ENTRY(offer, "/v1/offers"),
+    {.operation_id = "offers_import",
+     .path = "/v1/offers/import",
+     .methods = ROUTE_POST,
+     .access = ROUTE_WRITE,
+     .body_max_bytes = IMPORT_MAX_BYTES,
+     .media_types = "text/csv, text/plain, application/json, application/zip, application/octet-stream",
+     .work = ROUTE_STORES,
+     .handle = answer_operation,
+     .context = &operation_offers_import},
     {.operation_id = "livez", .path = "/livez", .methods = ROUTE_GET, .handle = answer_livez},
     {.operation_id = "readyz", .path = "/readyz", .methods = ROUTE_GET, .handle = answer_readyz},
     {.operation_id = "metrics", .path = "/metrics", .methods = ROUTE_GET, .handle = server_metrics_handle},

@@ -139,6 +139,9 @@ static enum status rows(void *context, struct store_import *import, struct probl
     enum status status = import_read(&running->source, &sink, problems, &running->counts);
     (void)crypto_hash_sha256_final(&running->hash, hash);
     store_import_hash(import, sodium_bin2hex(text, sizeof text, hash, sizeof hash));
+    if (status == STATUS_OK && running->counts.incomplete && running->job->request->complete == 1)
+        return problems_add(problems, STATUS_CONTRADICTION, "complete",
+                            "the file's last page names another one that is not in it");
     return status;
 }
 

@@ -178,6 +178,8 @@ static void put_offer(struct call *call, const struct offers_request *request, c
     out_text(out, "source", offer->source);
     out_text(out, "url", *offer->url ? offer->url : NULL);
     out_text(out, "notes", *offer->notes ? offer->notes : NULL);
+    out_number(out, "id", offer->id);
+    out_number(out, "version", offer->version);
     out_object_end(out);
 }
 

@@ -13,9 +13,12 @@ struct store;
 enum { ANSWER_ID_DIGITS = 32 };
 
 struct call {
-    const struct snapshot *snapshot; /* borrowed for the call */
-    const struct input *input;       /* borrowed; empty for an operation without fields */
-    const char *body;                /* borrowed: of an operation that takes bytes beside its fields */
+    const struct operation *operation; /* that runs */
+    const struct snapshot *snapshot;   /* borrowed for the call */
+    const struct input *input;         /* borrowed; empty for an operation without fields */
+    const struct pair *pairs;          /* of a write: its parameters as they were given */
+    size_t pair_count;
+    const char *body; /* borrowed: of an operation that takes bytes beside its fields */
     size_t body_length;
     date_t today; /* the day that `as_of` means by default; from the clock of whoever calls */
     struct arena *arena;
@@ -43,14 +46,20 @@ struct operation {
     const char *rows;            /* see wire/encode.h */
     const char *const *examples; /* NULL-terminated command lines that --help shows */
     enum status (*run)(struct call *call);
+    const void *context; /* for `run`: what tells operations that it serves apart */
 };
 
 extern const struct operation operation_recommend, operation_memory, operation_throughput, operation_cost;
 extern const struct operation operation_gpus, operation_models, operation_engines, operation_offers;
-extern const struct operation operation_offers_import; /* HTTP only; the command line has gpusize import */
+/* These change the catalog of a database: by HTTP only, since the command line has gpusize import, and psql. */
+extern const struct operation operation_offers_import;
+extern const struct operation operation_gpu_create, operation_gpu_update, operation_gpu_retire;
+extern const struct operation operation_model_create, operation_model_update, operation_model_retire;
+extern const struct operation operation_offer_create, operation_offer_update, operation_offer_retire;
 
 /* All operations, NULL-terminated: the one table that routes, command line, help and documentation read. */
 extern const struct operation *const operations[];
+extern const struct operation *const writes[]; /* the same of those that change the catalog */
 const struct operation *operation_find(const char *id);
 
 /* A problem for the field `id` unless the text could be the id of an answer. */

@@ -3,6 +3,7 @@
 
 #include "catalog/load.h"
 #include "cli/cli.h"
+#include "cli/import_fetch.h"
 #include "cli/settings.h"
 
 #include <assert.h>
@@ -12,18 +13,29 @@
 
 enum { REPORT_ARENA_BYTES = 8 << 20, PROGRESS_BYTES = 4 << 20 };
 
-/* The arguments, sorted: what is no field of an import and no choice below is a setting. */
+/* The tables that options are looked up in, before the settings. */
+enum table { TABLE_IMPORT, TABLE_FETCH, TABLES };
+static const struct {
+    const struct field *fields;
+    size_t first, count;
+} tables[TABLES] = {
+    [TABLE_IMPORT] = {import_fields, 1, IMPORT_FIELDS}, /* the first is the kind, which is no option */
+    [TABLE_FETCH] = {fetch_fields, 0, FETCH_FIELDS},
+};
+
+/* The arguments, sorted: what is in no table and no flag is a setting. */
 struct choices {
     const char *kind, *file; /* as they were given; NULL: they were not */
-    bool json, help;
-    struct pair *pairs; /* of import_fields */
-    size_t pair_count;
+    bool fetch, json, help;
+    struct pair *pairs[TABLES];
+    size_t pair_count[TABLES];
 };
 
 static const struct choice {
     const char *name, *help;
     size_t offset;
 } flags[] = {
+    {"fetch", "Downloads the prices from where they are published; a URL may follow.", offsetof(struct choices, fetch)},
     {"json", "The report as one JSON object.", offsetof(struct choices, json)},
     {"help", "This text.", offsetof(struct choices, help)},
 };
@@ -51,24 +63,46 @@ static void print_option(const char *name, const char *value, const char *help, 
                  preset ? preset : "", preset ? "." : "");
 }
 
+static const struct {
+    const char *name, *help;
+} kinds[] = {
+    {"bundled", "The facts and prices that are built into this program; no file."},
+    {"csv", "Offers in the columns of docs/prices.md: your contracts."},
+    {"purchase", "What parts cost to buy."},
+    {"skypilot", "vms.csv of a SkyPilot catalog; needs --provider."},
+    {"gpuhunt", "<provider>.csv of gpuhunt, or its catalog.zip with all of them."},
+    {"azure-retail", "Pages of Azure's retail prices API."},
+    {"aws-price-list", "CSV offer file of AWS's price list."},
+};
+
+static void print_fields(enum table table)
+{
+    for (size_t i = tables[table].first; i < tables[table].count; i++) {
+        const struct field *field = &tables[table].fields[i];
+        bool flag = field->kind == FIELD_BOOL;
+        print_option(field->name, flag ? "" : " VALUE", field->help, flag ? NULL : field->preset);
+    }
+}
+
 static int print_help(void)
 {
     (void)printf("Brings prices into the database's catalog. Only what differs is written; a price that is older than "
                  "the\n"
                  "known one, a line that names no GPU of the catalog, or 0 as a price is not.\n\n"
-                 "Usage: gpusize import KIND FILE [OPTIONS]\n       gpusize import bundled\n\nKinds:\n"
-                 "  bundled    The facts and prices that are built into this program; no file.\n"
-                 "  csv        Offers in the columns of docs/prices.md: your contracts.\n"
-                 "  purchase   What parts cost to buy.\n"
-                 "  skypilot   vms.csv of a SkyPilot catalog; needs --provider.\n"
-                 "  gpuhunt    <provider>.csv of gpuhunt.\n\nExamples:\n"
+                 "Usage: gpusize import KIND FILE [OPTIONS]\n       gpusize import KIND --fetch [URL] [OPTIONS]\n"
+                 "       gpusize import bundled\n\nKinds:\n");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        (void)printf("  %-15s%s\n", kinds[i].name, kinds[i].help);
+    (void)printf("\nExamples:\n"
                  "  gpusize import csv contract.csv --dry-run\n"
-                 "  gpusize import skypilot aws/vms.csv --provider aws --as-of 2026-11-01\n\n");
-    for (size_t i = 1; i < IMPORT_FIELDS; i++) /* the first is the kind */
-        print_option(import_fields[i].name, import_fields[i].kind == FIELD_BOOL ? "" : " VALUE", import_fields[i].help,
-                     import_fields[i].kind == FIELD_BOOL ? NULL : import_fields[i].preset);
+                 "  gpusize import skypilot aws/vms.csv --provider aws --as-of 2026-11-01\n"
+                 "  gpusize import azure-retail --fetch\n\nOptions:\n");
+    print_fields(TABLE_IMPORT);
     for (size_t i = 0; i < FLAGS; i++)
         print_option(flags[i].name, "", flags[i].help, NULL);
+    (void)printf("\nOf a download:\n");
+    print_fields(TABLE_FETCH);
+    (void)printf("\n");
     print_option("database_url", " TEXT", "Which database; see gpusize serve --help.", NULL);
     return puts("\nExit status: 0 applied, or nothing to do; 2 refused, nothing was changed; 3 failed.") < 0
                ? CLI_FAILED
@@ -84,12 +118,20 @@ static bool is_option(const char *argument, size_t length, const char *name)
     return name[length] == '\0';
 }
 
-static const struct field *find_field(const char *argument, size_t length)
+static const struct field *find_field(const char *argument, size_t length, enum table *ret_table)
 {
-    for (size_t i = 1; i < IMPORT_FIELDS; i++) {
-        if (is_option(argument, length, import_fields[i].name)) return &import_fields[i];
+    for (enum table table = 0; table < TABLES; table++) {
+        for (size_t i = tables[table].first; i < tables[table].count; i++) {
+            *ret_table = table;
+            if (is_option(argument, length, tables[table].fields[i].name)) return &tables[table].fields[i];
+        }
     }
     return NULL;
+}
+
+static void add_pair(struct choices *choices, enum table table, const char *name, const char *value)
+{
+    choices->pairs[table][choices->pair_count[table]++] = (struct pair){name, value};
 }
 
 static bool set_flag(const char *argument, size_t length, struct choices *choices)
@@ -102,19 +144,30 @@ static bool set_flag(const char *argument, size_t length, struct choices *choice
     return false;
 }
 
+static bool is_value(int argc, char **argv, int index)
+{
+    return index < argc && strncmp(argv[index], "--", 2) != 0;
+}
+
 /* Takes one option out of the arguments, unless it is a setting. */
 static bool take_option(int argc, char **argv, int *index, struct problems *problems, struct choices *choices)
 {
     const char *argument = argv[*index];
     if (strncmp(argument, "--", 2) != 0) return false;
+    enum table table = TABLE_IMPORT;
     const char *name = argument + 2, *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
-    const struct field *field = find_field(name, length);
-    if (!field) return set_flag(name, length, choices);
+    const struct field *field = find_field(name, length, &table);
+    if (!field) {
+        bool fetched = choices->fetch, known = set_flag(name, length, choices);
+        if (choices->fetch && !fetched && is_value(argc, argv, *index + 1))
+            add_pair(choices, TABLE_FETCH, "url", argv[++*index]);
+        return known;
+    }
     const char *value = equals ? equals + 1 : NULL;
-    if (!value) value = field->kind == FIELD_BOOL ? "true" : *index + 1 < argc ? argv[++*index] : NULL;
+    if (!value) value = field->kind == FIELD_BOOL ? "true" : is_value(argc, argv, *index + 1) ? argv[++*index] : NULL;
     if (value)
-        choices->pairs[choices->pair_count++] = (struct pair){field->name, value};
+        add_pair(choices, table, field->name, value);
     else
         (void)problems_add(problems, STATUS_MISSING_FIELD, argument, "needs a value");
     return true;
@@ -124,11 +177,13 @@ static enum status take_choices(int *argc, char **argv, struct arena *arena, str
                                 struct choices *choices)
 {
     int kept = 1, i = 1;
-    choices->pairs = ARENA_ARRAY(arena, (size_t)*argc + 1, struct pair);
-    if (!choices->pairs) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
-    if (i < *argc && strncmp(argv[i], "--", 2) != 0) choices->kind = argv[i++];
-    if (i < *argc && strncmp(argv[i], "--", 2) != 0) choices->file = argv[i++];
-    if (choices->kind) choices->pairs[choices->pair_count++] = (struct pair){"kind", choices->kind};
+    for (enum table table = 0; table < TABLES; table++) {
+        choices->pairs[table] = ARENA_ARRAY(arena, (size_t)*argc + 1, struct pair);
+        if (!choices->pairs[table]) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    }
+    if (is_value(*argc, argv, i)) choices->kind = argv[i++];
+    if (is_value(*argc, argv, i)) choices->file = argv[i++];
+    if (choices->kind) add_pair(choices, TABLE_IMPORT, "kind", choices->kind);
     for (; i < *argc; i++) {
         if (!take_option(*argc, argv, &i, problems, choices)) argv[kept++] = argv[i];
     }
@@ -146,15 +201,28 @@ static enum status read_request(const struct run *run, struct import_request *re
 {
     struct input *input = NULL;
     const struct choices *choices = run->choices;
-    enum status status = input_from_pairs(run->arena, choices->pairs, choices->pair_count, run->problems, &input);
+    enum status status = input_from_pairs(run->arena, choices->pairs[TABLE_IMPORT], choices->pair_count[TABLE_IMPORT],
+                                          run->problems, &input);
     if (status == STATUS_OK) status = import_request_decode(input, cli_today(), run->arena, run->problems, request);
     input_done(input);
     if (status != STATUS_OK) return status;
-    if (!choices->file)
+    if (choices->file && choices->fetch)
+        return problems_add(run->problems, STATUS_CONTRADICTION, "file", "give a file or --fetch, not both");
+    if (!choices->fetch && choices->pair_count[TABLE_FETCH])
+        return problems_add(run->problems, STATUS_CONTRADICTION, choices->pairs[TABLE_FETCH]->name,
+                            "it is of a download: give --fetch, too");
+    if (!choices->file && !choices->fetch)
         return problems_add(run->problems, STATUS_MISSING_FIELD, "file", "say which file: gpusize import %s FILE",
                             choices->kind);
-    const char *name = base_name(choices->file);
-    if (!request->source) request->source = arena_printf(run->arena, "%s %s", choices->kind, name);
+    return STATUS_OK;
+}
+
+/* What the name of the file says where the options do not. */
+static enum status name_source(const struct run *run, const char *path, struct import_request *request)
+{
+    const char *name = base_name(path);
+    if (!request->source)
+        request->source = arena_printf(run->arena, "%s %s", run->choices->kind, run->choices->fetch ? path : name);
     if (request->kind == IMPORT_GPUHUNT && !request->provider)
         request->provider = arena_strndup(run->arena, name, strcspn(name, "."));
     return request->source ? STATUS_OK : problems_add(run->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
@@ -206,7 +274,7 @@ static enum status import_bundled(const struct run *run)
     const struct import_request request = {
         .kind = IMPORT_CSV, .source = "built into gpusize", .as_of = cli_today(), .jump_factor = 3};
     struct import_job job = {.request = &request, .text = offers->text, .length = offers->length};
-    if (run->choices->file || run->choices->pair_count > 1)
+    if (run->choices->file || run->choices->fetch || run->choices->pair_count[TABLE_IMPORT] > 1)
         return problems_add(run->problems, STATUS_INVALID_VALUE, "bundled", "takes no file, no dry run and the like");
     memcpy(facts, catalog_bundled(), sizeof facts);
     facts[FILE_OFFERS].text = NULL;
@@ -216,15 +284,41 @@ static enum status import_bundled(const struct run *run)
     return status == STATUS_OK ? run_job(run, &job) : status;
 }
 
+static enum status download(const struct run *run, const struct import_request *request, FILE **ret_file,
+                            const char **ret_path)
+{
+    struct input *input = NULL;
+    struct fetch_request fetch;
+    const struct choices *choices = run->choices;
+    enum status status = input_from_pairs(run->arena, choices->pairs[TABLE_FETCH], choices->pair_count[TABLE_FETCH],
+                                          run->problems, &input);
+    if (status == STATUS_OK) status = fetch_request_decode(input, request, run->arena, run->problems, &fetch);
+    input_done(input);
+    return status == STATUS_OK ? import_fetch(&fetch, run->problems, ret_file, ret_path) : status;
+}
+
+static enum status open_file(const struct run *run, const struct import_request *request, FILE **ret_file,
+                             const char **ret_path)
+{
+    if (run->choices->fetch) return download(run, request, ret_file, ret_path);
+    FILE *file = fopen(run->choices->file, "rb");
+    if (!file)
+        return problems_add(run->problems, STATUS_INVALID_VALUE, "file", "%s cannot be read", run->choices->file);
+    *ret_file = file;
+    *ret_path = run->choices->file;
+    return STATUS_OK;
+}
+
 static enum status import_file(const struct run *run)
 {
     struct import_request request;
+    struct import_job job = {.request = &request};
+    const char *path = "";
     enum status status = read_request(run, &request);
+    if (status == STATUS_OK) status = open_file(run, &request, &job.file, &path);
     if (status != STATUS_OK) return status;
-    struct import_job job = {.request = &request, .file = fopen(run->choices->file, "rb")};
-    if (!job.file)
-        return problems_add(run->problems, STATUS_INVALID_VALUE, "file", "%s cannot be read", run->choices->file);
-    status = run_job(run, &job);
+    status = name_source(run, path, &request);
+    if (status == STATUS_OK) status = run_job(run, &job);
     (void)fclose(job.file);
     return status;
 }

@@ -42,4 +42,4 @@ static void row(struct importing *importing)
         import_offer(importing, &draft, reads_as(spot, "true") ? PURCHASE_SPOT : PURCHASE_ON_DEMAND, 0, price);
 }
 
-const struct format import_gpuhunt = {headers, sizeof headers / sizeof *headers, false, row, NULL};
+const struct format import_gpuhunt = {.headers = headers, .header_count = sizeof headers / sizeof *headers, .row = row};

@@ -183,4 +183,5 @@ static void end(struct importing *importing)
     }
 }
 
-const struct format import_skypilot = {headers, sizeof headers / sizeof *headers, false, row, end};
+const struct format import_skypilot = {
+    .headers = headers, .header_count = sizeof headers / sizeof *headers, .row = row, .end = end};

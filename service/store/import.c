@@ -207,10 +207,11 @@ static enum status set_options(struct store_import *import)
 {
     char command[COMMAND_BYTES], factor[NUMBER_TEXT_BYTES];
     text_format_double(import->options->jump_factor, factor);
-    (void)snprintf(command, sizeof command,
-                   "set local statement_timeout = 0; set local gpusize.bulk = on; set local gpusize.import_complete = %s; "
-                   "set local gpusize.import_jump_factor = '%s'",
-                   import->options->complete ? "on" : "off", factor);
+    (void)snprintf(
+        command, sizeof command,
+        "set local statement_timeout = 0; set local gpusize.bulk = on; set local gpusize.import_complete = %s; "
+        "set local gpusize.import_jump_factor = '%s'",
+        import->options->complete ? "on" : "off", factor);
     return db_command(import->db, command, import->problems);
 }
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from postgres import Cluster, tool
+from postgres import tool
 
 LIMIT_S = 120  # of waiting for what must come; nothing is timed
 COLUMNS = ["provider", "instance_type", "region", "gpu_id", "gpu_count", "purchase", "term_months", "usd_per_hour",
@@ -22,46 +22,6 @@ VERSIONS = "select count(*) from gpusize.catalog_version"
 ROWS = ("select (select count(*) from gpusize.offer) || ' ' || (select count(*) from gpusize.offer_price) || ' '"
         " || (select count(*) from gpusize.purchase_price) || ' ' || (select count(*) from gpusize.gpu) || ' '"
         " || (select count(*) from gpusize.provider_region)")
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    own = Cluster()
-    yield own
-    own.close()
-
-
-@pytest.fixture
-def database(cluster, program):
-    return cluster.database(program)
-
-
-@pytest.fixture
-def start(cluster, program, database):
-    def call(*arguments):
-        environment = {**os.environ, "DATABASE_URL": cluster.url(database)}
-        return subprocess.Popen([program, "import", *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    return call
-
-
-@pytest.fixture
-def run(start):
-    """run(*arguments, status=0): the report, or what was said on standard error when it is refused."""
-
-    def call(*arguments, status=0):
-        process = start(*arguments, "--json")
-        out, error = process.communicate(timeout=LIMIT_S)
-        assert process.returncode == status, out + error
-        return json.loads(out) if status == 0 else error
-
-    return call
-
-
-@pytest.fixture
-def sql(cluster, database):
-    return lambda text: cluster.sql(database, text)
 
 
 def write(path, *offers, columns=COLUMNS):

@@ -146,7 +146,8 @@ static void describe(PGconn *conn, enum query query)
     assert_string_equal(columns, query_infos[query].columns);
 }
 
-/* COPY cannot be prepared; the first line that it gives must be that of the file that it stands for. */
+/* COPY cannot be prepared; the first line that it gives must be that of the file that it stands for, and perhaps what
+ * only a database knows. */
 static void describe_copy(PGconn *conn, enum query query)
 {
     PGresult *result = PQexec(conn, query_text(query));
@@ -161,7 +162,8 @@ static void describe_copy(PGconn *conn, enum query query)
     const struct catalog_text *text = catalog_bundled();
     while (strcmp(text->name, file) != 0)
         text++;
-    assert_true(strncmp(text->text, header, strlen(header)) == 0);
+    size_t length = strcspn(text->text, "\n");
+    assert_true(strncmp(text->text, header, length) == 0 && (header[length] == '\n' || header[length] == ','));
     PQfreemem(header);
 }
 
