@@ -51,6 +51,7 @@ enum status store_catalog_version(struct store *store, struct problems *problems
 
 struct reading {
     int64_t number; /* < 0: the newest */
+    date_t day;     /* of read_day */
     struct arena *arena;
     struct catalog_text files[CATALOG_FILE_COUNT];
     struct store_version version;
@@ -76,30 +77,78 @@ static enum status choose_version(struct db *db, int64_t number, struct problems
     return STATUS_OK;
 }
 
-static enum status read_tables(struct db *db, void *context, struct problems *problems)
+static enum status read_file(struct db *db, enum catalog_file file, enum query query, struct reading *reading,
+                             struct problems *problems)
 {
-    struct reading *reading = context;
+    struct catalog_text *text = &reading->files[file];
+    text->name = catalog_bundled()[file].name;
+    return db_copy_out(db, query_text(query), reading->arena, problems, &text->text, &text->length);
+}
+
+/* COPY takes no parameters: its queries read this setting. */
+static enum status set_version(struct db *db, struct reading *reading, struct problems *problems)
+{
     enum status status = choose_version(db, reading->number, problems, &reading->version);
     if (status != STATUS_OK) return status;
     const char *const values[] = {strchr(reading->version.text, ':') + 1};
-    status = db_query(db, QUERY_CATALOG_READING, values, problems, NULL);
-    for (size_t i = 0; i < CATALOG_FILE_COUNT && status == STATUS_OK; i++) {
-        reading->files[i].name = catalog_bundled()[i].name;
-        status = db_copy_out(db, query_text(tables[i].read), reading->arena, problems, &reading->files[i].text,
-                             &reading->files[i].length);
-    }
+    return db_query(db, QUERY_CATALOG_READING, values, problems, NULL);
+}
+
+static enum status read_tables(struct db *db, void *context, struct problems *problems)
+{
+    struct reading *reading = context;
+    enum status status = set_version(db, reading, problems);
+    for (enum catalog_file file = 0; file < CATALOG_FILE_COUNT && status == STATUS_OK; file++)
+        status = read_file(db, file, tables[file].read, reading, problems);
     return status;
+}
+
+/* What tells the prices of a day; nothing else does. */
+static const struct {
+    enum catalog_file file;
+    enum query read;
+} day_files[] = {
+    {FILE_GPUS, QUERY_READ_GPUS},
+    {FILE_GPU_ALIASES, QUERY_READ_GPU_ALIASES},
+    {FILE_REGIONS, QUERY_READ_REGIONS},
+    {FILE_OFFERS, QUERY_READ_OFFERS_ON},
+};
+
+static enum status read_day(struct db *db, void *context, struct problems *problems)
+{
+    struct reading *reading = context;
+    char day[DATE_TEXT_BYTES];
+    const char *const values[] = {date_format(reading->day, day)};
+    enum status status = set_version(db, reading, problems);
+    if (status == STATUS_OK) status = db_query(db, QUERY_CATALOG_READING_DAY, values, problems, NULL);
+    for (size_t i = 0; i < sizeof day_files / sizeof *day_files && status == STATUS_OK; i++)
+        status = read_file(db, day_files[i].file, day_files[i].read, reading, problems);
+    return status;
+}
+
+static enum status read_texts(struct store *store, tx_work *work, struct reading *reading, struct problems *problems,
+                              struct catalog_text ret_files[CATALOG_FILE_COUNT], struct store_version *ret_version)
+{
+    enum status status = tx_run(store, TX_READ, work, reading, problems);
+    if (status != STATUS_OK) return status;
+    memcpy(ret_files, reading->files, sizeof reading->files);
+    *ret_version = reading->version;
+    return STATUS_OK;
 }
 
 enum status store_catalog_read(struct store *store, int64_t number, struct arena *arena, struct problems *problems,
                                struct catalog_text ret_files[CATALOG_FILE_COUNT], struct store_version *ret_version)
 {
     struct reading reading = {.number = number, .arena = arena};
-    enum status status = tx_run(store, TX_READ, read_tables, &reading, problems);
-    if (status != STATUS_OK) return status;
-    memcpy(ret_files, reading.files, sizeof reading.files);
-    *ret_version = reading.version;
-    return STATUS_OK;
+    return read_texts(store, read_tables, &reading, problems, ret_files, ret_version);
+}
+
+enum status store_catalog_read_on(struct store *store, int64_t number, date_t day, struct arena *arena,
+                                  struct problems *problems, struct catalog_text ret_files[CATALOG_FILE_COUNT],
+                                  struct store_version *ret_version)
+{
+    struct reading reading = {.number = number, .day = day, .arena = arena};
+    return read_texts(store, read_day, &reading, problems, ret_files, ret_version);
 }
 
 /* --- writing --- */
