@@ -365,6 +365,7 @@ const struct route routes[] = {
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),
     LIST(offers, "/v1/offers"),
+    OPERATION(offers_history, "/v1/offers/history", ROUTE_GET, 0, ROUTE_STORES),
     {.operation_id = "livez", .path = "/livez", .methods = ROUTE_GET, .handle = answer_livez},
     {.operation_id = "readyz", .path = "/readyz", .methods = ROUTE_GET, .handle = answer_readyz},
     {.operation_id = "metrics", .path = "/metrics", .methods = ROUTE_GET, .handle = server_metrics_handle},

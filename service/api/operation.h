@@ -34,6 +34,7 @@ struct operation {
 
 extern const struct operation operation_recommend, operation_memory, operation_throughput, operation_cost;
 extern const struct operation operation_gpus, operation_models, operation_engines, operation_offers;
+extern const struct operation operation_offers_history;
 
 /* All operations, NULL-terminated: the one table that routes, command line, help and documentation read. */
 extern const struct operation *const operations[];
