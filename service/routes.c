@@ -389,6 +389,7 @@ const struct route routes[] = {
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),
     LIST(offers, "/v1/offers"),
+    OPERATION(offers_history, "/v1/offers/history", ROUTE_GET, 0, ROUTE_STORES),
     ENTRY(gpu, "/v1/gpus"),
     ENTRY(model, "/v1/models"),
     ENTRY(offer, "/v1/offers"),
