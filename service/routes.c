@@ -498,6 +498,7 @@ const struct route routes[] = {
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),
     LIST(offers, "/v1/offers"),
+    OPERATION(offers_history, "/v1/offers/history", ROUTE_GET, 0, ROUTE_STORES),
     {.operation_id = "recommendation",
      .path = "/v1/recommendations/{id}",
      .methods = ROUTE_GET,

@@ -4,9 +4,8 @@
 #include <string.h>
 
 const struct operation *const operations[] = {
-    &operation_recommend, &operation_memory, &operation_throughput,
-    &operation_cost,      &operation_gpus,   &operation_models,
-    &operation_engines,   &operation_offers, NULL,
+    &operation_recommend, &operation_memory,  &operation_throughput, &operation_cost,           &operation_gpus,
+    &operation_models,    &operation_engines, &operation_offers,     &operation_offers_history, NULL,
 };
 
 const struct operation *const writes[] = {

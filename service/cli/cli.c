@@ -111,10 +111,10 @@ static int print_help(const struct cli *cli, int argc, char **argv)
         "they will be. No server and no database is needed: the built-in catalog answers, or that of DATABASE_URL.\n\n"
         "Usage: gpusize COMMAND [OPTIONS]\n\nQuestions:\n");
     for (size_t i = 0; operations[i]; i++)
-        (void)printf("  %-12s %s\n", operations[i]->command, operations[i]->summary);
+        (void)printf("  %-14s %s\n", operations[i]->command, operations[i]->summary);
     (void)printf("\nOther commands:\n");
     for (const struct cli_command *command = cli_commands; command->name; command++) {
-        (void)printf("  %-12s %s\n", command->name, command->summary);
+        (void)printf("  %-14s %s\n", command->name, command->summary);
     }
     (void)printf(
         "\nExamples:\n"

@@ -57,6 +57,7 @@ enum status store_catalog_version(struct store *store, struct problems *problems
 struct reading {
     int64_t number;  /* < 0: the newest */
     unsigned wanted; /* bits of the files */
+    date_t day;      /* of the offers; unknown: those that hold */
     struct arena *arena;
     struct catalog_text files[CATALOG_FILE_COUNT];
     struct store_version version;
@@ -82,40 +83,66 @@ static enum status choose_version(struct db *db, int64_t number, struct problems
     return STATUS_OK;
 }
 
+/* COPY takes no parameters: its queries read settings. */
+static enum status set_readings(struct db *db, struct reading *reading, struct problems *problems)
+{
+    char day[DATE_TEXT_BYTES];
+    const char *values[1];
+    enum status status = choose_version(db, reading->number, problems, &reading->version);
+    if (status != STATUS_OK) return status;
+    values[0] = strchr(reading->version.text, ':') + 1;
+    status = db_query(db, QUERY_CATALOG_READING, values, problems, NULL);
+    if (status != STATUS_OK || !date_known(reading->day)) return status;
+    values[0] = date_format(reading->day, day);
+    return db_query(db, QUERY_CATALOG_READING_DAY, values, problems, NULL);
+}
+
 static enum status read_tables(struct db *db, void *context, struct problems *problems)
 {
     struct reading *reading = context;
-    enum status status = choose_version(db, reading->number, problems, &reading->version);
-    if (status != STATUS_OK) return status;
-    const char *const values[] = {strchr(reading->version.text, ':') + 1};
-    status = db_query(db, QUERY_CATALOG_READING, values, problems, NULL);
-    for (size_t i = 0; i < CATALOG_FILE_COUNT && status == STATUS_OK; i++) {
-        reading->files[i] = (struct catalog_text){.name = catalog_bundled()[i].name};
-        if (!(reading->wanted & 1U << i)) continue;
-        status = db_copy_out(db, query_text(tables[i].read), reading->arena, problems, &reading->files[i].text,
-                             &reading->files[i].length);
+    enum status status = set_readings(db, reading, problems);
+    for (enum catalog_file file = 0; file < CATALOG_FILE_COUNT && status == STATUS_OK; file++) {
+        struct catalog_text *text = &reading->files[file];
+        enum query query = file == FILE_OFFERS && date_known(reading->day) ? QUERY_READ_OFFERS_ON : tables[file].read;
+        *text = (struct catalog_text){.name = catalog_bundled()[file].name};
+        if (reading->wanted & 1U << file)
+            status = db_copy_out(db, query_text(query), reading->arena, problems, &text->text, &text->length);
     }
     return status;
+}
+
+static enum status read_texts(struct store *store, struct reading *reading, struct problems *problems,
+                              struct catalog_text ret_files[CATALOG_FILE_COUNT], struct store_version *ret_version)
+{
+    enum status status = tx_run(store, TX_READ, read_tables, reading, problems);
+    if (status != STATUS_OK) return status;
+    memcpy(ret_files, reading->files, sizeof reading->files);
+    *ret_version = reading->version;
+    return STATUS_OK;
 }
 
 enum status store_catalog_read(struct store *store, int64_t number, struct arena *arena, struct problems *problems,
                                struct catalog_text ret_files[CATALOG_FILE_COUNT], struct store_version *ret_version)
 {
-    struct reading reading = {.number = number, .wanted = ~0U, .arena = arena};
-    enum status status = tx_run(store, TX_READ, read_tables, &reading, problems);
-    if (status != STATUS_OK) return status;
-    memcpy(ret_files, reading.files, sizeof reading.files);
-    *ret_version = reading.version;
-    return STATUS_OK;
+    struct reading reading = {.number = number, .wanted = ~0U, .day = DATE_UNKNOWN, .arena = arena};
+    return read_texts(store, &reading, problems, ret_files, ret_version);
+}
+
+enum status store_catalog_read_on(struct store *store, int64_t number, date_t day, struct arena *arena,
+                                  struct problems *problems, struct catalog_text ret_files[CATALOG_FILE_COUNT],
+                                  struct store_version *ret_version)
+{
+    const unsigned wanted = 1U << FILE_GPUS | 1U << FILE_GPU_ALIASES | 1U << FILE_REGIONS | 1U << FILE_OFFERS;
+    struct reading reading = {.number = number, .wanted = wanted, .day = day, .arena = arena};
+    return read_texts(store, &reading, problems, ret_files, ret_version);
 }
 
 enum status store_catalog_read_some(struct store *store, unsigned wanted, struct arena *arena,
                                     struct problems *problems, struct catalog_text ret_files[CATALOG_FILE_COUNT])
 {
-    struct reading reading = {.number = -1, .wanted = wanted, .arena = arena};
-    enum status status = tx_run(store, TX_READ, read_tables, &reading, problems);
-    if (status == STATUS_OK) memcpy(ret_files, reading.files, sizeof reading.files);
-    return status;
+    struct store_version version;
+    struct reading reading = {.number = -1, .wanted = wanted, .day = DATE_UNKNOWN, .arena = arena};
+    return read_texts(store, &reading, problems, ret_files, &version);
 }
 
 /* --- writing --- */
