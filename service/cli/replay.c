@@ -130,8 +130,9 @@ static enum status tell_difference(struct replay *replay, FILE *stream)
                                          (struct compare_text){replay->now.data, replay->now.length}, LINES_MAX,
                                          replay->problems, &lines, &count);
     if (status == STATUS_OK) {
-        (void)fprintf(stream, "different: %zu bytes were stored, and it is %zu now; %zu values differ (stored, now)\n",
-                      record->answer.length, replay->now.length, count);
+        (void)fprintf(stream, "different: %zu bytes were stored, and it is %zu now; %zu value%s differ%s%s\n",
+                      record->answer.length, replay->now.length, count, count == 1 ? "" : "s", count == 1 ? "s" : "",
+                      count ? " (stored, now)" : "");
         (void)fprintf(stream, "%.*s", (int)lines.length, count ? lines.data : "");
         if (count > LINES_MAX) (void)fprintf(stream, "and %zu more\n", count - LINES_MAX);
         if (strcmp(record->estimator_version, ESTIMATOR_VERSION) != 0)
