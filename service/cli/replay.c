@@ -58,8 +58,8 @@ static enum status read_catalog(struct replay *replay)
     if (!colon || strncmp(version, newest.text, (size_t)(colon - version) + 1) != 0 ||
         !text_parse_int64(colon + 1, &number))
         return problems_add(replay->problems, STATUS_NOT_FOUND, "catalog_version",
-                            "it was computed from version %s, and this database is %.*s: ask the one that it was",
-                            version, (int)strcspn(newest.text, ":"), newest.text);
+                            "it was computed from %s, of another database; this one is %.*s", version,
+                            (int)strcspn(newest.text, ":"), newest.text);
     return cli_read_catalog(replay->store, number, replay->problems, &replay->snapshot);
 }
 
