@@ -106,10 +106,10 @@ static int help_about(const struct cli *cli, const char *name)
 static int print_help(const struct cli *cli, int argc, char **argv)
 {
     if (argc > 1) return help_about(cli, argv[1]);
-    (void)printf(
-        "gpusize tells which GPUs to buy or rent for a language model, how many, what they cost and how fast\n"
-        "they will be. No server and no database is needed: the built-in catalog answers, or that of DATABASE_URL.\n\n"
-        "Usage: gpusize COMMAND [OPTIONS]\n\nQuestions:\n");
+    (void)printf("gpusize tells which GPUs to buy or rent for a language model, how many, what they cost and how fast\n"
+                 "they will be. No server and no database is needed: the built-in catalog answers, or, where it is\n"
+                 "set, that of DATABASE_URL.\n\n"
+                 "Usage: gpusize COMMAND [OPTIONS]\n\nQuestions:\n");
     for (size_t i = 0; operations[i]; i++)
         (void)printf("  %-14s %s\n", operations[i]->command, operations[i]->summary);
     (void)printf("\nOther commands:\n");

@@ -52,17 +52,29 @@ static enum status add_one(struct db *db, const struct record *record, struct pr
     return status;
 }
 
+/* In steps, each within the time that a statement may take: the limit may have been lowered by much. */
+static enum status drop_oldest(struct db *db, int64_t max_bytes, struct problems *problems)
+{
+    char most[INTEGER_TEXT_BYTES];
+    const char *const values[] = {most};
+    (void)snprintf(most, sizeof most, "%lld", (long long)max_bytes);
+    for (size_t dropped = 1; dropped > 0;) {
+        DB_RESULT *result = NULL;
+        enum status status = db_query(db, QUERY_RECOMMENDATIONS_DROP, values, problems, &result);
+        if (status != STATUS_OK) return status;
+        dropped = db_affected(result);
+    }
+    return STATUS_OK;
+}
+
 /* The lock comes first: whoever adds the same answers at the same time waits for it, and not one for the other. */
 static enum status add_all(struct db *db, void *context, struct problems *problems)
 {
     const struct adding *adding = context;
-    char most[INTEGER_TEXT_BYTES];
-    const char *const values[] = {most};
-    (void)snprintf(most, sizeof most, "%lld", (long long)adding->max_bytes);
     enum status status = db_query(db, QUERY_RECOMMENDATIONS_LOCK, NULL, problems, NULL);
     for (size_t i = 0; i < adding->count && status == STATUS_OK; i++)
         status = add_one(db, &adding->records[i], problems);
-    return status == STATUS_OK ? db_query(db, QUERY_RECOMMENDATIONS_DROP, values, problems, NULL) : status;
+    return status == STATUS_OK ? drop_oldest(db, adding->max_bytes, problems) : status;
 }
 
 enum status store_recommendations_add(struct store *store, const struct record *records, size_t count,

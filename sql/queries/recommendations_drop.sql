@@ -1,11 +1,7 @@
--- Reads from the oldest on, and only until what remains is small enough.
+-- The oldest rows that are beyond the limit, a thousand at a time: those before which less than the excess stands.
 delete from gpusize.recommendation
-using gpusize.recommendation_size as size
-where size.bytes > $1
-  and place <= (
-    select place
-    from (select place, sum(stored_bytes) over (order by place rows unbounded preceding) as bytes
-          from gpusize.recommendation) as up_to
-    where up_to.bytes >= (select bytes - $1 from gpusize.recommendation_size)
-    order by place
-    limit 1)
+where place <= (
+    select max(place)
+    from (select place, sum(stored_bytes) over (order by place rows unbounded preceding) - stored_bytes as before_bytes
+          from (select place, stored_bytes from gpusize.recommendation order by place limit 1000) as oldest) as summed
+    where before_bytes < (select bytes - $1 from gpusize.recommendation_size))

@@ -142,6 +142,25 @@ static void test_the_oldest_go(void **state)
     store_close(store);
 }
 
+static void test_a_limit_lowered_by_much(void **state)
+{
+    (void)state;
+    const char *database = fresh_database(migrated);
+    struct store *store = open_store(database, NULL);
+    (void)ask(database,
+              "insert into gpusize.recommendation (id, operation, question, question_form, asked_on, "
+              "catalog_version, estimator_version, answer, answer_hash, created_by) select "
+              "lpad(to_hex(n + 1000), 32, '0'), 'recommend', '\\x00', 'json', current_date, 'a:1', '1', '\\x00', "
+              "repeat('0', 32), '' from generate_series(1, 5000) n");
+    assert_string_equal(ask(database, "select bytes from gpusize.recommendation_size"), "10000");
+    assert_int_equal(add(store, 1, 1, 1000), STATUS_OK);
+    assert_string_equal(ask(database, "select bytes between 900 and 1000 from gpusize.recommendation_size"), "t");
+    assert_string_equal(ask(database, "select max(place) - min(place) + 1 = count(*) and max(place) = 5001 from "
+                                      "gpusize.recommendation"),
+                        "t");
+    store_close(store);
+}
+
 static void test_damage_is_told(void **state)
 {
     (void)state;
@@ -219,9 +238,10 @@ static void test_two_store_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_comes_back),    cmocka_unit_test(test_the_first_one_stays),
-        cmocka_unit_test(test_the_oldest_go), cmocka_unit_test(test_damage_is_told),
-        cmocka_unit_test(test_all_or_none),   cmocka_unit_test(test_two_store_the_same),
+        cmocka_unit_test(test_comes_back),         cmocka_unit_test(test_the_first_one_stays),
+        cmocka_unit_test(test_the_oldest_go),      cmocka_unit_test(test_a_limit_lowered_by_much),
+        cmocka_unit_test(test_damage_is_told),     cmocka_unit_test(test_all_or_none),
+        cmocka_unit_test(test_two_store_the_same),
     };
     return cmocka_run_group_tests(tests, cluster_setup, cluster_teardown);
 }
