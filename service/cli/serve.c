@@ -5,7 +5,9 @@
 #include "http/client.h"
 #include "keys/keys.h"
 #include "live/live.h"
+#include "record/record.h"
 #include "store/keys.h"
+#include "store/recommendation.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -20,6 +22,7 @@ enum {
     FIRST_LOAD_MS = 10 * 1000,  /* time to load a catalog before the port is opened without one */
     LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
     LISTEN_RETRY_S = 5,
+    RECORD_DRAIN_MS = 5 * 1000, /* time to store at the end what was accepted */
 };
 
 /* The database behind the catalog: what live asks for it. */
@@ -159,15 +162,32 @@ static void append_health(const struct live_health *health, void (*append)(void 
     append(sink, text);
 }
 
+static void append_records(struct recorder *recorder, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[1024];
+    struct record_counts counts = recorder_count(recorder);
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_recommendations_stored_total Answers stored in the database.\n"
+                   "# TYPE gpusize_recommendations_stored_total counter\ngpusize_recommendations_stored_total %ju\n"
+                   "# HELP gpusize_recommendations_dropped_total Answers that were to be stored and are lost.\n"
+                   "# TYPE gpusize_recommendations_dropped_total counter\ngpusize_recommendations_dropped_total %ju\n"
+                   "# HELP gpusize_recommendation_queue_bytes Of answers that wait to be stored.\n"
+                   "# TYPE gpusize_recommendation_queue_bytes gauge\ngpusize_recommendation_queue_bytes %zu\n",
+                   (uintmax_t)counts.stored, (uintmax_t)counts.dropped, counts.queue_bytes);
+    append(sink, text);
+}
+
 static void append_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
 {
     struct live_health health;
-    struct live *live = ((const struct service *)data)->live;
+    const struct service *service = data;
+    struct live *live = service->live;
     const struct live_view *view = live_acquire(live);
     if (view->snapshot) append_catalog(view->snapshot, append, sink);
     live_release(view);
     live_health(live, &health);
     if (health.sourced) append_health(&health, append, sink);
+    if (service->recorder) append_records(service->recorder, append, sink);
 }
 
 /* Cuts the list at its commas. */
@@ -288,6 +308,32 @@ static struct live_settings live_settings(const struct settings *settings, struc
     };
 }
 
+/* Where answers go, and how much of them may be there. */
+struct archive {
+    struct store *store;
+    int64_t max_bytes;
+};
+
+static enum status write_answers(void *data, const struct record *records, size_t count, struct problems *problems)
+{
+    const struct archive *archive = data;
+    return store_recommendations_add(archive->store, records, count, archive->max_bytes, problems);
+}
+
+/* Leaves NULL where nothing is to be stored. */
+static enum status start_recorder(const struct settings *settings, struct archive *archive, struct problems *problems,
+                                  struct recorder **ret_recorder)
+{
+    const struct recorder_settings wanted = {
+        .queue_max_bytes = (size_t)settings->record_queue_max_mib << 20,
+        .drain_ms = RECORD_DRAIN_MS,
+        .write = write_answers,
+        .data = archive,
+        .report = print_line,
+    };
+    return archive->store && archive->max_bytes > 0 ? recorder_new(&wanted, problems, ret_recorder) : STATUS_OK;
+}
+
 /* The catalog of the database, or, where none is set, the bundled one: never the one instead of the other. */
 static int run_catalog(const struct cli *cli, const struct settings *settings, struct database *database,
                        struct service *service, struct arena *arena, struct problems *problems)
@@ -300,7 +346,11 @@ static int run_catalog(const struct cli *cli, const struct settings *settings, s
     enum status status = live_new(&wanted, bundled, problems, &service->live);
     if (status != STATUS_OK) return cli_report(problems, status);
     live_settle(service->live, FIRST_LOAD_MS);
-    int code = run_server(cli, settings, service, &signals, arena, problems);
+    struct archive archive = {.store = service->store, .max_bytes = settings->record_max_mib << 20};
+    status = start_recorder(settings, &archive, problems, &service->recorder);
+    int code = status == STATUS_OK ? run_server(cli, settings, service, &signals, arena, problems)
+                                   : cli_report(problems, status);
+    recorder_free(service->recorder); /* after the last request: nothing that was accepted is lost */
     live_free(service->live);
     return code;
 }
@@ -335,7 +385,8 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     if (status == STATUS_OK && !service.keys) status = STATUS_OUT_OF_MEMORY;
     if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &database.store);
     if (status == STATUS_OK && !help)
-        status = open_database(&settings, (unsigned)settings.db_workers, &problems, &service.store);
+        status =
+            open_database(&settings, (unsigned)settings.db_workers + 1 /* stores answers */, &problems, &service.store);
     int code = CLI_OK;
     if (help)
         settings_help();

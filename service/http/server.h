@@ -29,8 +29,8 @@ enum route_work {                 /* which thread runs the handler */
 
 struct route {
     const char *operation_id; /* as in openapi.yaml */
-    const char *path;         /* exact: "/v1/recommend" */
-    unsigned methods;         /* enum route_method bits */
+    const char *path; /* exact: "/v1/recommend"; or the last segment is {…}, which takes any: "/v1/things/{id}" */
+    unsigned methods; /* enum route_method bits */
     enum route_access access;
     size_t body_max_bytes;   /* 0 = no body */
     const char *media_types; /* that a body may have, with commas; NULL = JSON */

@@ -53,7 +53,8 @@ def test_operation_ids_are_those_of_the_routes(tables, contract):
 def test_routes_work_where_operations_do(tables):
     work = {operation["id"]: operation["work"] for operation in tables["operations"] + tables["writes"]}
     for route in tables["routes"]:
-        assert route["work"] == work.get(route["operation_id"], "inline"), route["path"]
+        works = [work[route["operation_id"]]] if route["operation_id"] in work else ["inline", "stores"]
+        assert route["work"] in works, route["path"]
 
 
 def test_every_operation_has_a_route_and_examples(tables):
@@ -168,7 +169,7 @@ def test_queries_and_field_tables_agree(tables, contract):
         parameters = {one["name"]: one for one in map(contract.resolve, declared["parameters"])}
         assert all(one["in"] == "query" for one in parameters.values())
         own = {field["name"]: field for field in operation["fields"]} if method == "get" else {}
-        expected = FORM | set(own)
+        expected = FORM | set(own) | ({"store"} if operation["recorded"] else set())
         if any(field["kind"] == "model" for field in own.values()):
             expected |= MODEL_IN_QUERY
         assert set(parameters) == expected, f"{method} {path}"
