@@ -10,6 +10,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "tests" / "support"))
 
 from contract import Contract, parse_json  # noqa: E402
+from postgres import Cluster  # noqa: E402
 from service import Service  # noqa: E402
 
 
@@ -61,3 +62,36 @@ def start_service(program, contract):
     yield start
     for one in running:
         one.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A PostgreSQL of its own for each file of tests."""
+    own = Cluster()
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def database(cluster, program):
+    """The name of a new database with the built-in catalog."""
+    if cluster.server.poll() is not None:  # a test that failed left it so
+        cluster.start()
+    return cluster.database(program)
+
+
+@pytest.fixture
+def make_key(cluster, program):
+    """make_key(database, role, *options): a key, by gpusize key create."""
+    made = []
+
+    def make(database, role, *options):
+        made.append(role)
+        environment = {**os.environ, "DATABASE_URL": cluster.url(database)}
+        done = subprocess.run([program, "key", "create", "--name", f"{role} {len(made)}", "--role", role, *options],
+                              env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return make

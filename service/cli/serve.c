@@ -228,7 +228,7 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .routes = cli->routes,
         .acquire = acquire,
         .release = release,
-        .authenticate = authenticate,
+        .authenticate = service->store ? authenticate : NULL,
         .version = version_of_day,
         .data = service,
         .fail = cli->fail,

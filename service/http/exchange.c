@@ -123,7 +123,9 @@ static void check_access(struct exchange *x, enum route_access access)
     static const enum role needed[] = {
         [ROUTE_OPEN] = ROLE_NONE, [ROUTE_READ] = ROLE_NONE, [ROUTE_WRITE] = ROLE_WRITER, [ROUTE_ADMIN] = ROLE_ADMIN};
     enum role role = access == ROUTE_READ && x->server->settings.reading_needs_key ? ROLE_READER : needed[access];
-    if (x->caller_status == STATUS_DATABASE_AWAY)
+    if (role != ROLE_NONE && !x->server->settings.authenticate)
+        refuse(x, STATUS_READ_ONLY, NULL); /* no key would help */
+    else if (x->caller_status == STATUS_DATABASE_AWAY)
         refuse(x, STATUS_DATABASE_AWAY, "no key can be checked before the database has been reached once");
     else if (x->caller_status == STATUS_FORBIDDEN)
         refuse(x, STATUS_FORBIDDEN, "a key in the query must be a reader's: send others in a header");
