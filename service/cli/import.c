@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { REPORT_ARENA_BYTES = 8 << 20, PROGRESS_BYTES = 4 << 20 };
@@ -217,14 +218,23 @@ static enum status read_request(const struct run *run, struct import_request *re
     return STATUS_OK;
 }
 
+static bool ends_in_csv(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && strcasecmp(dot, ".csv") == 0;
+}
+
 /* What the name of the file says where the options do not. */
 static enum status name_source(const struct run *run, const char *path, struct import_request *request)
 {
     const char *name = base_name(path);
     if (!request->source)
         request->source = arena_printf(run->arena, "%s %s", run->choices->kind, run->choices->fetch ? path : name);
-    if (request->kind == IMPORT_GPUHUNT && !request->provider)
-        request->provider = arena_strndup(run->arena, name, strcspn(name, "."));
+    if (request->kind == IMPORT_GPUHUNT && !request->provider && ends_in_csv(name)) {
+        char provider[IMPORT_PROVIDER_BYTES];
+        import_gpuhunt_provider(name, provider);
+        request->provider = arena_strdup(run->arena, provider);
+    }
     return request->source ? STATUS_OK : problems_add(run->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
 }
 

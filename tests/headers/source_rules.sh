@@ -35,6 +35,7 @@ rules() {
     only_in microhttpd.h service/http
     only_in libpq-fe.h service/store
     only_in curl/ service/fetch
+    only_in zip.h service/import
     only_in sodium.h catalog service/http service/api service/store service/cli
     only_in zlib.h service/http
     only_in brotli/ service/http
