@@ -35,3 +35,8 @@ enum status catalog_load_within(const struct catalog_text files[CATALOG_FILE_COU
 
 /* The facts that are built into the program (catalog/data). */
 const struct catalog_text *catalog_bundled(void);
+
+/* The columns of FILE_GPUS, FILE_MODELS or FILE_OFFERS, in their order; NULL after the last. What only a database
+ * gives its rows (id of an offer, version) is none of them. */
+const char *catalog_column(enum catalog_file file, size_t index);
+bool catalog_has_column(enum catalog_file file, const char *name);

@@ -179,7 +179,8 @@ static bool read_header(struct loading *loading, const char *file_name, const st
         columns[i] = c;
     }
     for (size_t c = 0; c < table->column_count; c++) {
-        if (!seen[c]) loading_refuse(loading, file_name, header->line, table->columns[c].header, "is missing");
+        if (!seen[c] && !table->columns[c].loose)
+            loading_refuse(loading, file_name, header->line, table->columns[c].header, "is missing");
     }
     return loading->bad_count == bad_before;
 }
@@ -188,10 +189,11 @@ static void read_row(struct loading *loading, const char *file_name, const struc
                      const size_t columns[CSV_FIELDS_MAX], struct row *row)
 {
     row->line = csv->line;
-    for (size_t i = 0; i < table->column_count; i++) {
+    for (size_t c = 0; c < table->column_count; c++)
+        set_absent(&table->columns[c], (char *)row + table->columns[c].offset);
+    for (size_t i = 0; i < csv->field_count; i++) {
         const struct column *column = &table->columns[columns[i]];
         struct cell cell = {loading, column, file_name, csv->line, csv->fields[i], (char *)row + column->offset};
-        set_absent(column, cell.member);
         if (*cell.text) {
             cell_readers[column->kind](&cell);
         } else if (column->required) {
@@ -203,7 +205,10 @@ static void read_row(struct loading *loading, const char *file_name, const struc
 /* At most so many records can be in the text: each has a separator per column and, but for the last, a line end. */
 static size_t rows_limit(const struct catalog_text *text, const struct table *table)
 {
-    return text->length / table->column_count + 1;
+    size_t columns = 0;
+    for (size_t c = 0; c < table->column_count; c++)
+        columns += !table->columns[c].loose;
+    return text->length / columns + 1;
 }
 
 static void read_rows(struct loading *loading, const struct table *table, struct csv *csv, struct rows *rows)
@@ -213,10 +218,11 @@ static void read_rows(struct loading *loading, const struct table *table, struct
     enum csv_result result = csv_next(csv);
     if (result == CSV_END) loading_refuse(loading, file_name, 1, "", "the file is empty: it has no header");
     if (result == CSV_RECORD && !read_header(loading, file_name, table, csv, columns)) return;
+    const size_t field_count = csv->field_count;
     while (result == CSV_RECORD && (result = csv_next(csv)) == CSV_RECORD) {
-        if (csv->field_count != table->column_count) {
+        if (csv->field_count != field_count) {
             loading_refuse(loading, file_name, csv->line, "", "%zu fields, but the header has %zu", csv->field_count,
-                           table->column_count);
+                           field_count);
         } else {
             read_row(loading, file_name, table, csv, columns, rows_at(rows, rows->count++));
         }

@@ -9,6 +9,7 @@ struct column {
     const char *header;
     enum cell_kind kind;
     bool required;
+    bool loose; /* only a database has it: the file need not */
     size_t offset;
     double low, high; /* both included; of numbers and money */
     double absent;    /* a double that is not given */
@@ -56,6 +57,11 @@ struct column {
     {                                                                                                                  \
         .header = (header_), .kind = CELL_OF(type, member), .offset = offsetof(type, member), .low = (low_),           \
         .high = (high_)                                                                                                \
+    }
+#define NUMBER_LOOSE(header_, type, member, low_, high_)                                                               \
+    {                                                                                                                  \
+        .header = (header_), .kind = CELL_OF(type, member), .loose = true, .offset = offsetof(type, member),           \
+        .low = (low_), .high = (high_), .absent = UNKNOWN                                                              \
     }
 #define CHOICE(header_, type, member, name_, count_)                                                                   \
     {                                                                                                                  \

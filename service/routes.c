@@ -3,6 +3,7 @@
 
 #include "api/operation.h"
 #include "api/pages.h"
+#include "api/service.h"
 #include "catalog/text.h"
 #include "live/live.h"
 #include "wire/encode.h"
@@ -10,7 +11,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { QUESTION_MAX_BYTES = 192 * 1024, ANSWER_MAX_BYTES = 8 * 1024 * 1024, ROWS_MAX = 100000 };
+enum {
+    QUESTION_MAX_BYTES = 192 * 1024,
+    ANSWER_MAX_BYTES = 8 * 1024 * 1024,
+    ROWS_MAX = 100000,
+    IMPORT_MAX_BYTES = 64 * 1024 * 1024
+};
 
 /* What the query says about the form of the answer; the rest of it belongs to the operation. */
 struct form {
@@ -117,9 +123,10 @@ static enum status check_form(struct problems *problems, struct form *form, enum
     return problems_status(problems);
 }
 
+/* A question by POST is its body; the body of a write is read by its operation, which is named by the query. */
 static enum status read_question(struct request *request, const struct pairs *query, struct input **ret_input)
 {
-    if (strcmp(request->method, "POST") != 0) {
+    if (strcmp(request->method, "POST") != 0 || request->route->access >= ROUTE_WRITE) {
         return input_from_pairs(&request->arena, query->items, query->count, &request->problems, ret_input);
     }
     for (size_t i = 0; i < query->count; i++) {
@@ -180,6 +187,7 @@ static enum status run_question(struct request *request, const struct operation 
     if (status != STATUS_OK) return status;
     struct out answer;
     out_init(&answer, ANSWER_MAX_BYTES);
+    const struct service *service = request->data;
     struct call call = {
         .snapshot = ((const struct live_view *)request->snapshot)->snapshot,
         .input = input,
@@ -187,9 +195,22 @@ static enum status run_question(struct request *request, const struct operation 
         .arena = &request->arena,
         .problems = &request->problems,
         .out = &answer,
+        .store = service->store,
+        .caller = &request->caller,
+        .pairs = query->items,
+        .pair_count = query->count,
+        .body = request->body,
+        .body_length = request->body_length,
+        .if_match = request->if_match,
+        .idempotency_key = request->idempotency_key,
+        .may_wait = request->may_wait,
     };
     status = operation_run(operation, &call);
-    if (status == STATUS_OK) status = give_answer(request, &call, operation, form, format);
+    request->defer = call.defer;
+    if (status == STATUS_OK && !call.defer) status = give_answer(request, &call, operation, form, format);
+    if (status == STATUS_OK && call.http_status) request->reply.http_status = call.http_status;
+    if (status == STATUS_OK) request->reply.etag = call.etag;
+    if (request->route->access >= ROUTE_WRITE) request->reply.cache_control = "no-store";
     out_done(&answer);
     input_done(input);
     return status;
@@ -337,13 +358,21 @@ static const struct page_info docs_style = {"docs.css", "text/css; charset=utf-8
 static const struct page_info contract_yaml = {"openapi.yaml", "application/yaml; charset=utf-8"};
 static const struct page_info contract_json = {"openapi.json", "application/json"};
 
-#define OPERATION(name, at, bits, body_bytes)                                                                          \
+#define OPERATION(name, at, bits, body_bytes, by)                                                                      \
     {                                                                                                                  \
-        .operation_id = #name, .path = at, .methods = bits, .body_max_bytes = body_bytes, .formats = true,             \
-        .computes = true, .cacheable = true, .handle = answer_operation, .context = &operation_##name                  \
+        .operation_id = #name, .path = at, .methods = bits, .access = ROUTE_READ, .body_max_bytes = body_bytes,        \
+        .formats = true, .work = by, .cacheable = true, .handle = answer_operation, .context = &operation_##name       \
     }
-#define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES)
-#define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0)
+#define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES, ROUTE_COMPUTES)
+#define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0, ROUTE_COMPUTES)
+#define WRITE(name, at, method, body_bytes)                                                                            \
+    {                                                                                                                  \
+        .operation_id = #name, .path = at, .methods = method, .access = ROUTE_WRITE, .body_max_bytes = body_bytes,     \
+        .work = ROUTE_STORES, .handle = answer_operation, .context = &operation_##name                                 \
+    }
+#define ENTRY(noun, at)                                                                                                \
+    WRITE(noun##_create, at, ROUTE_POST, QUESTION_MAX_BYTES),                                                          \
+        WRITE(noun##_update, at, ROUTE_PATCH, QUESTION_MAX_BYTES), WRITE(noun##_retire, at, ROUTE_DELETE, 0)
 #define PAGE(name, at, page)                                                                                           \
     {                                                                                                                  \
         .operation_id = name, .path = at, .methods = ROUTE_GET, .cacheable = true, .handle = answer_page,              \
@@ -360,6 +389,19 @@ const struct route routes[] = {
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),
     LIST(offers, "/v1/offers"),
+    OPERATION(offers_history, "/v1/offers/history", ROUTE_GET, 0, ROUTE_STORES),
+    ENTRY(gpu, "/v1/gpus"),
+    ENTRY(model, "/v1/models"),
+    ENTRY(offer, "/v1/offers"),
+    {.operation_id = "offers_import",
+     .path = "/v1/offers/import",
+     .methods = ROUTE_POST,
+     .access = ROUTE_WRITE,
+     .body_max_bytes = IMPORT_MAX_BYTES,
+     .media_types = "text/csv, text/plain, application/json, application/zip, application/octet-stream",
+     .work = ROUTE_STORES,
+     .handle = answer_operation,
+     .context = &operation_offers_import},
     {.operation_id = "livez", .path = "/livez", .methods = ROUTE_GET, .handle = answer_livez},
     {.operation_id = "readyz", .path = "/readyz", .methods = ROUTE_GET, .handle = answer_readyz},
     {.operation_id = "metrics", .path = "/metrics", .methods = ROUTE_GET, .handle = server_metrics_handle},

@@ -118,6 +118,9 @@ enum status api_lengths_resolve(struct call *call, const struct model *model, do
 /* Engine, architecture, weight and KV format must work together. */
 enum status api_support_check(struct call *call, const struct deployment *deployment) MUST_CHECK;
 
+/* The number of the version that answers, where it is a database's: "<uuid>:<number>". */
+enum status api_version_number(struct call *call, int64_t *ret_number) MUST_CHECK;
+
 /* Sets call->id from the operation, the request with its defaults written in, the catalog and the estimator. */
 enum status api_answer_id(struct call *call, const struct operation *operation, const void *request) MUST_CHECK;
 /* The members that every computed answer begins with: id, catalog_version, estimator_version, as_of. */

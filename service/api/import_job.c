@@ -272,6 +272,7 @@ enum status import_job_run(struct store *store, const struct import_job *job, st
         .jump_factor = request->jump_factor,
         .context = &running,
         .rows = rows,
+        .actor = job->actor,
     };
     struct import_outcome outcome;
     status = store_import(store, &options, arena, problems, &outcome.report);

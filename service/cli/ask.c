@@ -1,6 +1,9 @@
 /* ask.c owns asking an operation from the command line: options to fields, the answer to text. */
+#include "catalog/load.h"
 #include "cli/cli.h"
+#include "cli/settings.h"
 #include "cli/table.h"
+#include "store/store.h"
 #include "wire/encode.h"
 
 #include <stdio.h>
@@ -144,10 +147,55 @@ static bool found_nothing(const struct operation *operation, const struct out *a
     return operation == &operation_recommend && memmem(answer->data, answer->length, nothing, sizeof nothing - 1);
 }
 
-static enum status run_question(struct question *question, const struct operation *operation, bool *ret_nothing)
+/* --- the catalog --- */
+
+static enum status read_catalog(struct question *question, struct store *store, struct snapshot **ret_snapshot)
 {
-    struct snapshot *snapshot = cli_load_catalog();
-    if (!snapshot) return problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
+    struct catalog_text files[CATALOG_FILE_COUNT];
+    struct store_version version;
+    struct store_schema schema;
+    enum status status = store_schema_check(store, &question->problems, &schema);
+    if (status == STATUS_OK)
+        status = store_catalog_read(store, -1, &question->arena, &question->problems, files, &version);
+    const char *text = status == STATUS_OK ? arena_strdup(&question->arena, version.text) : NULL;
+    if (status == STATUS_OK && !text)
+        status = problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the catalog");
+    if (status == STATUS_OK) status = catalog_load(files, &question->problems, ret_snapshot);
+    if (status == STATUS_OK) (*ret_snapshot)->version = text;
+    return status;
+}
+
+/* What asks the store is asked of the database that the environment names; the rest, and everything where it names
+ * none, is answered from the built-in catalog. */
+static enum status open_catalog(struct question *question, const struct operation *operation, struct store **ret_store,
+                                struct snapshot **ret_snapshot)
+{
+    struct settings settings = {.database_url = ""};
+    bool help = false;
+    char *no_flags[] = {NULL};
+    enum status status = STATUS_OK;
+    if (operation->stores) status = settings_read(0, no_flags, &question->arena, &question->problems, &settings, &help);
+    const struct store_options options = {
+        .url = settings.database_url,
+        .application_name = "gpusize",
+        .prepared = settings.db_prepared,
+        .statement_timeout_ms = settings.db_statement_timeout_ms,
+        .connections_max = 1,
+    };
+    if (status != STATUS_OK) return status;
+    if (*options.url) {
+        status = store_open(&options, &question->problems, ret_store);
+        return status == STATUS_OK ? read_catalog(question, *ret_store, ret_snapshot) : status;
+    }
+    *ret_snapshot = cli_load_catalog();
+    return *ret_snapshot
+               ? STATUS_OK
+               : problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
+}
+
+static enum status run_question(struct question *question, const struct operation *operation, struct store *store,
+                                const struct snapshot *snapshot, bool *ret_nothing)
+{
     struct input *input = NULL;
     struct out answer;
     out_init(&answer, 0);
@@ -157,6 +205,8 @@ static enum status run_question(struct question *question, const struct operatio
         .arena = &question->arena,
         .problems = &question->problems,
         .out = &answer,
+        .store = store,
+        .may_wait = true,
     };
     enum status status =
         input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
@@ -166,7 +216,17 @@ static enum status run_question(struct question *question, const struct operatio
     if (status == STATUS_OK) *ret_nothing = found_nothing(operation, &answer);
     input_done(input);
     out_done(&answer);
+    return status;
+}
+
+static enum status answer_question(struct question *question, const struct operation *operation, bool *ret_nothing)
+{
+    struct store *store = NULL;
+    struct snapshot *snapshot = NULL;
+    enum status status = open_catalog(question, operation, &store, &snapshot);
+    if (status == STATUS_OK) status = run_question(question, operation, store, snapshot, ret_nothing);
     snapshot_free(snapshot);
+    store_close(store);
     return status;
 }
 
@@ -216,7 +276,7 @@ int cli_ask(const struct operation *operation, int argc, char **argv)
     if (help)
         cli_operation_help(operation);
     else if (status == STATUS_OK)
-        status = run_question(&question, operation, &nothing);
+        status = answer_question(&question, operation, &nothing);
     int code = help || status == STATUS_OK ? (nothing ? CLI_NOTHING : CLI_OK) : cli_report(&question.problems, status);
     arena_done(&question.arena);
     return code;

@@ -2,6 +2,8 @@
 #include "cli/cli.h"
 
 #include "catalog/load.h"
+#include "cli/settings.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +45,20 @@ struct snapshot *cli_load_catalog(void)
     return snapshot;
 }
 
+enum status cli_open_store(const struct settings *settings, const char *application_name, struct problems *problems,
+                           struct store **ret_store)
+{
+    const struct store_options options = {
+        .url = settings->database_url,
+        .application_name = application_name,
+        .prepared = settings->db_prepared,
+        .statement_timeout_ms = settings->db_statement_timeout_ms,
+        .connections_max = 1,
+    };
+    if (*settings->database_url) return store_open(&options, problems, ret_store);
+    return problems_add(problems, STATUS_MISSING_FIELD, "database_url", "say which database: set DATABASE_URL");
+}
+
 static int print_version(const struct cli *cli, int argc, char **argv)
 {
     (void)cli, (void)argc, (void)argv;
@@ -77,10 +93,10 @@ static int print_help(const struct cli *cli, int argc, char **argv)
                  "they will be. No server and no database is needed: the built-in catalog answers.\n\n"
                  "Usage: gpusize COMMAND [OPTIONS]\n\nQuestions:\n");
     for (size_t i = 0; operations[i]; i++)
-        (void)printf("  %-12s %s\n", operations[i]->command, operations[i]->summary);
+        (void)printf("  %-14s %s\n", operations[i]->command, operations[i]->summary);
     (void)printf("\nOther commands:\n");
     for (const struct cli_command *command = cli_commands; command->name; command++) {
-        (void)printf("  %-12s %s\n", command->name, command->summary);
+        (void)printf("  %-14s %s\n", command->name, command->summary);
     }
     (void)printf(
         "\nExamples:\n"
@@ -96,6 +112,7 @@ const struct cli_command cli_commands[] = {
     {"serve", "Answers the same questions over HTTP.", cli_serve},
     {"migrate", "Makes or updates the tables of a database for the catalog.", cli_migrate},
     {"import", "Brings prices into the catalog of a database.", cli_import},
+    {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},
     {"help", "Tells about a command.", print_help},
     {"version", "Prints the version.", print_version},

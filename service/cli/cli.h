@@ -33,6 +33,7 @@ void cli_operation_help(const struct operation *operation);
 int cli_serve(const struct cli *cli, int argc, char **argv);
 int cli_migrate(const struct cli *cli, int argc, char **argv);
 int cli_import(const struct cli *cli, int argc, char **argv);
+int cli_key(const struct cli *cli, int argc, char **argv);
 int cli_completion(const struct cli *cli, int argc, char **argv);
 
 /* Problems as lines on standard error. Returns CLI_USAGE for the caller's mistakes, CLI_FAILED for ours. */
@@ -40,6 +41,11 @@ int cli_report(const struct problems *problems, enum status status);
 
 /* The bundled catalog, or NULL after reporting why not. */
 struct snapshot *cli_load_catalog(void);
+struct settings;
+struct store;
+/* The database of the settings, for a command of that name; a problem if none is set. */
+enum status cli_open_store(const struct settings *settings, const char *application_name, struct problems *problems,
+                           struct store **ret_store) MUST_CHECK;
 /* Today in UTC. */
 date_t cli_today(void);
 /* Writes and flushes; false if standard output is gone or full. */

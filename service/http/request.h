@@ -1,5 +1,6 @@
 /* request.h owns one request as a handler sees it: parsed by the server, answered by filling the reply. */
 #pragma once
+#include "catalog/access.h"
 #include "catalog/status.h"
 
 #include <stdbool.h>
@@ -19,13 +20,17 @@ struct reply {
     const char *etag_id;       /* answer id: becomes a weak ETag per encoding; NULL = none */
     const char *cache_control; /* NULL = no-cache */
     const char *csp;           /* Content-Security-Policy of pages; NULL = none */
+    const char *etag;          /* a strong one, as it is sent: "\"17\""; NULL = none */
 };
 
+/* A handler of ROUTE_COMPUTES that finds, on reading the question, that it has to wait for something outside asks for a
+ * thread that may: it sets `defer` and returns STATUS_OK without a reply. Nothing of that try is kept, and the handler
+ * is called once more, from its beginning, with `may_wait` set. */
 struct request {
     const struct route *route;
     struct arena arena;       /* dies with the request */
     struct problems problems; /* in the arena: filled by the handler when it fails */
-    const char *method;       /* "GET" or "POST"; HEAD comes as GET */
+    const char *method;       /* "GET", "POST", "PATCH" or "DELETE"; HEAD comes as GET */
     const char *path;         /* without the format suffix */
     const char *format;       /* suffix without the dot: "csv"; NULL = none given */
     const struct query_pair *query;
@@ -33,6 +38,11 @@ struct request {
     const char *body; /* NUL-terminated too */
     size_t body_length;
     const char *request_id;
+    const char *if_match, *idempotency_key; /* headers; NULL = absent */
+    struct caller caller;
     const void *snapshot; /* held for this request: what `acquire` of the server gave */
+    void *data;           /* server_settings.data */
+    bool may_wait;        /* this thread is one of ROUTE_STORES */
+    bool defer;           /* set by the handler, only if !may_wait */
     struct reply reply;
 };

@@ -13,5 +13,6 @@ struct match {
 unsigned router_method(const char *method);
 /* `method` 0 finds only what the path allows. */
 struct match router_match(const struct route *routes, unsigned method, const char *path, size_t length);
+enum { ALLOW_BYTES = 64 };
 /* "GET, HEAD, OPTIONS": the value of Allow. */
-const char *router_allow(unsigned methods);
+const char *router_allow(unsigned methods, char ret_allow[ALLOW_BYTES]);

@@ -240,6 +240,8 @@ static const struct meaning {
     {"53", FAILURE_REFUSED, STATUS_DATABASE_AWAY},     /* disk, memory, connections */
     {"55P03", FAILURE_REFUSED, STATUS_DATABASE_AWAY},  /* lock not available */
     {"22", FAILURE_REFUSED, STATUS_INVALID_VALUE},     /* no such number, date, … */
+    {"23503", FAILURE_REFUSED, STATUS_IN_USE},         /* a row that others refer to, or that is not there */
+    {"23505", FAILURE_REFUSED, STATUS_ALREADY_EXISTS}, /* two rows of one key */
     {"23", FAILURE_REFUSED, STATUS_INVALID_VALUE},     /* a constraint */
     {"", FAILURE_REFUSED, STATUS_DATABASE},
 };

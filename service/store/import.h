@@ -1,17 +1,18 @@
 /* import.h owns bringing prices into the catalog: staged, compared with what is there, and applied or taken back, all
  * in one transaction. */
 #pragma once
-#include "store/store.h"
+#include "store/actor.h"
 
 /* One import under way, for the calls below. */
 struct store_import;
 
 struct store_import_options {
-    const char *kind, *source; /* for the record: "csv", the file's name */
-    bool complete;             /* offers of its providers that it does not name end */
-    bool dry_run;              /* tells what would change, and changes nothing */
-    bool accept_jumps;         /* else an import with a price that changes by more than jump_factor is refused */
-    double jump_factor;        /* at least 1 */
+    const char *kind, *source;       /* for the record: "csv", the file's name */
+    bool complete;                   /* offers of its providers that it does not name end */
+    bool dry_run;                    /* tells what would change, and changes nothing */
+    bool accept_jumps;               /* else an import with a price that changes by more than jump_factor is refused */
+    double jump_factor;              /* at least 1 */
+    const struct store_actor *actor; /* who imports; NULL: the role of the session */
     void *context;
     /* Hands over all rows by the functions below. May be called again from the beginning, after a lost connection. */
     enum status (*rows)(void *context, struct store_import *import, struct problems *problems);

@@ -50,10 +50,10 @@ def test_operation_ids_are_those_of_the_routes(tables, contract):
     assert len(names) == len(set(names))
 
 
-def test_routes_compute_where_operations_do(tables):
-    computing = {operation["id"]: operation["computes"] for operation in tables["operations"]}
+def test_routes_work_where_operations_do(tables):
+    work = {operation["id"]: operation["work"] for operation in tables["operations"]}
     for route in tables["routes"]:
-        assert route["computes"] == computing.get(route["operation_id"], False), route["path"]
+        assert route["work"] == work.get(route["operation_id"], "inline"), route["path"]
 
 
 def test_every_operation_has_a_route_and_examples(tables):

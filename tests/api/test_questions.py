@@ -272,8 +272,8 @@ def test_head_is_get_without_a_body(service, name, suffix):
 
 def test_every_get_is_conditional(service, tables):
     for route in tables["routes"]:
-        if not route["formats"]:
-            continue
+        if not route["formats"] or route["work"] == "stores":
+            continue  # without a database; see test_database.py
         name = route["operation_id"]
         for suffix in ("", ".json"):
             path, flat = route["path"] + suffix, FLAT[name][1]

@@ -1,0 +1,61 @@
+/* history.h owns what may be asked about former prices: which offers there have been, what each has cost and until
+ * when, and what GPUs cost on given days. Everything is as it was known in one version of the catalog, so that the
+ * answers to a question do not change. */
+#pragma once
+#include "store/store.h"
+
+struct store_offers {          /* side by side, in the arena */
+    const struct offer *items; /* without price, facts and the index of the GPU */
+    const char *const *gpu_ids;
+    const int64_t *ids;
+    const bool *held; /* whether it had a price on some day of the range */
+    size_t count;
+};
+
+/* Every offer that there has been, by GPU, purchase, size and place. One that ended and came back has several ids,
+ * which follow each other. */
+enum status store_history_offers(struct store *store, int64_t version, date_t from, date_t to, struct arena *arena,
+                                 struct problems *problems, struct store_offers *ret_offers) MUST_CHECK;
+
+/* What to look at, as numbers of the caller: ids with one `offer` are one offer, offers with one `series` are counted
+ * together. */
+struct store_history_id {
+    int64_t id, offer, series;
+};
+struct store_history {
+    int64_t version;
+    date_t from, to; /* both included */
+    const struct store_history_id *ids;
+    size_t id_count;
+};
+
+/* Rows are handed over when all of them have come; their texts are borrowed for the call. */
+
+struct store_price {
+    int64_t offer;
+    date_t from, until; /* the first day on which it no longer held; DATE_UNKNOWN: it holds */
+    usd_t usd_per_hour;
+    const char *source;
+};
+
+/* The prices that held on some day of the range, by offer, the oldest first; at most rows_max. */
+enum status store_history_prices(struct store *store, const struct store_history *history, size_t rows_max,
+                                 void (*take)(void *context, const struct store_price *row), void *context,
+                                 struct problems *problems) MUST_CHECK;
+
+enum store_step { STORE_STEP_DAY, STORE_STEP_WEEK, STORE_STEP_MONTH };
+
+struct store_price_day { /* per GPU and hour, over each provider's cheapest price that held on the day */
+    int64_t series;
+    date_t day;
+    usd_t min_usd, median_usd, max_usd;
+    int64_t provider_count, offer_count;
+};
+
+/* On `to` and on every step before it back to `from`; by series, the oldest day first. A day without any price has no
+ * row. */
+enum status store_history_days(struct store *store, const struct store_history *history, enum store_step step,
+                               void (*take)(void *context, const struct store_price_day *row), void *context,
+                               struct problems *problems) MUST_CHECK;
+/* How many days that are, or one more. */
+int64_t store_history_day_count(const struct store_history *history, enum store_step step);
