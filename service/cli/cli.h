@@ -46,6 +46,9 @@ struct store;
 /* The database of the settings, for a command of that name; a problem if none is set. */
 enum status cli_open_store(const struct settings *settings, const char *application_name, struct problems *problems,
                            struct store **ret_store) MUST_CHECK;
+/* A whole text file of at most max_bytes, in the arena; problems name `field`. */
+enum status cli_read_file(const char *path, size_t max_bytes, struct arena *arena, const char *field,
+                          struct problems *problems, const char **ret_text, size_t *ret_length) MUST_CHECK;
 /* Today in UTC. */
 date_t cli_today(void);
 /* Writes and flushes; false if standard output is gone or full. */

@@ -22,7 +22,9 @@ static enum status import(struct store *store, const struct pair *pairs, size_t 
     struct input *input = NULL;
     struct out out;
     out_init(&out, sizeof answer);
-    struct call call = {.body = body,
+    static const struct caller caller = {.role = ROLE_WRITER, .key_id = "0123456789ab", .name = "procurement"};
+    struct call call = {.caller = &caller,
+                        .body = body,
                         .body_length = strlen(body),
                         .store = store,
                         .today = {20000},
