@@ -2,11 +2,17 @@
 #include "api/import_job.h"
 
 #include "catalog/load.h"
+#include "import/archive.h"
 
 #include <sodium.h>
 #include <string.h>
 
-enum { NAMES_ARENA_BYTES = 64 << 20 };
+enum {
+    NAMES_ARENA_BYTES = 64 << 20,
+    UNPACKED_BYTES_MAX = 512 << 20, /* of all files of a zip */
+    BLOCK_BYTES = 64 << 10,
+    REASON_BYTES = 512,
+};
 
 const struct field import_fields[IMPORT_FIELDS] = {
     {.name = "kind",
@@ -85,6 +91,8 @@ struct running {
     size_t taken; /* bytes */
     crypto_hash_sha256_state hash;
     struct import_counts counts;
+    struct archive *archive; /* of a zip, */
+    const char *entry;       /* and the name of its file that is read; else NULL */
 };
 
 static enum status read_bytes(void *context, char *buffer, size_t size, size_t *ret_length)
@@ -123,23 +131,100 @@ static enum status take_purchase(void *context, uint32_t line, const struct purc
 static enum status take_rejection(void *context, uint32_t line, const char *field, const char *reason)
 {
     const struct running *running = context;
-    return store_import_reject(running->import, line, field, reason);
+    char whole[REASON_BYTES];
+    if (!running->entry) return store_import_reject(running->import, line, field, reason);
+    (void)snprintf(whole, sizeof whole, "%.80s: %s", running->entry, reason);
+    return store_import_reject(running->import, line, field, whole);
 }
+
+static enum status read_list(struct running *running, const struct import_source *source, struct problems *problems)
+{
+    const struct import_sink sink = {running, take_offer, take_purchase, take_rejection};
+    struct import_counts counts = {0};
+    enum status status = import_read(source, &sink, problems, &counts);
+    running->counts.lines += counts.lines;
+    running->counts.accepted += counts.accepted;
+    running->counts.rejected += counts.rejected;
+    running->counts.left_out += counts.left_out;
+    running->counts.incomplete |= counts.incomplete;
+    return status;
+}
+
+/* --- zips --- */
+
+static enum status read_entry(void *context, char *buffer, size_t size, size_t *ret_length)
+{
+    struct running *running = context;
+    return archive_read(running->archive, buffer, size, ret_length);
+}
+
+/* One file of the zip is one provider's; all of them are one import. */
+static enum status read_entries(struct running *running, struct problems *problems)
+{
+    struct import_source source = running->source;
+    char provider[IMPORT_PROVIDER_BYTES];
+    size_t files = 0;
+    source.read = read_entry;
+    source.provider = provider;
+    for (;; files++) {
+        enum status status = archive_next(running->archive, problems, &running->entry);
+        if (status != STATUS_OK) return status;
+        if (!running->entry) break;
+        import_gpuhunt_provider(running->entry, provider);
+        status = read_list(running, &source, problems);
+        if (archive_explain(running->archive, problems) == STATUS_OK && status == STATUS_INVALID_VALUE)
+            (void)problems_add(problems, status, "file", "that is in %s of the zip", running->entry);
+        if (status != STATUS_OK) return status;
+    }
+    return files ? STATUS_OK : problems_add(problems, STATUS_INVALID_VALUE, "file", "the zip has no .csv in it");
+}
+
+static enum status read_zip(struct running *running, struct problems *problems)
+{
+    const struct import_job *job = running->job;
+    char block[BLOCK_BYTES];
+    if (job->request->provider)
+        return problems_add(problems, STATUS_CONTRADICTION, "provider", "the names of the zip's files say it");
+    for (size_t length = 1; length > 0;) { /* for its hash */
+        if (read_bytes(running, block, sizeof block, &length) != STATUS_OK)
+            return problems_add(problems, STATUS_IO, "file", "it cannot be read");
+    }
+    enum status status =
+        archive_open(job->file, job->text, job->length, UNPACKED_BYTES_MAX, problems, &running->archive);
+    if (status == STATUS_OK) status = read_entries(running, problems);
+    archive_close(running->archive);
+    running->archive = NULL;
+    running->entry = NULL;
+    return status;
+}
+
+static bool is_zip(const struct import_job *job)
+{
+    char bytes[4];
+    if (job->request->kind != IMPORT_GPUHUNT) return false;
+    if (!job->file) return archive_is(job->text, job->length);
+    rewind(job->file);
+    return archive_is(bytes, fread(bytes, 1, sizeof bytes, job->file));
+}
+
+/* --- the import --- */
 
 static enum status rows(void *context, struct store_import *import, struct problems *problems)
 {
     struct running *running = context;
-    const struct import_sink sink = {running, take_offer, take_purchase, take_rejection};
+    const struct import_job *job = running->job;
     unsigned char hash[crypto_hash_sha256_BYTES];
     char text[2 * sizeof hash + 1];
     running->import = import;
-    running->taken = 0;
-    if (running->job->file) rewind(running->job->file);
+    running->taken = 0; /* an earlier try may have left some */
+    running->counts = (struct import_counts){0};
+    bool zip = is_zip(job);
+    if (job->file) rewind(job->file);
     (void)crypto_hash_sha256_init(&running->hash);
-    enum status status = import_read(&running->source, &sink, problems, &running->counts);
+    enum status status = zip ? read_zip(running, problems) : read_list(running, &running->source, problems);
     (void)crypto_hash_sha256_final(&running->hash, hash);
     store_import_hash(import, sodium_bin2hex(text, sizeof text, hash, sizeof hash));
-    if (status == STATUS_OK && running->counts.incomplete && running->job->request->complete == 1)
+    if (status == STATUS_OK && running->counts.incomplete && job->request->complete == 1)
         return problems_add(problems, STATUS_CONTRADICTION, "complete",
                             "the file's last page names another one that is not in it");
     return status;
