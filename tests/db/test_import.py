@@ -1,39 +1,18 @@
 """test_import.py owns the tests of gpusize import on a real database: what is written, what is refused, and that nothing
 is ever half-written."""
-import csv
 import json
 import os
 import random
 import subprocess
-import time
 
 import pytest
 
-from postgres import Cluster, tool
+from postgres import tool
+from prices import COLUMNS, ROWS, VERSIONS, write
+from waiting import LIMIT_S, await_true
 
-LIMIT_S = 120  # of waiting for what must come; nothing is timed
-COLUMNS = ["provider", "instance_type", "region", "gpu_id", "gpu_count", "purchase", "term_months", "usd_per_hour",
-           "as_of", "source"]
-OFFER = {"provider": "acme", "instance_type": "n1", "region": "north", "gpu_id": "l4", "gpu_count": 1,
-         "purchase": "on_demand", "usd_per_hour": 1.5, "as_of": "2026-10-01", "source": "contract 7"}
 PRICES = ("select o.instance_type, p.usd_per_hour, p.as_of from gpusize.offer o join gpusize.offer_price p"
           " on p.live_offer_id = o.id where o.provider = 'acme' and o.to_version is null order by 1, 2")
-VERSIONS = "select count(*) from gpusize.catalog_version"
-ROWS = ("select (select count(*) from gpusize.offer) || ' ' || (select count(*) from gpusize.offer_price) || ' '"
-        " || (select count(*) from gpusize.purchase_price) || ' ' || (select count(*) from gpusize.gpu) || ' '"
-        " || (select count(*) from gpusize.provider_region)")
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    own = Cluster()
-    yield own
-    own.close()
-
-
-@pytest.fixture
-def database(cluster, program):
-    return cluster.database(program)
 
 
 @pytest.fixture
@@ -57,26 +36,6 @@ def run(start):
         return json.loads(out) if status == 0 else error
 
     return call
-
-
-@pytest.fixture
-def sql(cluster, database):
-    return lambda text: cluster.sql(database, text)
-
-
-def write(path, *offers, columns=COLUMNS):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows({**OFFER, **offer} for offer in offers)
-    return path
-
-
-def await_true(condition):
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.01)
 
 
 def counts(report):

@@ -3,6 +3,7 @@ and the ways in which a server goes away."""
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 START_LIMIT_S = 60
 SETTINGS = """
 listen_addresses = ''
+port = {port}
 unix_socket_directories = '{folder}'
 fsync = off
 synchronous_commit = off
@@ -27,34 +29,34 @@ def tool(name):
     return str(found[-1])
 
 
-class Cluster:
-    """Runs as user postgres where we are root, as PostgreSQL demands. The server ends with this process."""
+def free_port():
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        return own.getsockname()[1]
+
+
+class Server:
+    """A program in a folder of its own, as user postgres where we are root: neither PostgreSQL nor pgbouncer wants
+    root. It ends with this process."""
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="gpusize-pg-", dir="/tmp")  # short: a socket's path has 107 bytes
         self.server = None
-        self.template = False
-        self.count = 0
         rights = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
         self.prefix = ["setpriv", *rights, "--pdeathsig=QUIT"]
         if rights:
             shutil.chown(self.folder, "postgres", "postgres")
-        self.data = f"{self.folder}/data"
-        self.run([tool("initdb"), "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
-                  "--no-sync"])
-        with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as conf:
-            conf.write(SETTINGS.format(folder=self.folder))
-        self.start()
 
     def run(self, command):
         done = subprocess.run([*self.prefix, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, cwd="/")
         assert done.returncode == 0, done.stdout
 
-    def start(self):
+    def launch(self, *command):
+        """Starts it and waits until it lets us in."""
         with open(f"{self.folder}/log", "ab") as log:
-            self.server = subprocess.Popen([*self.prefix, tool("postgres"), "-D", self.data], stdin=subprocess.DEVNULL,
-                                           stdout=log, stderr=log, cwd="/")
+            self.server = subprocess.Popen([*self.prefix, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           cwd="/")
         deadline = time.monotonic() + START_LIMIT_S
         while subprocess.run([tool("psql"), *self.options("postgres"), "-c", "select 1"], stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL).returncode:
@@ -72,7 +74,8 @@ class Cluster:
         shutil.rmtree(self.folder)
 
     def options(self, database):
-        return ["-h", self.folder, "-U", "postgres", "-d", database, "-XqAt", "-v", "ON_ERROR_STOP=1"]
+        return ["-h", self.folder, "-p", str(self.port), "-U", "postgres", "-d", database, "-XqAt",
+                "-v", "ON_ERROR_STOP=1"]
 
     def sql(self, database, text):
         """What psql prints: a line a row, fields apart by |."""
@@ -81,11 +84,31 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def url(self, database):
-        return f"postgresql:///{database}?host={self.folder}&user=postgres"
+    def url(self, database, user="postgres"):
+        return f"postgresql:///{database}?host={self.folder}&port={self.port}&user={user}"
 
-    def migrate(self, program, database):
-        environment = {**os.environ, "DATABASE_URL": self.url(database)}
+
+class Cluster(Server):
+    """settings: further lines of postgresql.conf. primary: what it is a hot standby of."""
+
+    def __init__(self, settings="", primary=None):
+        super().__init__()
+        self.port = 5432
+        self.template = False
+        self.count = 0
+        self.data = f"{self.folder}/data"
+        self.run([tool("pg_basebackup"), "-d", primary.url("postgres"), "-D", self.data, "-R", "-c", "fast", "--no-sync"]
+                 if primary else [tool("initdb"), "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8",
+                                  "--locale=C.UTF-8", "--no-sync"])
+        with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as conf:
+            conf.write(SETTINGS.format(folder=self.folder, port=self.port) + settings)
+        self.start()
+
+    def start(self):
+        self.launch(tool("postgres"), "-D", self.data)
+
+    def migrate(self, program, database, user="postgres"):
+        environment = {**os.environ, "DATABASE_URL": self.url(database, user)}
         done = subprocess.run([program, "migrate"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
@@ -98,8 +121,8 @@ class Cluster:
             self.template = True
         return self.empty_database("template_gpusize")
 
-    def empty_database(self, template="template1"):
+    def empty_database(self, template="template1", owner="postgres"):
         self.count += 1
         name = f"test_{self.count}"
-        self.sql("postgres", f"create database {name} template {template}")
+        self.sql("postgres", f"create database {name} template {template} owner {owner}")
         return name
