@@ -17,6 +17,7 @@ enum {
     FIRST_LOAD_MS = 10 * 1000,  /* time to load a catalog before the port is opened without one */
     LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
     LISTEN_RETRY_S = 5,
+    SILENCE_MS = 2000, /* beyond the time of a statement: the database hangs, and is no longer waited for */
 };
 
 /* The database behind the catalog: what live asks for it. */
@@ -266,6 +267,7 @@ static enum status open_database(const struct settings *settings, struct problem
         .application_name = APPLICATION_NAME,
         .prepared = settings->db_prepared,
         .statement_timeout_ms = settings->db_statement_timeout_ms,
+        .silence_max_ms = settings->db_statement_timeout_ms ? settings->db_statement_timeout_ms + SILENCE_MS : 0,
         .connections_max = 1, /* one thread asks */
     };
     return *settings->database_url ? store_open(&options, problems, ret_store) : STATUS_OK;

@@ -106,6 +106,7 @@ enum status store_catalog_read(struct store *store, int64_t number, struct arena
 
 struct writing {
     const struct catalog_text *files;
+    bool only_empty; /* nothing is written if there is a version already */
     size_t rows;
 };
 
@@ -203,8 +204,12 @@ static enum status merge_offers(struct db *db, struct writing *writing, struct p
 static enum status write_tables(struct db *db, void *context, struct problems *problems)
 {
     struct writing *writing = context;
+    struct store_version version = {0};
     writing->rows = 0;
-    enum status status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
+    enum status status = db_lift_limits(db, problems);
+    if (status == STATUS_OK) status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
+    if (status == STATUS_OK && writing->only_empty) status = read_version(db, &version, problems);
+    if (version.number > 0) return status;
     for (enum catalog_file file = 0; file < CATALOG_FILE_COUNT && status == STATUS_OK; file++) {
         if (!writing->files[file].text) continue;
         status = stage(db, &writing->files[file], problems);
@@ -216,11 +221,21 @@ static enum status write_tables(struct db *db, void *context, struct problems *p
     return status;
 }
 
-enum status store_catalog_write(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
-                                struct problems *problems, size_t *ret_rows)
+static enum status write_files(struct store *store, struct writing writing, struct problems *problems, size_t *ret_rows)
 {
-    struct writing writing = {.files = files};
     enum status status = tx_run(store, TX_WRITE, write_tables, &writing, problems);
     if (status == STATUS_OK) *ret_rows = writing.rows;
     return status;
+}
+
+enum status store_catalog_write(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
+                                struct problems *problems, size_t *ret_rows)
+{
+    return write_files(store, (struct writing){.files = files}, problems, ret_rows);
+}
+
+enum status store_catalog_fill(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
+                               struct problems *problems, size_t *ret_rows)
+{
+    return write_files(store, (struct writing){.files = files, .only_empty = true}, problems, ret_rows);
 }

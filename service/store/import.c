@@ -202,14 +202,13 @@ static enum status read_rates(struct store_import *import)
     return STATUS_OK;
 }
 
-/* The options that the SQL reads; no statement of an import is cut short by the timeout of ordinary questions. */
+/* The options that the SQL reads. */
 static enum status set_options(struct store_import *import)
 {
     char command[COMMAND_BYTES], factor[NUMBER_TEXT_BYTES];
     text_format_double(import->options->jump_factor, factor);
     (void)snprintf(command, sizeof command,
-                   "set local statement_timeout = 0; set local gpusize.import_complete = %s; "
-                   "set local gpusize.import_jump_factor = '%s'",
+                   "set local gpusize.import_complete = %s; set local gpusize.import_jump_factor = '%s'",
                    import->options->complete ? "on" : "off", factor);
     return db_command(import->db, command, import->problems);
 }
@@ -273,7 +272,8 @@ static enum status run(struct db *db, void *context, struct problems *problems)
     import->problems = problems;
     import->used = import->rate_count = 0; /* an earlier try may have left some */
     import->purchases = false;
-    enum status status = set_options(import);
+    enum status status = db_lift_limits(db, problems);
+    if (status == STATUS_OK) status = set_options(import);
     if (status == STATUS_OK) status = db_command(db, "savepoint import", problems);
     if (status == STATUS_OK) status = read_rates(import);
     if (status == STATUS_OK) status = stage(import);

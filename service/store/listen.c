@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
+enum { SILENCE_MAX_MS = 5000 }; /* until LISTEN is answered */
+
 struct store_listener {
     struct db db; /* outside of any pool */
 };
@@ -25,6 +27,7 @@ enum status store_listen(const char *url, const char *application_name, struct p
     struct store_listener *listener = calloc(1, sizeof *listener);
     if (!listener) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a connection");
     listener->db.conn = connection_new(url, application_name, problems);
+    listener->db.silence_max_ms = SILENCE_MAX_MS;
     status = listener->db.conn ? db_command(&listener->db, "listen gpusize_catalog", problems) : STATUS_DATABASE_AWAY;
     if (status != STATUS_OK) {
         store_listener_close(listener);

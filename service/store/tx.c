@@ -25,11 +25,12 @@ static enum status try_once(struct db *db, enum tx_mode mode, tx_work *work, voi
                             bool *ret_final)
 {
     db->failure = FAILURE_NONE;
+    db->silence_max_ms = db->options->silence_max_ms;
     enum status status = begin(db, mode, problems);
     if (status == STATUS_OK) status = work(db, context, problems);
     if (status == STATUS_OK) {
         status = db_command(db, "commit", problems);
-        *ret_final = mode == TX_WRITE && db->failure == FAILURE_LOST;
+        *ret_final = mode == TX_WRITE && db->failure >= FAILURE_LOST;
         return status;
     }
     enum failure failure = db->failure;
@@ -37,7 +38,7 @@ static enum status try_once(struct db *db, enum tx_mode mode, tx_work *work, voi
     struct problems ignored; /* a failed rollback: the connection is closed then */
     arena_init(&none, 1);
     problems_init(&ignored, &none);
-    if (failure != FAILURE_LOST && db_command(db, "rollback", &ignored) == STATUS_OK) db->failure = failure;
+    if (failure < FAILURE_LOST && db_command(db, "rollback", &ignored) == STATUS_OK) db->failure = failure;
     arena_done(&none);
     return status;
 }
@@ -65,7 +66,7 @@ enum status tx_run(struct store *store, enum tx_mode mode, tx_work *work, void *
         enum failure failure = status == STATUS_OK ? FAILURE_NONE : db->failure;
         connection_return(store, db);
         bool again = !final && ((failure == FAILURE_CONFLICT && ++conflicts < CONFLICT_TRIES) ||
-                                (failure == FAILURE_LOST && ++losses < LOST_TRIES));
+                                (failure >= FAILURE_LOST && ++losses < LOST_TRIES));
         if (!again) return status;
         problems->count = problems_before;
         problems->dropped = dropped_before;
