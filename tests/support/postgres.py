@@ -91,9 +91,9 @@ class Server:
 class Cluster(Server):
     """settings: further lines of postgresql.conf. primary: what it is a hot standby of."""
 
-    def __init__(self, settings="", primary=None):
+    def __init__(self, settings="", primary=None, port=5432):
         super().__init__()
-        self.port = 5432
+        self.port = port
         self.template = False
         self.count = 0
         self.data = f"{self.folder}/data"
