@@ -46,7 +46,7 @@ struct job {
     const char *text;     /* the bytes in memory */
     size_t length, taken; /* of either, the length 0 if it is a file's */
     crypto_hash_sha256_state hash;
-    bool progress;
+    bool progress, read_before; /* a try before this one took bytes of the file */
     struct import_counts counts;
 };
 
@@ -193,7 +193,12 @@ static enum status rows(void *context, struct store_import *import, struct probl
     char text[2 * sizeof hash + 1];
     job->import = import;
     job->taken = 0;
-    if (job->file) rewind(job->file);
+    if (job->file && job->read_before && fseek(job->file, 0, SEEK_SET) != 0)
+        return problems_add(
+            problems, STATUS_DATABASE_AWAY, "file",
+            "the connection to the database was lost, and a pipe cannot be read again from its beginning: "
+            "nothing was changed");
+    job->read_before = true;
     (void)crypto_hash_sha256_init(&job->hash);
     enum status status = import_read(&job->source, &sink, problems, &job->counts);
     (void)crypto_hash_sha256_final(&job->hash, hash);

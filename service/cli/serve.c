@@ -25,7 +25,7 @@ struct database {
     const char *listen_url; /* "" = nobody tells of changes */
     struct store *store;
     struct store_listener *listener; /* NULL: none now */
-    time_t listen_after;             /* when to try again to have one */
+    int64_t listen_after_s;          /* when to try again to have one; of the clock that nobody sets */
 };
 
 static enum status load_catalog(void *data, const char *known_version, struct arena *arena, struct problems *problems,
@@ -34,9 +34,10 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     struct database *database = data;
     struct store_version version = {0};
     struct store_schema schema;
-    enum status status = known_version ? store_catalog_version(database->store, problems, &version)
-                                       : store_schema_check(database->store, problems, &schema);
-    if (status == STATUS_OK && (!known_version || strcmp(known_version, version.text) != 0))
+    enum status status = known_version ? store_catalog_version(database->store, problems, &version) : STATUS_OK;
+    bool known = known_version && strcmp(known_version, version.text) == 0;
+    if (status == STATUS_OK && !known) status = store_schema_check(database->store, problems, &schema);
+    if (status == STATUS_OK && !known)
         status = store_catalog_read(database->store, -1, arena, problems, ret_texts->files, &version);
     if (status != STATUS_OK) return status;
     if (version.number == 0) return problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
@@ -44,16 +45,23 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     return ret_texts->version ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a version");
 }
 
+static int64_t uptime_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec;
+}
+
 static bool start_listening(struct database *database)
 {
     struct arena arena;
     struct problems problems;
-    if (!*database->listen_url || time(NULL) < database->listen_after) return false;
-    database->listen_after = time(NULL) + LISTEN_RETRY_S;
+    if (!*database->listen_url || uptime_s() < database->listen_after_s) return false;
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = store_listen(database->listen_url, APPLICATION_NAME, &problems, &database->listener);
     arena_done(&arena);
+    database->listen_after_s = uptime_s() + LISTEN_RETRY_S; /* a host that does not answer costs time, too */
     return status == STATUS_OK;
 }
 
@@ -64,7 +72,7 @@ static bool wait_for_change(void *data, int wake_fd, unsigned timeout_ms)
     if (store_listener_wait(database->listener, (int)timeout_ms, wake_fd) == STORE_LOST) {
         store_listener_close(database->listener);
         database->listener = NULL;
-        database->listen_after = 0;
+        database->listen_after_s = 0;
     }
     return true;
 }
@@ -131,7 +139,7 @@ static void append_health(const struct live_health *health, void (*append)(void 
     (void)snprintf(text, sizeof text,
                    "# HELP gpusize_snapshot_age_seconds Since the catalog was last known to be the database's newest.\n"
                    "# TYPE gpusize_snapshot_age_seconds gauge\ngpusize_snapshot_age_seconds %lld\n",
-                   (long long)(time(NULL) - health->current_unix_s));
+                   (long long)health->age_s);
     append(sink, text);
 }
 

@@ -31,6 +31,9 @@ static enum status try_once(struct db *db, enum tx_mode mode, tx_work *work, voi
     if (status == STATUS_OK) {
         status = db_command(db, "commit", problems);
         *ret_final = mode == TX_WRITE && db->failure >= FAILURE_LOST;
+        if (*ret_final)
+            (void)problems_add(problems, status, "",
+                               "whether it was committed is not known: the same again does no harm");
         return status;
     }
     enum failure failure = db->failure;

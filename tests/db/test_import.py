@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from postgres import tool
+from postgres import Session
 from prices import COLUMNS, ROWS, VERSIONS, write
 from waiting import LIMIT_S, await_true
 
@@ -181,20 +181,13 @@ def test_a_cut_connection_leaves_nothing_half_written(start, sql, cluster, datab
     """The import waits for a lock, is cut off there, starts again, is cut off again, and gives up."""
     file = write(tmp_path / "a.csv", *({"instance_type": f"n{n}"} for n in range(2000)))
     before = sql(ROWS), sql(VERSIONS)
-    blocker = subprocess.Popen([tool("psql"), "-XqAt", cluster.url(database)], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
-    try:
-        blocker.stdin.write("begin; lock table gpusize.offer_price in share mode; select 'locked';\n")
-        blocker.stdin.flush()
-        assert blocker.stdout.readline() == "locked\n"
+    with Session(cluster, database) as blocker:
+        blocker.run("begin; lock table gpusize.offer_price in share mode")
         process = start("csv", file)
         for _ in range(2):
             kill_backend(sql, "wait_event_type = 'Lock'")
         out, error = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 3 and error, out
-    finally:
-        blocker.kill()
-        blocker.communicate()
     assert (sql(ROWS), sql(VERSIONS)) == before
     assert sql("select count(*) from gpusize.import_run") == "0"
     report = json.loads(start("csv", file, "--json").communicate(timeout=LIMIT_S)[0])

@@ -1,6 +1,5 @@
 """test_tls.py owns the tests over TLS: what verify-full accepts and refuses, and that the password is told by nobody."""
 import shutil
-import signal
 
 import pytest
 
@@ -36,7 +35,7 @@ def cluster(certificates):
     with open(f"{own.data}/pg_hba.conf", "w", encoding="utf-8") as rules:
         rules.write("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
     own.sql("postgres", f"alter role postgres password '{PASSWORD}'")
-    own.stop(signal.SIGINT)  # the password is on disk then
+    own.stop()
     own.start()
     yield own
     own.close()

@@ -35,6 +35,11 @@ def number(version):
     return int(version.rsplit(":", 1)[1])
 
 
+def newest(sql):
+    """The number of the database's version: after a crash some are left out."""
+    return int(sql("select max(number) from gpusize.catalog_version"))
+
+
 def await_version(service, wanted):
     """Until it answers with that number; the answer."""
     await_true(lambda: number(service.call("GET", "/readyz").json["catalog_version"]) == wanted)

@@ -9,13 +9,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from waiting import await_true
+
 START_LIMIT_S = 60
 SETTINGS = """
 listen_addresses = ''
 port = {port}
 unix_socket_directories = '{folder}'
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 shared_buffers = 32MB
 autovacuum = off
@@ -33,6 +34,13 @@ def free_port():
     with socket.socket() as own:
         own.bind(("127.0.0.1", 0))
         return own.getsockname()[1]
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class Server:
@@ -63,10 +71,18 @@ class Server:
             assert self.server.poll() is None and time.monotonic() < deadline, Path(self.folder, "log").read_text()
             time.sleep(0.02)
 
+    def processes(self):
+        """Ids of the server and of those that it started."""
+        with open(f"/proc/{self.server.pid}/task/{self.server.pid}/children", encoding="ascii") as children:
+            return [self.server.pid, *map(int, children.read().split())]
+
     def stop(self, how=signal.SIGQUIT):
-        """SIGQUIT is an immediate shutdown: no goodbye to anybody, recovery at the next start."""
+        """SIGQUIT is an immediate shutdown: no goodbye to anybody, recovery at the next start. SIGKILL leaves orphans,
+        which end when they see it: a new server must wait for them."""
+        before = self.processes()
         self.server.send_signal(how)
         self.server.wait()
+        await_true(lambda: not any(is_alive(pid) for pid in before))
 
     def close(self):
         if self.server.poll() is None:
@@ -86,6 +102,30 @@ class Server:
 
     def url(self, database, user="postgres"):
         return f"postgresql:///{database}?host={self.folder}&port={self.port}&user={user}"
+
+
+class Session:
+    """A psql that keeps its transactions and their locks until they end, or it does."""
+
+    def __init__(self, server, database):
+        self.process = subprocess.Popen([tool("psql"), *server.options(database)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, text):
+        """Returns what it printed when it is done."""
+        self.process.stdin.write(f"{text};\n\\echo done\n")
+        self.process.stdin.flush()
+        lines = []
+        while not lines or lines[-1] != "done\n":
+            lines.append(self.process.stdout.readline())
+            assert lines[-1], lines
+        return "".join(lines[:-1]).strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
 
 
 class Cluster(Server):
