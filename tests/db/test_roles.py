@@ -1,22 +1,13 @@
 """test_roles.py owns the tests of who may do what: the roles of docs/database.md, word for word, and a hot standby."""
-import re
-from pathlib import Path
-
 import pytest
 
+from documents import database_sql
 from live import HOUR_MS, RAISE_PRICES, ask, await_version, cost, metric, number, ready
 from postgres import Cluster
 from prices import ROWS, VERSIONS, write
 from waiting import await_true
 
-DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "database.md"
 READER, WRITER, OWNER, NOBODY = "gpusize_reader", "gpusize_writer", "gpusize", "nobody"
-
-
-def documented(heading):
-    """The SQL of one section of the page."""
-    section = re.search(rf"^## {heading}$(.*?)(?=^## |\Z)", DOCUMENT.read_text(encoding="utf-8"), re.M | re.S)[1]
-    return "".join(re.findall(r"```sql\n(.*?)```", section, re.S))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +16,7 @@ def database(cluster, program):
     cluster.sql("postgres", f"create role {OWNER} login; create role {NOBODY} login")
     name = cluster.empty_database(owner=OWNER)
     cluster.migrate(program, name, OWNER)
-    cluster.sql(name, documented("Roles"))
+    cluster.sql(name, database_sql("Roles"))
     return name
 
 
