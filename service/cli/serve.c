@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@ enum {
     FIRST_LOAD_MS = 10 * 1000,  /* time to load a catalog before the port is opened without one */
     LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
     LISTEN_RETRY_S = 5,
-    SILENCE_MS = 2000, /* beyond the time of a statement: the database hangs, and is no longer waited for */
+    LOST_PAUSE_MS = 100, /* before listening anew: whatever ends every session at once is not asked without end */
+    SILENCE_MS = 2000,   /* beyond the time of a statement: the database hangs, and is no longer waited for */
 };
 
 /* The database behind the catalog: what live asks for it. */
@@ -25,6 +27,7 @@ struct database {
     const char *listen_url; /* "" = nobody tells of changes */
     struct store *store;
     struct store_listener *listener; /* NULL: none now */
+    bool cannot_listen;              /* the log was told */
     int64_t listen_after_s;          /* when to try again to have one; of the clock that nobody sets */
 };
 
@@ -60,6 +63,9 @@ static bool start_listening(struct database *database)
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = store_listen(database->listen_url, APPLICATION_NAME, &problems, &database->listener);
+    if (status != STATUS_OK && !database->cannot_listen)
+        (void)fprintf(stderr, "catalog: cannot be told of changes, so asks for them: %s\n", problems.items[0].detail);
+    database->cannot_listen = status != STATUS_OK;
     arena_done(&arena);
     database->listen_after_s = uptime_s() + LISTEN_RETRY_S; /* a host that does not answer costs time, too */
     return status == STATUS_OK;
@@ -73,6 +79,7 @@ static bool wait_for_change(void *data, int wake_fd, unsigned timeout_ms)
         store_listener_close(database->listener);
         database->listener = NULL;
         database->listen_after_s = 0;
+        (void)poll(&(struct pollfd){.fd = wake_fd, .events = POLLIN}, 1, LOST_PAUSE_MS);
     }
     return true;
 }

@@ -51,7 +51,8 @@ static bool take_notifications(PGconn *conn)
 enum store_event store_listener_wait(struct store_listener *listener, int timeout_ms, int wake_fd)
 {
     PGconn *conn = listener->db.conn;
-    if (take_notifications(conn)) return STORE_CHANGED; /* came with the answer to LISTEN */
+    if (PQstatus(conn) != CONNECTION_OK) return STORE_LOST; /* found out by the wait before, which had other news */
+    if (take_notifications(conn)) return STORE_CHANGED;     /* came with the answer to LISTEN */
     struct pollfd fds[] = {{.fd = PQsocket(conn), .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
     int ready = poll(fds, 2, timeout_ms);
     if (ready == 0 || (ready < 0 && errno == EINTR)) return STORE_QUIET;

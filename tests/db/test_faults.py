@@ -194,6 +194,16 @@ def test_a_database_that_hangs(cluster, database, sql, serve):
     await_version(service, newest(sql))
 
 
+def test_sessions_that_end_at_once(cluster, database, sql, serve):
+    """Whatever they ask, and however often it begins anew: changes show."""
+    sql("alter database " + database + " set idle_session_timeout = '20ms'")
+    service = serve(database, "--database-listen-url", cluster.url(database), "--poll-interval-ms", HOUR_MS)
+    for _ in range(3):
+        sql(RAISE_PRICES)
+        await_version(service, newest(sql))
+    assert metric(service, "gpusize_snapshot_load_failures_total") == [0]
+
+
 def test_no_connection_is_left(cluster, database, sql, serve, gpusize, tmp_path):
     sql("create role crowded login superuser connection limit 1")
     sql("create role crowd login connection limit 1 in role crowded; grant all on schema gpusize to crowd;"

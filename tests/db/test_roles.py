@@ -97,6 +97,7 @@ def test_a_hot_standby_serves_and_takes_nothing(cluster, database, serve, gpusiz
             assert "standby" in said and "primary" in said
         assert "the database has schema" in gpusize(url, "migrate", "--check")
         assert metric(service, "gpusize_snapshot_load_failures_total") == [0]
+        assert "".join(service.log).count("cannot be told of changes, so asks for them") == 1  # a standby refuses LISTEN
         # The standby takes over; what is imported there now shows.
         standby.sql("postgres", "select pg_promote()")
         assert "1 new" in gpusize(url, "import", "csv", write(tmp_path / "a.csv", {}))

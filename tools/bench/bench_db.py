@@ -59,9 +59,9 @@ def row(name, text, target=""):
 
 def swap_while(database, stop, pause_s):
     """Changes prices at even intervals until told to stop; how often."""
-    count = 0
+    count, begin = 0, time.monotonic()
     with Session(database.cluster, database.name) as session:
-        while not stop.wait(pause_s):
+        while not stop.wait(max(0, begin + (count + 0.5) * pause_s - time.monotonic())):
             session.run(CHANGE.format(1 + count % 400))
             count += 1
     return count
