@@ -209,7 +209,9 @@ static enum status rows(void *context, struct store_import *import, struct probl
 
 /* --- steps --- */
 
-static enum status load_catalog(struct store *store, struct problems *problems, struct snapshot **ret_snapshot)
+/* What its rows may name: `facts` if it brings them along, else the database's. */
+static enum status load_catalog(struct store *store, const struct catalog_text *facts, struct problems *problems,
+                                struct snapshot **ret_snapshot)
 {
     struct arena arena;
     struct catalog_text files[CATALOG_FILE_COUNT];
@@ -217,7 +219,10 @@ static enum status load_catalog(struct store *store, struct problems *problems, 
     struct store_schema schema;
     arena_init(&arena, IMPORT_ARENA_BYTES);
     enum status status = store_schema_check(store, problems, &schema);
-    if (status == STATUS_OK) status = store_catalog_read(store, -1, &arena, problems, files, &version);
+    if (facts)
+        memcpy(files, facts, sizeof files);
+    else if (status == STATUS_OK)
+        status = store_catalog_read(store, -1, &arena, problems, files, &version);
     if (status == STATUS_OK) {
         files[FILE_OFFERS].text = files[FILE_PURCHASE_PRICES].text = NULL; /* names are all that is wanted */
         status = catalog_load(files, problems, ret_snapshot);
@@ -229,6 +234,7 @@ static enum status load_catalog(struct store *store, struct problems *problems, 
 static bool print_report(const struct choices *choices, const struct job *job, const struct store_import_report *report)
 {
     if (choices->json) return cli_write(report->json, strlen(report->json));
+    if (job->options.facts) (void)printf("%zu facts written\n", report->facts);
     (void)printf("%llu lines, %llu of them without a GPU\n", (unsigned long long)job->counts.lines,
                  (unsigned long long)job->counts.no_gpu);
     return cli_write(report->summary, strlen(report->summary)) &&
@@ -242,7 +248,7 @@ static enum status run_job(struct store *store, const struct choices *choices, s
     struct store_import_report report;
     struct arena arena;
     arena_init(&arena, REPORT_ARENA_BYTES);
-    enum status status = load_catalog(store, problems, &catalog);
+    enum status status = load_catalog(store, job->options.facts, problems, &catalog);
     job->catalog = job->source.catalog = catalog;
     job->source.context = job->options.context = job;
     job->source.read = read_bytes;
@@ -266,8 +272,6 @@ static enum status run_job(struct store *store, const struct choices *choices, s
 static enum status import_bundled(struct store *store, const struct choices *choices, struct problems *problems)
 {
     struct catalog_text facts[CATALOG_FILE_COUNT];
-    struct store_schema schema;
-    size_t facts_written = 0;
     const struct catalog_text *offers = &catalog_bundled()[FILE_OFFERS];
     struct job job = {.text = offers->text, .length = offers->length, .options.jump_factor = 3};
     job.source = (struct import_source){.format = IMPORT_CSV, .source = "built into gpusize", .as_of = cli_today()};
@@ -275,10 +279,8 @@ static enum status import_bundled(struct store *store, const struct choices *cho
         return problems_add(problems, STATUS_INVALID_VALUE, "bundled", "takes no file and has no dry run");
     memcpy(facts, catalog_bundled(), sizeof facts);
     facts[FILE_OFFERS].text = NULL;
-    enum status status = store_schema_check(store, problems, &schema);
-    if (status == STATUS_OK) status = store_catalog_write(store, facts, problems, &facts_written);
-    if (status == STATUS_OK && !choices->json) (void)printf("%zu facts written\n", facts_written);
-    return status == STATUS_OK ? run_job(store, choices, &job, problems) : status;
+    job.options.facts = facts;
+    return run_job(store, choices, &job, problems);
 }
 
 static enum status import_file(struct store *store, const struct choices *choices, struct arena *arena,

@@ -64,7 +64,8 @@ static bool start_listening(struct database *database)
     problems_init(&problems, &arena);
     enum status status = store_listen(database->listen_url, APPLICATION_NAME, &problems, &database->listener);
     if (status != STATUS_OK && !database->cannot_listen)
-        (void)fprintf(stderr, "catalog: cannot be told of changes, so asks for them: %s\n", problems.items[0].detail);
+        (void)fprintf(stderr, "catalog: cannot be told of changes, so asks for them: %s\n",
+                      problems.count ? problems.items[0].detail : status_hint(status));
     database->cannot_listen = status != STATUS_OK;
     arena_done(&arena);
     database->listen_after_s = uptime_s() + LISTEN_RETRY_S; /* a host that does not answer costs time, too */

@@ -104,12 +104,6 @@ enum status store_catalog_read(struct store *store, int64_t number, struct arena
 
 /* --- writing --- */
 
-struct writing {
-    const struct catalog_text *files;
-    bool only_empty; /* nothing is written if there is a version already */
-    size_t rows;
-};
-
 /* "id,name" as columns of text: "id text,name text". Anything but plain names is refused, as it becomes SQL. */
 static bool stage_columns(const struct catalog_text *file, char columns[COLUMNS_BYTES])
 {
@@ -145,7 +139,7 @@ static enum status stage(struct db *db, const struct catalog_text *file, struct 
     return db_copy_end(db, status, problems, NULL);
 }
 
-static enum status merge(struct db *db, const char *table, const char *keys, struct writing *writing,
+static enum status merge(struct db *db, const char *table, const char *keys, struct catalog_writing *writing,
                          struct problems *problems)
 {
     const char *const values[] = {table, "pg_temp.staged", keys};
@@ -177,7 +171,7 @@ static enum status add_words(struct db *db, enum catalog_file file, struct probl
 }
 
 /* A file of offers is two tables, and only the newest price of each offer counts. */
-static enum status merge_offers(struct db *db, struct writing *writing, struct problems *problems)
+static enum status merge_offers(struct db *db, struct catalog_writing *writing, struct problems *problems)
 {
     enum status status = db_command(
         db,
@@ -201,15 +195,9 @@ static enum status merge_offers(struct db *db, struct writing *writing, struct p
     return status == STATUS_OK ? merge(db, "gpusize.offer_price", "{offer_id}", writing, problems) : status;
 }
 
-static enum status write_tables(struct db *db, void *context, struct problems *problems)
+static enum status write_tables(struct db *db, struct catalog_writing *writing, struct problems *problems)
 {
-    struct writing *writing = context;
-    struct store_version version = {0};
-    writing->rows = 0;
-    enum status status = db_lift_limits(db, problems);
-    if (status == STATUS_OK) status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
-    if (status == STATUS_OK && writing->only_empty) status = read_version(db, &version, problems);
-    if (version.number > 0) return status;
+    enum status status = STATUS_OK;
     for (enum catalog_file file = 0; file < CATALOG_FILE_COUNT && status == STATUS_OK; file++) {
         if (!writing->files[file].text) continue;
         status = stage(db, &writing->files[file], problems);
@@ -221,9 +209,21 @@ static enum status write_tables(struct db *db, void *context, struct problems *p
     return status;
 }
 
-static enum status write_files(struct store *store, struct writing writing, struct problems *problems, size_t *ret_rows)
+enum status db_write_catalog(struct db *db, void *context, struct problems *problems)
 {
-    enum status status = tx_run(store, TX_WRITE, write_tables, &writing, problems);
+    struct catalog_writing *writing = context;
+    struct store_version version = {0};
+    enum status status = db_lift_limits(db, problems);
+    if (status == STATUS_OK) status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
+    if (status == STATUS_OK && writing->only_empty) status = read_version(db, &version, problems);
+    writing->rows = 0;
+    return status == STATUS_OK && version.number == 0 ? write_tables(db, writing, problems) : status;
+}
+
+static enum status write_catalog(struct store *store, struct catalog_writing writing, struct problems *problems,
+                                 size_t *ret_rows)
+{
+    enum status status = tx_run(store, TX_WRITE, db_write_catalog, &writing, problems);
     if (status == STATUS_OK) *ret_rows = writing.rows;
     return status;
 }
@@ -231,11 +231,11 @@ static enum status write_files(struct store *store, struct writing writing, stru
 enum status store_catalog_write(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
                                 struct problems *problems, size_t *ret_rows)
 {
-    return write_files(store, (struct writing){.files = files}, problems, ret_rows);
+    return write_catalog(store, (struct catalog_writing){.files = files}, problems, ret_rows);
 }
 
 enum status store_catalog_fill(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
                                struct problems *problems, size_t *ret_rows)
 {
-    return write_files(store, (struct writing){.files = files, .only_empty = true}, problems, ret_rows);
+    return write_catalog(store, (struct catalog_writing){.files = files, .only_empty = true}, problems, ret_rows);
 }

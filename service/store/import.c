@@ -275,6 +275,9 @@ static enum status run(struct db *db, void *context, struct problems *problems)
     enum status status = db_lift_limits(db, problems);
     if (status == STATUS_OK) status = set_options(import);
     if (status == STATUS_OK) status = db_command(db, "savepoint import", problems);
+    struct catalog_writing facts = {.files = import->options->facts};
+    if (status == STATUS_OK && facts.files) status = db_write_catalog(db, &facts, problems);
+    import->report.facts = facts.rows;
     if (status == STATUS_OK) status = read_rates(import);
     if (status == STATUS_OK) status = stage(import);
     if (status == STATUS_OK) status = record_run(import, run_id);

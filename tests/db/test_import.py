@@ -135,6 +135,18 @@ def test_bundled_is_what_migrate_loads_and_leaves_newer_prices(run, sql):
     assert run("bundled")["older_rows"] == 1
 
 
+def test_bundled_that_is_refused_leaves_the_facts(run, sql):
+    sql("update gpusize.offer_price set usd_per_hour = 10 * usd_per_hour where to_version is null;"
+        "update gpusize.gpu set tdp_watts = 1 where id = 'h100-sxm'")
+    before = sql(ROWS), sql(VERSIONS)
+    assert "nothing was changed" in run("bundled", status=2)
+    assert (sql(ROWS), sql(VERSIONS)) == before
+    assert sql("select tdp_watts from gpusize.gpu where id = 'h100-sxm' and to_version is null") == "1"
+    report = run("bundled", "--accept-jumps")
+    assert report["changed_rows"] > 400 and int(sql(VERSIONS)) == int(before[1]) + 1
+    assert sql("select tdp_watts from gpusize.gpu where id = 'h100-sxm' and to_version is null") == "700"
+
+
 def test_purchase_prices(run, sql, tmp_path):
     file = tmp_path / "parts.csv"
     file.write_text("gpu_id,usd,kind,as_of,source\nl4,2100,contract,2026-10-01,order 12\nl4,0,contract,2026-10-02,x\n")
