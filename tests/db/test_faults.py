@@ -204,6 +204,35 @@ def test_sessions_that_end_at_once(cluster, database, sql, serve):
     assert metric(service, "gpusize_snapshot_load_failures_total") == [0]
 
 
+def test_a_table_that_somebody_locks(cluster, database, sql, serve):
+    service = serve(database, *QUICKLY, "--db-statement-timeout-ms", "100")
+    before = ask(service)
+    with Session(cluster, database) as blocker:
+        blocker.run(f"begin; lock table gpusize.gpu in access exclusive mode; {RAISE_PRICES}; savepoint changed")
+        sql("update gpusize.database set id = gen_random_uuid()")  # which makes it read
+        await_ready(service, "degraded")
+        assert "canceling statement due to statement timeout" in service.call("GET", "/readyz").text
+        assert ask(service) == before
+        blocker.run("commit")
+    await_version(service, newest(sql))
+    assert ready(service) == "ready"
+
+
+def test_lost_connections_leave_nothing_open(cluster, database, sql, serve):
+    service = serve(database, "--database-listen-url", cluster.url(database), *QUICKLY)
+    sessions = session_of("serve", "true")
+    files = Path(f"/proc/{service.process.pid}/fd")
+    await_true(lambda: sql(sessions) == "2")
+    ask(service)
+    before = len(list(files.iterdir()))
+    for _ in range(10):
+        sql(sessions.replace("count(*)", "count(pg_terminate_backend(pid, 60000))"))
+        sql(RAISE_PRICES)
+        await_version(service, newest(sql))
+    await_true(lambda: sql(sessions) == "2")
+    await_true(lambda: len(list(files.iterdir())) == before)
+
+
 def test_no_connection_is_left(cluster, database, sql, serve, gpusize, tmp_path):
     sql("create role crowded login superuser connection limit 1")
     sql("create role crowd login connection limit 1 in role crowded; grant all on schema gpusize to crowd;"

@@ -277,6 +277,24 @@ static void test_threads_share_connections(void **state)
     store_close(store);
 }
 
+/* A table that does not fit is read to its end, and the connection is as good as before. */
+static void test_too_little_memory(void **state)
+{
+    (void)state;
+    struct store *store = open_store(fresh_database(migrated), &(struct store_options){.connections_max = 1});
+    for (size_t kib = 1; kib <= 256; kib *= 4) {
+        struct arena small;
+        struct store_version version;
+        struct catalog_text files[CATALOG_FILE_COUNT];
+        arena_init(&small, kib << 10);
+        enum status status = store_catalog_read(store, -1, &small, &problems, files, &version);
+        arena_done(&small);
+        assert_int_equal(status, STATUS_OUT_OF_MEMORY);
+        assert_int_equal(ask_version(store), STATUS_OK);
+    }
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_not_reached),
         cmocka_unit_test(test_reader),
         cmocka_unit_test(test_threads_share_connections),
+        cmocka_unit_test(test_too_little_memory),
     };
     return cmocka_run_group_tests(tests, cluster_setup, cluster_teardown);
 }
