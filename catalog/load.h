@@ -44,3 +44,7 @@ const struct catalog_text *catalog_bundled(void);
  * gives its rows (id of an offer, version) is none of them. */
 const char *catalog_column(enum catalog_file file, size_t index);
 bool catalog_has_column(enum catalog_file file, const char *name);
+
+/* A model as a line of FILE_MODELS, without its end; NULL: the line of the columns. NULL when out of memory. */
+struct model;
+const char *catalog_model_line(const struct model *model, struct arena *arena);

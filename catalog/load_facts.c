@@ -211,6 +211,12 @@ void load_models(struct loading *loading)
     loading->snapshot->model_count = loading->snapshot->models ? rows.count : 0;
 }
 
+const char *catalog_model_line(const struct model *model, struct arena *arena)
+{
+    const struct model_row row = {.model = model ? *model : (struct model){.id = ""}};
+    return table_line(&model_table, model ? &row : NULL, arena);
+}
+
 /* --- aliases --- */
 
 struct alias_row {

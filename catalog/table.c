@@ -275,3 +275,66 @@ void *rows_take(struct loading *loading, const struct rows *rows, size_t offset,
         memcpy(items + i * size_bytes, (char *)rows_at(rows, i) + offset, size_bytes);
     return items;
 }
+
+/* --- writing --- */
+
+static void write_text(FILE *line, const char *text)
+{
+    bool quoted = text[strcspn(text, ",\"\r\n")];
+    if (quoted) (void)fputc('"', line);
+    for (; *text; text++) {
+        if (*text == '"') (void)fputc('"', line);
+        (void)fputc(*text, line);
+    }
+    if (quoted) (void)fputc('"', line);
+}
+
+static void write_number(FILE *line, const struct column *column, double value)
+{
+    char text[NUMBER_TEXT_BYTES];
+    if (!is_known(value) || (value == 0 && !column->required)) return;
+    (void)text_format_double(value, text);
+    (void)fputs(text, line);
+}
+
+static void write_cell(FILE *line, const struct column *column, const void *member)
+{
+    char day[DATE_TEXT_BYTES];
+    const unsigned *choice = member;
+    switch (column->kind) {
+    case CELL_TEXT:
+    case CELL_ID: write_text(line, *(const char *const *)member); break;
+    case CELL_DOUBLE: write_number(line, column, *(const double *)member); break;
+    case CELL_UINT32: write_number(line, column, *(const uint32_t *)member); break;
+    case CELL_BOOL: write_text(line, *(const bool *)member ? "true" : "false"); break;
+    case CELL_DATE:
+        if (date_known(*(const date_t *)member)) write_text(line, date_format(*(const date_t *)member, day));
+        break;
+    case CELL_USD: write_number(line, column, usd_to_double(*(const usd_t *)member)); break;
+    case CELL_CHOICE:
+        if (*choice || column->required) write_text(line, column->choice_name(*choice));
+        break;
+    }
+}
+
+const char *table_line(const struct table *table, const void *row, struct arena *arena)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *line = open_memstream(&text, &length);
+    if (!line) return NULL;
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct column *column = &table->columns[i];
+        if (column->loose) continue;
+        if (i > 0) (void)fputc(',', line);
+        if (row)
+            write_cell(line, column, (const char *)row + column->offset);
+        else
+            write_text(line, column->header);
+    }
+    bool failed = ferror(line);
+    failed = fclose(line) != 0 || failed;
+    const char *copy = failed ? NULL : arena_strndup(arena, text, length);
+    free(text);
+    return copy;
+}

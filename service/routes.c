@@ -368,7 +368,7 @@ static void put_time(struct out *out, const char *key, int64_t unix_s)
 
 static void put_health(struct out *out, const struct live_health *health)
 {
-    out_integer(out, "snapshot_age_seconds", (int64_t)time(NULL) - health->current_unix_s);
+    out_integer(out, "snapshot_age_seconds", health->age_s);
     if (!health->degraded) return;
     put_time(out, "since", health->since_unix_s);
     out_text(out, "reason", health->reason);

@@ -81,21 +81,6 @@ static enum status read_option(const struct operation *operation, struct questio
     return STATUS_OK;
 }
 
-static enum status read_file(struct question *question, const char *path, const char **ret_text)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = file ? arena_alloc(&question->arena, CONFIG_MAX_BYTES + 1) : NULL;
-    size_t length = text ? fread(text, 1, CONFIG_MAX_BYTES + 1, file) : 0;
-    bool failed = !text || ferror(file);
-    if (file) (void)fclose(file);
-    if (failed) return problems_add(&question->problems, STATUS_INVALID_VALUE, "config", "%s cannot be read", path);
-    if (length > CONFIG_MAX_BYTES || memchr(text, '\0', length)) {
-        return problems_add(&question->problems, STATUS_MALFORMED_CONFIG, "config", "%s is no config.json", path);
-    }
-    *ret_text = text;
-    return STATUS_OK;
-}
-
 static enum status read_options(const struct operation *operation, struct question *question, int argc, char **argv)
 {
     question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 1, struct pair);
@@ -107,7 +92,9 @@ static enum status read_options(const struct operation *operation, struct questi
     }
     if (status != STATUS_OK || !question->form.config) return status;
     const char *config = NULL;
-    status = read_file(question, question->form.config, &config);
+    size_t length = 0;
+    status = cli_read_file(question->form.config, CONFIG_MAX_BYTES, &question->arena, "config", &question->problems,
+                           &config, &length);
     if (status == STATUS_OK) question->pairs[question->pair_count++] = (struct pair){"config", config};
     return status;
 }

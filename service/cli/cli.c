@@ -16,6 +16,22 @@ date_t cli_today(void)
     return (date_t){(int32_t)(time(NULL) / SECONDS_PER_DAY)};
 }
 
+enum status cli_read_file(const char *path, size_t max_bytes, struct arena *arena, const char *field,
+                          struct problems *problems, const char **ret_text, size_t *ret_length)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = file ? arena_alloc(arena, max_bytes + 1) : NULL;
+    size_t length = text ? fread(text, 1, max_bytes + 1, file) : 0;
+    bool failed = !text || ferror(file);
+    if (file) (void)fclose(file);
+    if (failed) return problems_add(problems, STATUS_INVALID_VALUE, field, "%s cannot be read", path);
+    if (length > max_bytes || memchr(text, '\0', length))
+        return problems_add(problems, STATUS_MALFORMED_CONFIG, field, "%s is no config.json", path);
+    *ret_text = text;
+    *ret_length = length;
+    return STATUS_OK;
+}
+
 bool cli_write(const char *bytes, size_t length)
 {
     return fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0;

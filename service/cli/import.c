@@ -4,28 +4,33 @@
 #include "catalog/load.h"
 #include "cli/cli.h"
 #include "cli/import_fetch.h"
+#include "cli/import_model.h"
 #include "cli/settings.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { REPORT_ARENA_BYTES = 8 << 20, PROGRESS_BYTES = 4 << 20 };
 
 /* The tables that options are looked up in, before the settings. */
-enum table { TABLE_IMPORT, TABLE_FETCH, TABLES };
+enum table { TABLE_IMPORT, TABLE_FETCH, TABLE_MODEL, TABLES };
 static const struct {
     const struct field *fields;
     size_t first, count;
 } tables[TABLES] = {
     [TABLE_IMPORT] = {import_fields, 1, IMPORT_FIELDS}, /* the first is the kind, which is no option */
     [TABLE_FETCH] = {fetch_fields, 0, FETCH_FIELDS},
+    [TABLE_MODEL] = {model_import_fields, 0, 1}, /* the others mean what they do for offers */
 };
 
 /* The arguments, sorted: what is in no table and no flag is a setting. */
 struct choices {
-    const char *kind, *file; /* as they were given; NULL: they were not */
+    const char *kind;   /* as it was given; NULL: it was not */
+    const char **files; /* the same */
+    size_t file_count;
     bool fetch, json, help;
     struct pair *pairs[TABLES];
     size_t pair_count[TABLES];
@@ -73,6 +78,7 @@ static const struct {
     {"gpuhunt", "<provider>.csv of gpuhunt, or its catalog.zip with all of them."},
     {"azure-retail", "Pages of Azure's retail prices API."},
     {"aws-price-list", "CSV offer file of AWS's price list."},
+    {"model", "config.json files of models, named org--name.json or with --id."},
 };
 
 static void print_fields(enum table table)
@@ -90,7 +96,7 @@ static int print_help(void)
                  "the\n"
                  "known one, a line that names no GPU of the catalog, or 0 as a price is not.\n\n"
                  "Usage: gpusize import KIND FILE [OPTIONS]\n       gpusize import KIND --fetch [URL] [OPTIONS]\n"
-                 "       gpusize import bundled\n\nKinds:\n");
+                 "       gpusize import model FILE... [OPTIONS]\n       gpusize import bundled\n\nKinds:\n");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         (void)printf("  %-15s%s\n", kinds[i].name, kinds[i].help);
     (void)printf("\nExamples:\n"
@@ -100,6 +106,7 @@ static int print_help(void)
     print_fields(TABLE_IMPORT);
     for (size_t i = 0; i < FLAGS; i++)
         print_option(flags[i].name, "", flags[i].help, NULL);
+    print_fields(TABLE_MODEL);
     (void)printf("\nOf a download:\n");
     print_fields(TABLE_FETCH);
     (void)printf("\n");
@@ -177,12 +184,15 @@ static enum status take_choices(int *argc, char **argv, struct arena *arena, str
                                 struct choices *choices)
 {
     int kept = 1, i = 1;
+    choices->files = ARENA_ARRAY(arena, (size_t)*argc + 1, const char *);
+    if (!choices->files) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
     for (enum table table = 0; table < TABLES; table++) {
         choices->pairs[table] = ARENA_ARRAY(arena, (size_t)*argc + 1, struct pair);
         if (!choices->pairs[table]) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
     }
     if (is_value(*argc, argv, i)) choices->kind = argv[i++];
-    if (is_value(*argc, argv, i)) choices->file = argv[i++];
+    for (; is_value(*argc, argv, i); i++)
+        choices->files[choices->file_count++] = argv[i];
     if (choices->kind) add_pair(choices, TABLE_IMPORT, "kind", choices->kind);
     for (; i < *argc; i++) {
         if (!take_option(*argc, argv, &i, problems, choices)) argv[kept++] = argv[i];
@@ -206,15 +216,23 @@ static enum status read_request(const struct run *run, struct import_request *re
     if (status == STATUS_OK) status = import_request_decode(input, cli_today(), run->arena, run->problems, request);
     input_done(input);
     if (status != STATUS_OK) return status;
-    if (choices->file && choices->fetch)
+    if (choices->file_count && choices->fetch)
         return problems_add(run->problems, STATUS_CONTRADICTION, "file", "give a file or --fetch, not both");
     if (!choices->fetch && choices->pair_count[TABLE_FETCH])
         return problems_add(run->problems, STATUS_CONTRADICTION, choices->pairs[TABLE_FETCH]->name,
                             "it is of a download: give --fetch, too");
-    if (!choices->file && !choices->fetch)
-        return problems_add(run->problems, STATUS_MISSING_FIELD, "file", "say which file: gpusize import %s FILE",
+    if (choices->file_count != 1 && !choices->fetch)
+        return problems_add(run->problems, STATUS_MISSING_FIELD, "file", "say which one file: gpusize import %s FILE",
                             choices->kind);
+    if (choices->pair_count[TABLE_MODEL])
+        return problems_add(run->problems, STATUS_UNKNOWN_FIELD, "id", "only a model has one");
     return STATUS_OK;
+}
+
+static bool ends_in_csv(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && strcasecmp(dot, ".csv") == 0;
 }
 
 /* What the name of the file says where the options do not. */
@@ -223,8 +241,11 @@ static enum status name_source(const struct run *run, const char *path, struct i
     const char *name = base_name(path);
     if (!request->source)
         request->source = arena_printf(run->arena, "%s %s", run->choices->kind, run->choices->fetch ? path : name);
-    if (request->kind == IMPORT_GPUHUNT && !request->provider)
-        request->provider = arena_strndup(run->arena, name, strcspn(name, "."));
+    if (request->kind == IMPORT_GPUHUNT && !request->provider && ends_in_csv(name)) {
+        char provider[IMPORT_PROVIDER_BYTES];
+        import_gpuhunt_provider(name, provider);
+        request->provider = arena_strdup(run->arena, provider);
+    }
     return request->source ? STATUS_OK : problems_add(run->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
 }
 
@@ -238,15 +259,15 @@ static void show_progress(void *context, size_t bytes)
     *shown = bytes / PROGRESS_BYTES;
 }
 
-static bool print_report(const struct run *run, const struct import_request *request,
-                         const struct import_outcome *outcome)
+static bool print_report(const struct run *run, const struct import_job *job, const struct import_outcome *outcome)
 {
     const struct store_import_report *report = &outcome->report;
     if (run->choices->json) return cli_write(report->json, strlen(report->json));
+    if (job->facts) (void)printf("%zu facts written\n", report->facts);
     (void)printf("%llu lines, %llu of them about something else than rented GPUs\n",
                  (unsigned long long)outcome->counts.lines, (unsigned long long)outcome->counts.left_out);
     return cli_write(report->summary, strlen(report->summary)) &&
-           (request->dry_run != 1 || puts("dry run: nothing was changed") >= 0) && fflush(stdout) == 0;
+           (job->request->dry_run != 1 || puts("dry run: nothing was changed") >= 0) && fflush(stdout) == 0;
 }
 
 static enum status run_job(const struct run *run, struct import_job *job)
@@ -259,7 +280,7 @@ static enum status run_job(const struct run *run, struct import_job *job)
     }
     enum status status = import_job_run(run->store, job, run->arena, run->problems, &outcome);
     if (shown) (void)fputs("\r               \r", stderr);
-    if (status == STATUS_OK && !print_report(run, job->request, &outcome))
+    if (status == STATUS_OK && !print_report(run, job, &outcome))
         return problems_add(run->problems, STATUS_IO, "", "the report cannot be written; the import was applied");
     return status;
 }
@@ -268,20 +289,15 @@ static enum status run_job(const struct run *run, struct import_job *job)
 static enum status import_bundled(const struct run *run)
 {
     struct catalog_text facts[CATALOG_FILE_COUNT];
-    struct store_schema schema;
-    size_t facts_written = 0;
     const struct catalog_text *offers = &catalog_bundled()[FILE_OFFERS];
     const struct import_request request = {
         .kind = IMPORT_CSV, .source = "built into gpusize", .as_of = cli_today(), .jump_factor = 3};
-    struct import_job job = {.request = &request, .text = offers->text, .length = offers->length};
-    if (run->choices->file || run->choices->fetch || run->choices->pair_count[TABLE_IMPORT] > 1)
+    struct import_job job = {.request = &request, .text = offers->text, .length = offers->length, .facts = facts};
+    if (run->choices->file_count || run->choices->fetch || run->choices->pair_count[TABLE_IMPORT] > 1)
         return problems_add(run->problems, STATUS_INVALID_VALUE, "bundled", "takes no file, no dry run and the like");
     memcpy(facts, catalog_bundled(), sizeof facts);
     facts[FILE_OFFERS].text = NULL;
-    enum status status = store_schema_check(run->store, run->problems, &schema);
-    if (status == STATUS_OK) status = store_catalog_write(run->store, facts, run->problems, &facts_written);
-    if (status == STATUS_OK && !run->choices->json) (void)printf("%zu facts written\n", facts_written);
-    return status == STATUS_OK ? run_job(run, &job) : status;
+    return run_job(run, &job);
 }
 
 static enum status download(const struct run *run, const struct import_request *request, FILE **ret_file,
@@ -301,11 +317,11 @@ static enum status open_file(const struct run *run, const struct import_request 
                              const char **ret_path)
 {
     if (run->choices->fetch) return download(run, request, ret_file, ret_path);
-    FILE *file = fopen(run->choices->file, "rb");
+    FILE *file = fopen(run->choices->files[0], "rb");
     if (!file)
-        return problems_add(run->problems, STATUS_INVALID_VALUE, "file", "%s cannot be read", run->choices->file);
+        return problems_add(run->problems, STATUS_INVALID_VALUE, "file", "%s cannot be read", run->choices->files[0]);
     *ret_file = file;
-    *ret_path = run->choices->file;
+    *ret_path = run->choices->files[0];
     return STATUS_OK;
 }
 
@@ -323,10 +339,30 @@ static enum status import_file(const struct run *run)
     return status;
 }
 
+/* Options of offers that models have not are refused by the table of fields. */
+static enum status import_model(const struct run *run)
+{
+    const struct choices *choices = run->choices;
+    size_t count = choices->pair_count[TABLE_IMPORT] - 1; /* without the kind */
+    struct input *input = NULL;
+    struct pair *pairs = ARENA_ARRAY(run->arena, count + choices->pair_count[TABLE_MODEL] + 1, struct pair);
+    if (!pairs) return problems_add(run->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    memcpy(pairs, choices->pairs[TABLE_IMPORT] + 1, count * sizeof *pairs);
+    memcpy(pairs + count, choices->pairs[TABLE_MODEL], choices->pair_count[TABLE_MODEL] * sizeof *pairs);
+    if (choices->fetch || choices->pair_count[TABLE_FETCH])
+        return problems_add(run->problems, STATUS_INVALID_VALUE, "fetch", "models come from files");
+    enum status status =
+        input_from_pairs(run->arena, pairs, count + choices->pair_count[TABLE_MODEL], run->problems, &input);
+    if (status == STATUS_OK)
+        status = import_models(run->store, choices->files, choices->file_count, input, choices->json, run->problems);
+    input_done(input);
+    return status;
+}
+
 static const struct {
     const char *kind;
     enum status (*import)(const struct run *run);
-} others[] = {{"bundled", import_bundled}}; /* besides the formats of offers */
+} others[] = {{"bundled", import_bundled}, {"model", import_model}}; /* besides the formats of offers */
 
 static enum status import_kind(const struct run *run)
 {
@@ -341,16 +377,7 @@ static int run(const struct choices *choices, const struct settings *settings, s
 {
     assert(choices->kind); /* it was read from the command line, or we would not be here */
     struct run run = {.choices = choices, .arena = arena, .problems = problems};
-    const struct store_options options = {
-        .url = settings->database_url,
-        .application_name = "gpusize import",
-        .prepared = settings->db_prepared,
-        .statement_timeout_ms = settings->db_statement_timeout_ms,
-        .connections_max = 1,
-    };
-    enum status status = *settings->database_url ? store_open(&options, problems, &run.store)
-                                                 : problems_add(problems, STATUS_MISSING_FIELD, "database_url",
-                                                                "say which database: set DATABASE_URL");
+    enum status status = cli_open_store(settings, "gpusize import", problems, &run.store);
     if (status == STATUS_OK) status = import_kind(&run);
     store_close(run.store);
     return status == STATUS_OK ? CLI_OK : cli_report(problems, status);

@@ -10,6 +10,7 @@
 #include "store/recommendation.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,8 @@ enum {
     LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
     LISTEN_RETRY_S = 5,
     RECORD_DRAIN_MS = 5 * 1000, /* time to store at the end what was accepted */
+    LOST_PAUSE_MS = 100, /* before listening anew: whatever ends every session at once is not asked without end */
+    SILENCE_MS = 2000,   /* beyond the time of a statement: the database hangs, and is no longer waited for */
 };
 
 /* The database behind the catalog: what live asks for it. */
@@ -32,7 +35,8 @@ struct database {
     struct keyring *keys;            /* kept up to date with the catalog */
     int64_t keys_state;              /* of what it holds; -1: nothing yet */
     struct store_listener *listener; /* NULL: none now */
-    time_t listen_after;             /* when to try again to have one */
+    bool cannot_listen;              /* the log was told */
+    int64_t listen_after_s;          /* when to try again to have one; of the clock that nobody sets */
 };
 
 /* Whoever looks for a new catalog looks for new keys too. */
@@ -55,10 +59,11 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     struct database *database = data;
     struct store_version version = {0};
     struct store_schema schema;
-    enum status status = known_version ? store_catalog_version(database->store, problems, &version)
-                                       : store_schema_check(database->store, problems, &schema);
+    enum status status = known_version ? store_catalog_version(database->store, problems, &version) : STATUS_OK;
+    bool known = known_version && strcmp(known_version, version.text) == 0;
+    if (status == STATUS_OK && !known) status = store_schema_check(database->store, problems, &schema);
     if (status == STATUS_OK) status = refresh_keys(database, arena, problems);
-    if (status == STATUS_OK && (!known_version || strcmp(known_version, version.text) != 0))
+    if (status == STATUS_OK && !known)
         status = store_catalog_read(database->store, -1, arena, problems, ret_texts->files, &version);
     if (status != STATUS_OK) return status;
     if (version.number == 0) return problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
@@ -66,16 +71,27 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     return ret_texts->version ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a version");
 }
 
+static int64_t uptime_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec;
+}
+
 static bool start_listening(struct database *database)
 {
     struct arena arena;
     struct problems problems;
-    if (!*database->listen_url || time(NULL) < database->listen_after) return false;
-    database->listen_after = time(NULL) + LISTEN_RETRY_S;
+    if (!*database->listen_url || uptime_s() < database->listen_after_s) return false;
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = store_listen(database->listen_url, APPLICATION_NAME, &problems, &database->listener);
+    if (status != STATUS_OK && !database->cannot_listen)
+        (void)fprintf(stderr, "catalog: cannot be told of changes, so asks for them: %s\n",
+                      problems.count ? problems.items[0].detail : status_hint(status));
+    database->cannot_listen = status != STATUS_OK;
     arena_done(&arena);
+    database->listen_after_s = uptime_s() + LISTEN_RETRY_S; /* a host that does not answer costs time, too */
     return status == STATUS_OK;
 }
 
@@ -86,7 +102,8 @@ static bool wait_for_change(void *data, int wake_fd, unsigned timeout_ms)
     if (store_listener_wait(database->listener, (int)timeout_ms, wake_fd) == STORE_LOST) {
         store_listener_close(database->listener);
         database->listener = NULL;
-        database->listen_after = 0;
+        database->listen_after_s = 0;
+        (void)poll(&(struct pollfd){.fd = wake_fd, .events = POLLIN}, 1, LOST_PAUSE_MS);
     }
     return true;
 }
@@ -158,7 +175,7 @@ static void append_health(const struct live_health *health, void (*append)(void 
     (void)snprintf(text, sizeof text,
                    "# HELP gpusize_snapshot_age_seconds Since the catalog was last known to be the database's newest.\n"
                    "# TYPE gpusize_snapshot_age_seconds gauge\ngpusize_snapshot_age_seconds %lld\n",
-                   (long long)(time(NULL) - health->current_unix_s));
+                   (long long)health->age_s);
     append(sink, text);
 }
 
@@ -364,6 +381,7 @@ static enum status open_database(const struct settings *settings, unsigned conne
         .application_name = APPLICATION_NAME,
         .prepared = settings->db_prepared,
         .statement_timeout_ms = settings->db_statement_timeout_ms,
+        .silence_max_ms = settings->db_statement_timeout_ms ? settings->db_statement_timeout_ms + SILENCE_MS : 0,
         .connections_max = connections_max,
     };
     return *settings->database_url ? store_open(&options, problems, ret_store) : STATUS_OK;

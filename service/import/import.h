@@ -52,3 +52,7 @@ enum status import_read(const struct import_source *source, const struct import_
 enum { IMPORT_URL_BYTES = 4096 };
 enum status import_next_page(const struct import_source *source, struct problems *problems,
                              char ret_url[IMPORT_URL_BYTES]) MUST_CHECK;
+
+/* Whose prices gpuhunt's file of a name has, by the catalog's name for them: "lambda" for v2/lambdalabs.csv. */
+enum { IMPORT_PROVIDER_BYTES = 64 };
+void import_gpuhunt_provider(const char *file_name, char ret_provider[IMPORT_PROVIDER_BYTES]);

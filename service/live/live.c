@@ -262,7 +262,11 @@ enum status live_new(const struct live_settings *settings, struct snapshot *firs
     live->settings = *settings;
     live->wake_fd = -1;
     pthread_mutex_init(&live->lock, NULL);
-    pthread_cond_init(&live->tried, NULL);
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&live->tried, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
     bool sourced = settings->source.load != NULL;
     if (!first && settings->cache_path) first = read_cache(live);
     fill_slot(live, &live->slots[0], first);
@@ -283,7 +287,7 @@ void live_settle(struct live *live, unsigned timeout_ms)
 {
     struct timespec until;
     if (!live->settings.source.load) return;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
     until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
     if (until.tv_nsec >= 1000000000) {
@@ -317,4 +321,6 @@ void live_health(struct live *live, struct live_health *ret_health)
     pthread_mutex_lock(&live->lock);
     *ret_health = live->health;
     pthread_mutex_unlock(&live->lock);
+    int64_t age_s = now_unix_s() - ret_health->current_unix_s;
+    ret_health->age_s = age_s > 0 ? age_s : 0;
 }

@@ -5,19 +5,11 @@ import time
 
 import pytest
 
-from postgres import Cluster
 
 LIMIT_S = 60  # of waiting for what must come; nothing is timed
 QUESTION = {"model": "llama-3.1-8b", "rps": "5"}
 OPERATIONS = {"recommend": QUESTION, "cost": QUESTION, "memory": {"model": "llama-3.1-8b", "gpu": "l40s"},
               "throughput": {"model": "llama-3.1-8b", "gpu": "h100-sxm"}}
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    own = Cluster()
-    yield own
-    own.close()
 
 
 @pytest.fixture(scope="module")

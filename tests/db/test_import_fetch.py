@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import threading
+import zipfile
 
 import pytest
 
@@ -233,3 +234,11 @@ def test_a_page_that_is_none(fetch_pages, fetch, server, sql):
 def test_arguments(run, arguments, said):
     error = run(*arguments, status=2)
     assert said in error and "s3cret" not in error
+
+
+def test_a_zip(fetch, server, tmp_path):
+    with zipfile.ZipFile(tmp_path / "catalog.zip", "w") as file:
+        file.writestr("acme.csv", "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot\n"
+                                  "one,eu-1,0.6,8,32.0,1,L4,24.0,False\n")
+    body = (tmp_path / "catalog.zip").read_bytes()
+    assert fetch(reply(body, kind="application/zip"), arguments=("gpuhunt",))["new_rows"] == 1

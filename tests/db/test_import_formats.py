@@ -1,5 +1,6 @@
 """test_import_formats.py owns the tests of the price lists of others on a real database: what their files become."""
 import json
+import zipfile
 
 from price_lists import AWS_HEAD, aws_row, azure_item, azure_page
 
@@ -59,4 +60,45 @@ def test_cut_files_change_nothing(run, sql, tmp_path):
     assert "no closing quote" in run("aws-price-list", file, status=2)
     file.write_text(json.dumps({"error": {"code": "BadRequest"}}))
     assert 'no list "Items"' in run("azure-retail", file, status=2)
+    assert sql(VERSIONS) == versions and sql("select count(*) from gpusize.import_run") == "0"
+
+
+GPUHUNT = "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot\n"
+
+
+def write_zip(path, **files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in files.items():
+            file.writestr(f"{name}.csv", GPUHUNT + text)
+        file.writestr("version", "20261101")
+    return path
+
+
+def test_gpuhunt_zip(run, sql, tmp_path):
+    file = write_zip(tmp_path / "catalog.zip", lambdalabs="one,eu-1,0.6,8,32.0,1,L4,24.0,False\n",
+                     acme="one,eu-1,0.7,8,32.0,1,L4,24.0,False\none,eu-1,0.2,8,32.0,1,L4,24.0,True\n"
+                          "odd,eu-1,0,8,32.0,1,L4,24.0,False\nsmall,eu-1,0.1,4,16.0,0,,,False\n")
+    report = run("gpuhunt", file, "--as-of", "2026-11-01")
+    assert (report["new_rows"], report["accepted_rows"], report["rejected_rows"]) == (3, 3, 1)
+    assert report["rejections"] == [{"line": 4, "field": "price", "reason": "acme.csv: 0 is unknown, not free"}]
+    assert sql(OFFERS) == ("acme|one|eu-1|l4|1|on_demand|0|0.700000|2026-11-01\n"
+                           "acme|one|eu-1|l4|1|spot|0|0.200000|2026-11-01\n"
+                           "lambda|one|eu-1|l4|1|on_demand|0|0.600000|2026-11-01")
+    assert sql("select count(*), max(length(file_sha256)) from gpusize.import_run") == "1|64"
+    versions = sql(VERSIONS)
+    assert run("gpuhunt", file, "--as-of", "2026-11-02")["unchanged_rows"] == 3
+    assert sql(VERSIONS) == versions
+
+
+def test_zips_that_are_refused(run, sql, tmp_path):
+    versions = sql(VERSIONS)
+    good = write_zip(tmp_path / "good.zip", acme="one,eu-1,0.7,8,32.0,1,L4,24.0,False\n")
+    assert "names of the zip's files say it" in run("gpuhunt", good, "--provider", "acme", status=2)
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(good.read_bytes()[:-30])
+    assert "damaged or cut off" in run("gpuhunt", cut, status=2)
+    odd = write_zip(tmp_path / "odd.zip", acme='"', other="one,eu-1,0.7,8,32.0,1,L4,24.0,False\n")
+    error = run("gpuhunt", odd, status=2)
+    assert "no closing quote" in error and "that is in acme.csv of the zip" in error
+    assert "no .csv in it" in run("gpuhunt", write_zip(tmp_path / "none.zip"), status=2)
     assert sql(VERSIONS) == versions and sql("select count(*) from gpusize.import_run") == "0"
