@@ -6,12 +6,12 @@ import json
 import os
 import random
 import subprocess
-import time
 import zlib
 
 import pytest
 
-LIMIT_S = 120  # of waiting for what must come; nothing is timed
+from waiting import LIMIT_S, await_true
+
 LLAMA = {"model": "llama-3.1-8b", "rps": 5}
 MIB = 1 << 20
 CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
@@ -20,13 +20,6 @@ CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_
 CHANGE = ("update gpusize.offer_price set usd_per_hour = usd_per_hour * 1.1 where to_version is null"
           " and offer_id % 20 = {}")
 COUNT = "select count(*) from gpusize.recommendation"
-
-
-@pytest.fixture
-def database(cluster, program):
-    if cluster.server.poll() is not None:  # a test that failed left it so
-        cluster.start()
-    return cluster.database(program)
 
 
 @pytest.fixture
@@ -65,13 +58,6 @@ def stored_as(answer):
     """What makes the table have another answer, with the hash that belongs to it."""
     return (f"answer = decode('{zlib.compress(answer).hex()}', 'hex'),"
             f" answer_hash = '{hashlib.blake2b(answer, digest_size=16).hexdigest()}'")
-
-
-def await_true(condition):
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.02)
 
 
 def ask(service, path="/v1/recommend", method="GET", headers=None, body=None, **query):
