@@ -112,14 +112,21 @@ def test_the_exact_json_comes_back_whatever_was_asked_for(serve, path, query):
     assert metric(service, "s_stored_total") == 1
 
 
+def questions(sql):
+    return [zlib.decompress(bytes.fromhex(text)) for text in
+            sql("select encode(question, 'hex') from gpusize.recommendation order by place").split()]
+
+
 def test_the_question_is_kept_as_it_was_asked(serve, sql, gpusize):
+    key = gpusize("key", "create", "--name", "sheets").strip()
     service = serve()
-    target = "/v1/recommend.csv?rps=5&store=true&model=llama%2D3.1-8b&columns=gpu&errors=text&regions=eu,us+"
+    target = f"/v1/recommend.csv?rps=5&store=true&model=llama%2D3.1-8b&key={key}&columns=gpu&errors=text&regions=eu,us+"
     body = {"model": "llama-3.1-8b", "gpu": "l40s"}
     asked = [service.call("GET", target), ask(service, "/v1/memory", "POST", body=body)]
     await_true(lambda: sql(COUNT) == "2")
     assert sql("select operation, question_form, asked_on = current_date, created_by from gpusize.recommendation"
-               " order by place") == "recommend|query|t|\nmemory|json|t|"
+               " order by place") == "recommend|query|t|sheets\nmemory|json|t|"
+    assert questions(sql) == [b"rps=5&model=llama%2D3.1-8b&regions=eu,us+", json.dumps(body).encode()]
     for id in sql("select id from gpusize.recommendation").split():
         assert gpusize("replay", id).startswith("the same ")
     assert asked[1].json["id"] in sql("select id from gpusize.recommendation")
