@@ -16,8 +16,8 @@ comment on function gpusize.price_on is
 
 create function gpusize.offers_known(version bigint) returns table (
     id bigint, provider gpusize.name_id, instance_type gpusize.name_id, region text, zone text,
-    gpu_id gpusize.name_id, gpu_count integer, purchase text, term_months integer, vcpus double precision, host_memory_gib double precision,
-    ended_on date
+    gpu_id gpusize.name_id, gpu_count integer, purchase text, term_months integer, vcpus double precision,
+    host_memory_gib double precision, ended_on date
 ) language sql stable as $$
     select distinct on (o.id) o.id, o.provider, o.instance_type, o.region, o.zone, o.gpu_id, o.gpu_count, o.purchase,
            o.term_months, o.vcpus, o.host_memory_gib,
