@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { RANGE_DAYS_DEFAULT = 365, STEPS_DEFAULT_MAX = 122, LOOKUPS_MAX = 1000000, POINTS_MAX = 10000 };
+enum { RANGE_DAYS_DEFAULT = 365, STEPS_DEFAULT_MAX = 122, LOOKUPS_MAX = 1000000, POINTS_MAX = 15000 };
 
 enum group { GROUP_OFFER, GROUP_GPU };
 static const char *const groups[] = {"offer", "gpu", NULL};
@@ -76,6 +76,7 @@ static enum status fill_defaults(struct call *call, struct history_request *requ
 struct history {
     struct call *call;
     const struct history_request *request;
+    struct arena arena; /* of the offers, of which there may be more than a request has room for */
     struct store_offers offers;
     struct page page;
     struct store_history chosen;
@@ -152,8 +153,8 @@ static enum status choose_offers(struct history *history)
     struct call *call = history->call;
     const struct offer_filter *filter = &history->request->filter;
     bool *gpu_wanted = ARENA_ARRAY(call->arena, call->snapshot->gpu_count, bool);
-    struct store_history_id *ids = ARENA_ARRAY(call->arena, history->offers.count, struct store_history_id);
-    history->first_of = ARENA_ARRAY(call->arena, history->offers.count, size_t);
+    struct store_history_id *ids = ARENA_ARRAY(&history->arena, history->offers.count, struct store_history_id);
+    history->first_of = ARENA_ARRAY(&history->arena, history->offers.count, size_t);
     if (!gpu_wanted || !ids || !history->first_of)
         return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the offers");
     const struct offer_list lists[] = {{history->offers.items, history->offers.count},
@@ -232,10 +233,9 @@ static enum status put_points(struct history *history)
     struct call *call = history->call;
     bool by_offer = history->request->group == GROUP_OFFER;
     enum status status =
-        by_offer
-            ? store_history_prices(call->store, &history->chosen, POINTS_MAX + 1, put_price, history, call->problems)
-            : store_history_days(call->store, &history->chosen, (enum store_step)history->request->step, put_day,
-                                 history, call->problems);
+        by_offer ? store_history_prices(call->store, &history->chosen, put_price, history, call->problems)
+                 : store_history_days(call->store, &history->chosen, (enum store_step)history->request->step, put_day,
+                                      history, call->problems);
     if (status == STATUS_DATABASE_AWAY)
         (void)problems_add(call->problems, status, "",
                            "if it was the time that a statement may take: a longer step, a shorter range or fewer GPUs "
@@ -283,9 +283,13 @@ static enum status run(struct call *call)
     if (status != STATUS_OK) return status;
     history.chosen.from = request.from;
     history.chosen.to = request.to;
-    status = store_history_offers(call->store, history.chosen.version, request.from, request.to, call->arena,
+    history.chosen.rows_max = POINTS_MAX + 1;
+    arena_init(&history.arena, 0);
+    status = store_history_offers(call->store, history.chosen.version, request.from, request.to, &history.arena,
                                   call->problems, &history.offers);
-    return status == STATUS_OK ? answer(call, &request, &history) : status;
+    if (status == STATUS_OK) status = answer(call, &request, &history);
+    arena_done(&history.arena);
+    return status;
 }
 
 static const char *const examples[] = {

@@ -130,7 +130,7 @@ enum status store_history_offers(struct store *store, int64_t version, date_t fr
 
 /* --- prices --- */
 
-enum status store_history_prices(struct store *store, const struct store_history *history, size_t rows_max,
+enum status store_history_prices(struct store *store, const struct store_history *history,
                                  void (*take)(void *context, const struct store_price *row), void *context,
                                  struct problems *problems)
 {
@@ -141,7 +141,7 @@ enum status store_history_prices(struct store *store, const struct store_history
         write_array(history, offsetof(struct store_history_id, offer), problems->arena),
         date_format(history->from, from),
         date_format(history->to, to),
-        write_number((int64_t)rows_max, most),
+        write_number((int64_t)history->rows_max, most),
     };
     if (!values[1] || !values[2]) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the offers");
     DB_RESULT *result = NULL;
@@ -171,7 +171,7 @@ enum status store_history_days(struct store *store, const struct store_history *
                                void (*take)(void *context, const struct store_price_day *row), void *context,
                                struct problems *problems)
 {
-    char version[NUMBER_BYTES], count[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
+    char version[NUMBER_BYTES], count[NUMBER_BYTES], most[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
     const char *const values[] = {
         write_number(history->version, version),
         write_array(history, offsetof(struct store_history_id, id), problems->arena),
@@ -181,6 +181,7 @@ enum status store_history_days(struct store *store, const struct store_history *
         date_format(history->to, to),
         steps[step].interval,
         write_number(store_history_day_count(history, step), count),
+        write_number((int64_t)history->rows_max, most),
     };
     if (!values[1] || !values[2] || !values[3])
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the offers");

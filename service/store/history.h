@@ -25,6 +25,7 @@ struct store_history_id {
 struct store_history {
     int64_t version;
     date_t from, to; /* both included */
+    size_t rows_max; /* what is beyond is left out */
     const struct store_history_id *ids;
     size_t id_count;
 };
@@ -38,8 +39,8 @@ struct store_price {
     const char *source;
 };
 
-/* The prices that held on some day of the range, by offer, the oldest first; at most rows_max. */
-enum status store_history_prices(struct store *store, const struct store_history *history, size_t rows_max,
+/* The prices that held on some day of the range, by offer, the oldest first. */
+enum status store_history_prices(struct store *store, const struct store_history *history,
                                  void (*take)(void *context, const struct store_price *row), void *context,
                                  struct problems *problems) MUST_CHECK;
 

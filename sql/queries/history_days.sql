@@ -15,3 +15,4 @@ select series, day, min(usd) as min_usd, percentile_cont(0.5) within group (orde
   from providers
  group by series, day
  order by series, day
+ limit $9
