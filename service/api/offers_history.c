@@ -130,6 +130,30 @@ static bool matches(const struct history *history, size_t index, const bool *gpu
     return gpu && gpu_wanted[gpu - snapshot->gpus];
 }
 
+/* The GPUs that may be meant: those of the snapshot, and each name as it stands, for it may be a former part's id. What
+ * is no name at all is told when the offers are known. */
+static const struct text_list *wanted_gpus(struct history *history)
+{
+    struct call *call = history->call;
+    const struct snapshot *snapshot = call->snapshot;
+    const struct text_list *names = &history->request->filter.gpus;
+    struct problems unknown;
+    problems_init(&unknown, &history->arena);
+    bool *member = ARENA_ARRAY(&history->arena, snapshot->gpu_count, bool);
+    const char **ids = ARENA_ARRAY(&history->arena, snapshot->gpu_count + names->count, const char *);
+    struct text_list *list = ARENA_NEW(&history->arena, struct text_list);
+    if (!member || !ids || !list) return NULL;
+    for (size_t i = 0; i < names->count; i++) {
+        ids[list->count++] = names->items[i];
+        (void)!snapshot_match_gpus(snapshot, names->items[i], "", &unknown, member);
+    }
+    for (size_t i = 0; i < snapshot->gpu_count; i++) {
+        if (member[i]) ids[list->count++] = snapshot->gpus[i].id;
+    }
+    list->items = ids;
+    return list;
+}
+
 /* Numbers the offers of the page's series. Those of a series follow each other, and so do the ids of an offer. */
 static void number_offers(struct history *history, const bool *gpu_wanted, struct store_history_id *ids)
 {
@@ -146,6 +170,17 @@ static void number_offers(struct history *history, const bool *gpu_wanted, struc
         last = i;
     }
     history->chosen.ids = ids;
+}
+
+static enum status read_offers(struct history *history)
+{
+    struct call *call = history->call;
+    if (history->request->filter.gpus.count) {
+        history->chosen.gpu_ids = wanted_gpus(history);
+        if (!history->chosen.gpu_ids)
+            return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the GPUs");
+    }
+    return store_history_offers(call->store, &history->chosen, &history->arena, call->problems, &history->offers);
 }
 
 static enum status choose_offers(struct history *history)
@@ -285,8 +320,7 @@ static enum status run(struct call *call)
     history.chosen.to = request.to;
     history.chosen.rows_max = POINTS_MAX + 1;
     arena_init(&history.arena, 0);
-    status = store_history_offers(call->store, history.chosen.version, request.from, request.to, &history.arena,
-                                  call->problems, &history.offers);
+    status = read_offers(&history);
     if (status == STATUS_OK) status = answer(call, &request, &history);
     arena_done(&history.arena);
     return status;

@@ -59,6 +59,26 @@ static const char *write_array(const struct store_history *history, size_t membe
     return text;
 }
 
+/* Names as an array of SQL, each in quotes: {"h100-sxm"}. NULL when out of memory. */
+static const char *write_names(const struct text_list *names, struct arena *arena)
+{
+    size_t size = sizeof "{}";
+    for (size_t i = 0; i < names->count; i++)
+        size += 2 * strlen(names->items[i]) + sizeof "\"\"";
+    char *text = arena_alloc(arena, size), *end = text;
+    if (!text) return NULL;
+    for (size_t i = 0; i < names->count; i++) {
+        *end++ = i ? ',' : '{';
+        *end++ = '"';
+        for (const char *at = names->items[i]; *at; *end++ = *at++) {
+            if (*at == '"' || *at == '\\') *end++ = '\\';
+        }
+        *end++ = '"';
+    }
+    memcpy(end, names->count ? "}" : "{}", names->count ? sizeof "}" : sizeof "{}");
+    return text;
+}
+
 static date_t read_date(const struct pg_result *result, size_t row, size_t column)
 {
     date_t date = DATE_UNKNOWN;
@@ -103,11 +123,18 @@ static bool read_offer(const struct pg_result *result, size_t row, struct arena 
     return true;
 }
 
-enum status store_history_offers(struct store *store, int64_t version, date_t from, date_t to, struct arena *arena,
+enum status store_history_offers(struct store *store, const struct store_history *history, struct arena *arena,
                                  struct problems *problems, struct store_offers *ret_offers)
 {
-    char number[NUMBER_BYTES], first[DATE_TEXT_BYTES], last[DATE_TEXT_BYTES];
-    const char *const values[] = {write_number(version, number), date_format(from, first), date_format(to, last)};
+    char version[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
+    const char *const values[] = {
+        write_number(history->version, version),
+        date_format(history->from, from),
+        date_format(history->to, to),
+        history->gpu_ids ? write_names(history->gpu_ids, arena) : NULL,
+    };
+    if (history->gpu_ids && !values[3])
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the GPUs");
     DB_RESULT *result = NULL;
     enum status status = fetch_rows(store, QUERY_HISTORY_OFFERS, values, problems, &result);
     if (status != STATUS_OK) return status;

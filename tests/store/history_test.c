@@ -133,14 +133,19 @@ static struct store_history all_offers(struct store *store, struct store_history
                                     .rows_max = ROWS_MAX,
                                     .ids = ids,
                                     .id_count = OFFERS};
-    assert_int_equal(store_history_offers(store, history.version, history.from, history.to, &arena, &problems, &offers),
-                     STATUS_OK);
+    assert_int_equal(store_history_offers(store, &history, &arena, &problems, &offers), STATUS_OK);
     assert_int_equal(offers.count, OFFERS);
     for (size_t i = 0; i < OFFERS; i++) {
         assert_true(offers.held[i] && offers.ids[i] >= FIRST_ID);
         assert_string_equal(offers.gpu_ids[i], i < OFFERS / 2 ? "h100-sxm" : "l4");
         ids[i] = (struct store_history_id){offers.ids[i], (int64_t)i, i >= OFFERS / 2};
     }
+    const char *const names[] = {"a \"\\{,", "L4"};
+    history.gpu_ids = &(struct text_list){names, 2};
+    assert_int_equal(store_history_offers(store, &history, &arena, &problems, &offers), STATUS_OK);
+    for (size_t i = 0; i < OFFERS; i++)
+        assert_int_equal(offers.held[i], i >= OFFERS / 2);
+    history.gpu_ids = NULL;
     return history;
 }
 
@@ -204,7 +209,7 @@ static void test_plans(void **state)
                     "from generate_series(0, 199999) n; analyze");
     assert_plan(name, QUERY_READ_OFFERS_ON, "", "set gpusize.reading = 200; set gpusize.day = '2026-03-01'; ");
     assert_plan(name, QUERY_HISTORY_OFFERS, query_infos[QUERY_HISTORY_OFFERS].parameters,
-                "200, '2026-01-01', '2026-03-01'");
+                "200, '2026-01-01', '2026-03-01', null");
     assert_plan(name, QUERY_HISTORY_DAYS, query_infos[QUERY_HISTORY_DAYS].parameters,
                 "200, '{100001}', '{0}', '{0}', '2026-01-01', '2026-03-01', '1 day', 60, 1000");
 }
