@@ -33,6 +33,10 @@ enum status catalog_load(const struct catalog_text files[CATALOG_FILE_COUNT], st
 enum status catalog_load_within(const struct catalog_text files[CATALOG_FILE_COUNT], size_t max_bytes,
                                 struct problems *problems, struct snapshot **ret_snapshot) MUST_CHECK;
 
+/* The same as catalog_load for a catalog whose version is told: a database counts its own. */
+enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_COUNT], const char *version,
+                                 struct problems *problems, struct snapshot **ret_snapshot) MUST_CHECK;
+
 /* The facts that are built into the program (catalog/data). */
 const struct catalog_text *catalog_bundled(void);
 

@@ -5,9 +5,6 @@
 #include "catalog/value.h"
 #include "sizing/performance.h"
 
-/* Part of every answer's id: a change of any formula or coefficient rule changes it. */
-#define ESTIMATOR_VERSION "1"
-
 enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_LEN_TOKENS = 8192 };
 #define TOKENS_MAX 1e8
 

@@ -90,6 +90,7 @@ struct running {
     struct store_import *import;
     size_t taken; /* bytes */
     crypto_hash_sha256_state hash;
+    bool read_before; /* a try before this one took bytes of the file */
     struct import_counts counts;
     struct archive *archive; /* of a zip, */
     const char *entry;       /* and the name of its file that is read; else NULL */
@@ -255,8 +256,10 @@ static bool is_zip(const struct import_job *job)
     char bytes[4];
     if (job->request->kind != IMPORT_GPUHUNT) return false;
     if (!job->file) return archive_is(job->text, job->length);
+    if (ftell(job->file) < 0) return false; /* a pipe: its bytes come once, and a zip is read from its end */
+    size_t length = fread(bytes, 1, sizeof bytes, job->file);
     rewind(job->file);
-    return archive_is(bytes, fread(bytes, 1, sizeof bytes, job->file));
+    return archive_is(bytes, length);
 }
 
 /* --- the import --- */
@@ -270,8 +273,12 @@ static enum status rows(void *context, struct store_import *import, struct probl
     running->import = import;
     running->taken = 0; /* an earlier try may have left some */
     running->counts = (struct import_counts){0};
+    if (job->file && running->read_before && fseek(job->file, 0, SEEK_SET) != 0)
+        return problems_add(problems, STATUS_DATABASE_AWAY, "file",
+                            "the connection to the database was lost, and a pipe cannot be read again from its "
+                            "beginning: nothing was changed");
+    running->read_before = true;
     bool zip = is_zip(job);
-    if (job->file) rewind(job->file);
     (void)crypto_hash_sha256_init(&running->hash);
     enum status status = zip ? read_zip(running, problems) : read_list(running, &running->source, problems);
     (void)crypto_hash_sha256_final(&running->hash, hash);
@@ -282,8 +289,8 @@ static enum status rows(void *context, struct store_import *import, struct probl
     return status;
 }
 
-/* Only what names mean: a database may have any number of offers. */
-static enum status load_names(struct store *store, enum import_format format, struct problems *problems,
+/* What names mean, to the facts that come along or else the database, which may have any number of offers. */
+static enum status load_names(struct store *store, const struct import_job *job, struct problems *problems,
                               struct snapshot **ret_names)
 {
     static const unsigned gpus = 1U << FILE_GPUS | 1U << FILE_GPU_ALIASES,
@@ -294,9 +301,11 @@ static enum status load_names(struct store *store, enum import_format format, st
     struct store_schema schema;
     arena_init(&arena, NAMES_ARENA_BYTES);
     enum status status = store_schema_check(store, problems, &schema);
-    if (status == STATUS_OK)
-        status =
-            store_catalog_read_some(store, format == IMPORT_MEASURED ? gpus | others : gpus, &arena, problems, files);
+    const unsigned wanted = job->request->kind == IMPORT_MEASURED ? gpus | others : gpus;
+    if (job->facts)
+        memcpy(files, job->facts, sizeof files);
+    else if (status == STATUS_OK)
+        status = store_catalog_read_some(store, wanted, &arena, problems, files);
     if (status == STATUS_OK) status = catalog_load(files, problems, ret_names);
     arena_done(&arena);
     return status;
@@ -307,7 +316,7 @@ enum status import_job_run(struct store *store, const struct import_job *job, st
 {
     const struct import_request *request = job->request;
     struct snapshot *names = NULL;
-    enum status status = load_names(store, (enum import_format)request->kind, problems, &names);
+    enum status status = load_names(store, job, problems, &names);
     if (status != STATUS_OK) return status;
     struct running running = {
         .job = job,
@@ -329,6 +338,7 @@ enum status import_job_run(struct store *store, const struct import_job *job, st
         .jump_factor = request->jump_factor,
         .context = &running,
         .rows = rows,
+        .facts = job->facts,
         .actor = job->actor,
     };
     struct import_outcome outcome;

@@ -26,7 +26,8 @@ struct import_job {
     FILE *file;                           /* read from its beginning, more than once if need be; or NULL and */
     const char *text;                     /* the bytes in memory */
     size_t length;
-    const struct store_actor *actor;               /* who imports; NULL: the role of the session */
+    const struct catalog_text *facts; /* of the whole catalog, to be written before in the same transaction; or NULL */
+    const struct store_actor *actor;  /* who imports; NULL: the role of the session */
     void (*progress)(void *context, size_t bytes); /* that were read so far; may be NULL */
     void *context;
 };

@@ -7,6 +7,11 @@
 
 struct store;
 
+/* Part of every answer's id: a change of any formula or coefficient rule changes it. */
+#define ESTIMATOR_VERSION "1"
+
+enum { ANSWER_ID_DIGITS = 32 };
+
 struct call {
     const struct operation *operation; /* that runs */
     const struct snapshot *snapshot;   /* borrowed for the call */
@@ -25,8 +30,8 @@ struct call {
     unsigned http_status;                   /* set by a write that made something: 201; else 0 */
     const char *etag;                       /* set by a write: the version of the entry, as a header has it */
     bool may_wait;                          /* this thread may ask the store */
-    bool defer;  /* set by an operation that has to ask it and may not: asked again on a thread that may */
-    char id[33]; /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
+    bool defer; /* set by an operation that has to ask it and may not: asked again on a thread that may */
+    char id[ANSWER_ID_DIGITS + 1]; /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
 };
 
 struct operation {
@@ -36,6 +41,7 @@ struct operation {
     const struct field *fields;
     size_t field_count;
     bool computes;               /* long enough for the worker pool */
+    bool recorded;               /* its answers may be stored under their id */
     bool stores;                 /* always asks the store; one that does for some questions sets call->defer */
     const char *rows;            /* see wire/encode.h */
     const char *const *examples; /* NULL-terminated command lines that --help shows */
@@ -56,6 +62,9 @@ extern const struct operation operation_offer_create, operation_offer_update, op
 extern const struct operation *const operations[];
 extern const struct operation *const writes[]; /* the same of those that change the catalog */
 const struct operation *operation_find(const char *id);
+
+/* A problem for the field `id` unless the text could be the id of an answer. */
+enum status answer_id_check(const char *text, struct problems *problems) MUST_CHECK;
 
 /* Decodes nothing itself: checks, runs, and leaves either an answer in call->out or problems. */
 enum status operation_run(const struct operation *operation, struct call *call) MUST_CHECK;

@@ -30,6 +30,14 @@ const struct operation *operation_find(const char *id)
     return NULL;
 }
 
+enum status answer_id_check(const char *text, struct problems *problems)
+{
+    if (strlen(text) == ANSWER_ID_DIGITS && strspn(text, "0123456789abcdef") == ANSWER_ID_DIGITS) return STATUS_OK;
+    return problems_add(problems, STATUS_INVALID_VALUE, "id",
+                        "an answer's id is %d digits of 0 to 9 and a to f, as the answer begins with",
+                        ANSWER_ID_DIGITS);
+}
+
 enum status operation_run(const struct operation *operation, struct call *call)
 {
     call->id[0] = '\0';

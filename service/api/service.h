@@ -3,10 +3,12 @@
 
 struct keyring;
 struct live;
+struct recorder;
 struct store;
 
 struct service {
     struct live *live;
     struct keyring *keys;
-    struct store *store; /* for requests; NULL: the catalog is the built-in one */
+    struct recorder *recorder; /* NULL: no answer is stored */
+    struct store *store;       /* for requests; NULL: the catalog is the built-in one */
 };

@@ -1,5 +1,4 @@
 /* ask.c owns asking an operation from the command line: options to fields, the answer to text. */
-#include "catalog/load.h"
 #include "cli/cli.h"
 #include "cli/settings.h"
 #include "cli/table.h"
@@ -14,7 +13,7 @@ enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20 };
 
 /* Options that are about the form of the answer, and not fields of the question. */
 struct form {
-    const char *format, *field, *columns, *config;
+    const char *format, *field, *columns, *config, *database_url;
     bool json, help;
 };
 
@@ -29,6 +28,8 @@ static const struct form_option {
      false},
     {"columns", "NAMES", "With --format csv: which columns.", offsetof(struct form, columns), false},
     {"config", "FILE", "The model, as its config.json.", offsetof(struct form, config), false},
+    {"database-url", "TEXT", "Whose catalog answers; DATABASE_URL; empty: the built-in one.",
+     offsetof(struct form, database_url), false},
     {"help", NULL, "This text.", offsetof(struct form, help), true},
 };
 enum { FORM_OPTIONS = sizeof form_options / sizeof form_options[0] };
@@ -39,6 +40,8 @@ struct question {
     struct form form;
     struct pair *pairs;
     size_t pair_count;
+    struct store *store; /* NULL: the catalog is the built-in one */
+    struct snapshot *snapshot;
 };
 
 static const struct form_option *find_form_option(const struct operation *operation, const char *name)
@@ -134,86 +137,51 @@ static bool found_nothing(const struct operation *operation, const struct out *a
     return operation == &operation_recommend && memmem(answer->data, answer->length, nothing, sizeof nothing - 1);
 }
 
-/* --- the catalog --- */
-
-static enum status read_catalog(struct question *question, struct store *store, struct snapshot **ret_snapshot)
+/* The catalog of the database that is set, or, where none is, the built-in one: never the one instead of the other. */
+static enum status load_catalog(struct question *question)
 {
-    struct catalog_text files[CATALOG_FILE_COUNT];
-    struct store_version version;
-    struct store_schema schema;
-    enum status status = store_schema_check(store, &question->problems, &schema);
-    if (status == STATUS_OK)
-        status = store_catalog_read(store, -1, &question->arena, &question->problems, files, &version);
-    const char *text = status == STATUS_OK ? arena_strdup(&question->arena, version.text) : NULL;
-    if (status == STATUS_OK && !text)
-        status = problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the catalog");
-    if (status == STATUS_OK) status = catalog_load(files, &question->problems, ret_snapshot);
-    if (status == STATUS_OK) (*ret_snapshot)->version = text;
-    return status;
-}
-
-/* What asks the store is asked of the database that the environment names; the rest, and everything where it names
- * none, is answered from the built-in catalog. */
-static enum status open_catalog(struct question *question, const struct operation *operation, struct store **ret_store,
-                                struct snapshot **ret_snapshot)
-{
-    struct settings settings = {.database_url = ""};
+    struct settings settings;
     bool help = false;
-    char *no_flags[] = {NULL};
-    enum status status = STATUS_OK;
-    if (operation->stores) status = settings_read(0, no_flags, &question->arena, &question->problems, &settings, &help);
-    const struct store_options options = {
-        .url = settings.database_url,
-        .application_name = "gpusize",
-        .prepared = settings.db_prepared,
-        .statement_timeout_ms = settings.db_statement_timeout_ms,
-        .connections_max = 1,
-    };
+    const char *url = question->form.database_url;
+    char name[] = "ask", *flag = url ? arena_printf(&question->arena, "--database-url=%s", url) : NULL;
+    char *arguments[] = {name, flag, NULL};
+    if (url && !flag) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    enum status status = settings_read(url ? 2 : 1, arguments, &question->arena, &question->problems, &settings, &help);
     if (status != STATUS_OK) return status;
-    if (*options.url) {
-        status = store_open(&options, &question->problems, ret_store);
-        return status == STATUS_OK ? read_catalog(question, *ret_store, ret_snapshot) : status;
+    if (!*settings.database_url) {
+        question->snapshot = cli_load_catalog();
+        return question->snapshot
+                   ? STATUS_OK
+                   : problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
     }
-    *ret_snapshot = cli_load_catalog();
-    return *ret_snapshot
-               ? STATUS_OK
-               : problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
+    status = cli_open_store(&settings, "gpusize", &question->problems, &question->store);
+    return status == STATUS_OK ? cli_read_catalog(question->store, -1, &question->problems, &question->snapshot)
+                               : status;
 }
 
-static enum status run_question(struct question *question, const struct operation *operation, struct store *store,
-                                const struct snapshot *snapshot, bool *ret_nothing)
+static enum status run_question(struct question *question, const struct operation *operation, bool *ret_nothing)
 {
+    enum status status = load_catalog(question);
+    if (status != STATUS_OK) return status;
     struct input *input = NULL;
     struct out answer;
     out_init(&answer, 0);
     struct call call = {
-        .snapshot = snapshot,
+        .snapshot = question->snapshot,
         .today = cli_today(),
         .arena = &question->arena,
         .problems = &question->problems,
+        .store = question->store,
         .out = &answer,
-        .store = store,
         .may_wait = true,
     };
-    enum status status =
-        input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
+    status = input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
     call.input = input;
     if (status == STATUS_OK) status = operation_run(operation, &call);
     if (status == STATUS_OK) status = print_answer(question, operation, &answer);
     if (status == STATUS_OK) *ret_nothing = found_nothing(operation, &answer);
     input_done(input);
     out_done(&answer);
-    return status;
-}
-
-static enum status answer_question(struct question *question, const struct operation *operation, bool *ret_nothing)
-{
-    struct store *store = NULL;
-    struct snapshot *snapshot = NULL;
-    enum status status = open_catalog(question, operation, &store, &snapshot);
-    if (status == STATUS_OK) status = run_question(question, operation, store, snapshot, ret_nothing);
-    snapshot_free(snapshot);
-    store_close(store);
     return status;
 }
 
@@ -263,8 +231,10 @@ int cli_ask(const struct operation *operation, int argc, char **argv)
     if (help)
         cli_operation_help(operation);
     else if (status == STATUS_OK)
-        status = answer_question(&question, operation, &nothing);
+        status = run_question(&question, operation, &nothing);
     int code = help || status == STATUS_OK ? (nothing ? CLI_NOTHING : CLI_OK) : cli_report(&question.problems, status);
+    snapshot_free(question.snapshot);
+    store_close(question.store);
     arena_done(&question.arena);
     return code;
 }

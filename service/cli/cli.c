@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PROBLEM_ARENA_BYTES = 1 << 20, SECONDS_PER_DAY = 86400 };
+enum { PROBLEM_ARENA_BYTES = 1 << 20, TEXTS_MAX_BYTES = 512 << 20, SECONDS_PER_DAY = 86400 };
 
 date_t cli_today(void)
 {
@@ -75,6 +75,23 @@ enum status cli_open_store(const struct settings *settings, const char *applicat
     return problems_add(problems, STATUS_MISSING_FIELD, "database_url", "say which database: set DATABASE_URL");
 }
 
+enum status cli_read_catalog(struct store *store, int64_t number, struct problems *problems,
+                             struct snapshot **ret_snapshot)
+{
+    struct arena texts;
+    struct store_schema schema;
+    struct store_version version;
+    struct catalog_text files[CATALOG_FILE_COUNT];
+    arena_init(&texts, TEXTS_MAX_BYTES);
+    enum status status = store_schema_check(store, problems, &schema);
+    if (status == STATUS_OK) status = store_catalog_read(store, number, &texts, problems, files, &version);
+    if (status == STATUS_OK && version.number == 0)
+        status = problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
+    if (status == STATUS_OK) status = catalog_load_version(files, version.text, problems, ret_snapshot);
+    arena_done(&texts);
+    return status;
+}
+
 static int print_version(const struct cli *cli, int argc, char **argv)
 {
     (void)cli, (void)argc, (void)argv;
@@ -106,7 +123,8 @@ static int print_help(const struct cli *cli, int argc, char **argv)
 {
     if (argc > 1) return help_about(cli, argv[1]);
     (void)printf("gpusize tells which GPUs to buy or rent for a language model, how many, what they cost and how fast\n"
-                 "they will be. No server and no database is needed: the built-in catalog answers.\n\n"
+                 "they will be. No server and no database is needed: the built-in catalog answers, or, where it is\n"
+                 "set, that of DATABASE_URL.\n\n"
                  "Usage: gpusize COMMAND [OPTIONS]\n\nQuestions:\n");
     for (size_t i = 0; operations[i]; i++)
         (void)printf("  %-14s %s\n", operations[i]->command, operations[i]->summary);
@@ -128,6 +146,7 @@ const struct cli_command cli_commands[] = {
     {"serve", "Answers the same questions over HTTP.", cli_serve},
     {"migrate", "Makes or updates the tables of a database for the catalog.", cli_migrate},
     {"import", "Brings prices into the catalog of a database.", cli_import},
+    {"replay", "Computes a stored answer again, and tells whether it is the same.", cli_replay},
     {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},
     {"help", "Tells about a command.", print_help},

@@ -260,15 +260,15 @@ static void show_progress(void *context, size_t bytes)
     *shown = bytes / PROGRESS_BYTES;
 }
 
-static bool print_report(const struct run *run, const struct import_request *request,
-                         const struct import_outcome *outcome)
+static bool print_report(const struct run *run, const struct import_job *job, const struct import_outcome *outcome)
 {
     const struct store_import_report *report = &outcome->report;
     if (run->choices->json) return cli_write(report->json, strlen(report->json));
+    if (job->facts) (void)printf("%zu facts written\n", report->facts);
     (void)printf("%llu lines, %llu of them about something else than rented GPUs\n",
                  (unsigned long long)outcome->counts.lines, (unsigned long long)outcome->counts.left_out);
     return cli_write(report->summary, strlen(report->summary)) &&
-           (request->dry_run != 1 || puts("dry run: nothing was changed") >= 0) && fflush(stdout) == 0;
+           (job->request->dry_run != 1 || puts("dry run: nothing was changed") >= 0) && fflush(stdout) == 0;
 }
 
 static enum status run_job(const struct run *run, struct import_job *job)
@@ -281,7 +281,7 @@ static enum status run_job(const struct run *run, struct import_job *job)
     }
     enum status status = import_job_run(run->store, job, run->arena, run->problems, &outcome);
     if (shown) (void)fputs("\r               \r", stderr);
-    if (status == STATUS_OK && !print_report(run, job->request, &outcome))
+    if (status == STATUS_OK && !print_report(run, job, &outcome))
         return problems_add(run->problems, STATUS_IO, "", "the report cannot be written; the import was applied");
     return status;
 }
@@ -290,20 +290,15 @@ static enum status run_job(const struct run *run, struct import_job *job)
 static enum status import_bundled(const struct run *run)
 {
     struct catalog_text facts[CATALOG_FILE_COUNT];
-    struct store_schema schema;
-    size_t facts_written = 0;
     const struct catalog_text *offers = &catalog_bundled()[FILE_OFFERS];
     const struct import_request request = {
         .kind = IMPORT_CSV, .source = "built into gpusize", .as_of = cli_today(), .jump_factor = 3};
-    struct import_job job = {.request = &request, .text = offers->text, .length = offers->length};
+    struct import_job job = {.request = &request, .text = offers->text, .length = offers->length, .facts = facts};
     if (run->choices->file_count || run->choices->fetch || run->choices->pair_count[TABLE_IMPORT] > 1)
         return problems_add(run->problems, STATUS_INVALID_VALUE, "bundled", "takes no file, no dry run and the like");
     memcpy(facts, catalog_bundled(), sizeof facts);
     facts[FILE_OFFERS].text = NULL;
-    enum status status = store_schema_check(run->store, run->problems, &schema);
-    if (status == STATUS_OK) status = store_catalog_write(run->store, facts, run->problems, &facts_written);
-    if (status == STATUS_OK && !run->choices->json) (void)printf("%zu facts written\n", facts_written);
-    return status == STATUS_OK ? run_job(run, &job) : status;
+    return run_job(run, &job);
 }
 
 static enum status download(const struct run *run, const struct import_request *request, FILE **ret_file,

@@ -35,11 +35,8 @@ static void print_applied(void *context, const struct migration *migration)
 /* A database without any catalog starts from the facts that are built in. */
 static enum status fill(struct store *store, struct problems *problems)
 {
-    struct store_version version;
     size_t rows = 0;
-    enum status status = store_catalog_version(store, problems, &version);
-    if (status != STATUS_OK || version.number > 0) return status;
-    status = store_catalog_write(store, catalog_bundled(), problems, &rows);
+    enum status status = store_catalog_fill(store, catalog_bundled(), problems, &rows);
     if (status == STATUS_OK && rows > 0) (void)printf("loaded %zu rows of the built-in catalog\n", rows);
     return status;
 }

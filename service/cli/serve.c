@@ -5,9 +5,12 @@
 #include "http/client.h"
 #include "keys/keys.h"
 #include "live/live.h"
+#include "record/record.h"
 #include "store/keys.h"
+#include "store/recommendation.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +23,9 @@ enum {
     FIRST_LOAD_MS = 10 * 1000,  /* time to load a catalog before the port is opened without one */
     LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
     LISTEN_RETRY_S = 5,
+    RECORD_DRAIN_MS = 5 * 1000, /* time to store at the end what was accepted */
+    LOST_PAUSE_MS = 100, /* before listening anew: whatever ends every session at once is not asked without end */
+    SILENCE_MS = 2000,   /* beyond the time of a statement: the database hangs, and is no longer waited for */
 };
 
 /* The database behind the catalog: what live asks for it. */
@@ -29,7 +35,8 @@ struct database {
     struct keyring *keys;            /* kept up to date with the catalog */
     int64_t keys_state;              /* of what it holds; -1: nothing yet */
     struct store_listener *listener; /* NULL: none now */
-    time_t listen_after;             /* when to try again to have one */
+    bool cannot_listen;              /* the log was told */
+    int64_t listen_after_s;          /* when to try again to have one; of the clock that nobody sets */
 };
 
 /* Whoever looks for a new catalog looks for new keys too. */
@@ -52,10 +59,11 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     struct database *database = data;
     struct store_version version = {0};
     struct store_schema schema;
-    enum status status = known_version ? store_catalog_version(database->store, problems, &version)
-                                       : store_schema_check(database->store, problems, &schema);
+    enum status status = known_version ? store_catalog_version(database->store, problems, &version) : STATUS_OK;
+    bool known = known_version && strcmp(known_version, version.text) == 0;
+    if (status == STATUS_OK && !known) status = store_schema_check(database->store, problems, &schema);
     if (status == STATUS_OK) status = refresh_keys(database, arena, problems);
-    if (status == STATUS_OK && (!known_version || strcmp(known_version, version.text) != 0))
+    if (status == STATUS_OK && !known)
         status = store_catalog_read(database->store, -1, arena, problems, ret_texts->files, &version);
     if (status != STATUS_OK) return status;
     if (version.number == 0) return problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
@@ -63,16 +71,27 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     return ret_texts->version ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a version");
 }
 
+static int64_t uptime_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec;
+}
+
 static bool start_listening(struct database *database)
 {
     struct arena arena;
     struct problems problems;
-    if (!*database->listen_url || time(NULL) < database->listen_after) return false;
-    database->listen_after = time(NULL) + LISTEN_RETRY_S;
+    if (!*database->listen_url || uptime_s() < database->listen_after_s) return false;
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = store_listen(database->listen_url, APPLICATION_NAME, &problems, &database->listener);
+    if (status != STATUS_OK && !database->cannot_listen)
+        (void)fprintf(stderr, "catalog: cannot be told of changes, so asks for them: %s\n",
+                      problems.count ? problems.items[0].detail : status_hint(status));
+    database->cannot_listen = status != STATUS_OK;
     arena_done(&arena);
+    database->listen_after_s = uptime_s() + LISTEN_RETRY_S; /* a host that does not answer costs time, too */
     return status == STATUS_OK;
 }
 
@@ -83,7 +102,8 @@ static bool wait_for_change(void *data, int wake_fd, unsigned timeout_ms)
     if (store_listener_wait(database->listener, (int)timeout_ms, wake_fd) == STORE_LOST) {
         store_listener_close(database->listener);
         database->listener = NULL;
-        database->listen_after = 0;
+        database->listen_after_s = 0;
+        (void)poll(&(struct pollfd){.fd = wake_fd, .events = POLLIN}, 1, LOST_PAUSE_MS);
     }
     return true;
 }
@@ -155,19 +175,36 @@ static void append_health(const struct live_health *health, void (*append)(void 
     (void)snprintf(text, sizeof text,
                    "# HELP gpusize_snapshot_age_seconds Since the catalog was last known to be the database's newest.\n"
                    "# TYPE gpusize_snapshot_age_seconds gauge\ngpusize_snapshot_age_seconds %lld\n",
-                   (long long)(time(NULL) - health->current_unix_s));
+                   (long long)health->age_s);
+    append(sink, text);
+}
+
+static void append_records(struct recorder *recorder, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[1024];
+    struct record_counts counts = recorder_count(recorder);
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_recommendations_stored_total Answers stored in the database.\n"
+                   "# TYPE gpusize_recommendations_stored_total counter\ngpusize_recommendations_stored_total %ju\n"
+                   "# HELP gpusize_recommendations_dropped_total Answers that were to be stored and are lost.\n"
+                   "# TYPE gpusize_recommendations_dropped_total counter\ngpusize_recommendations_dropped_total %ju\n"
+                   "# HELP gpusize_recommendation_queue_bytes Of answers that wait to be stored.\n"
+                   "# TYPE gpusize_recommendation_queue_bytes gauge\ngpusize_recommendation_queue_bytes %zu\n",
+                   (uintmax_t)counts.stored, (uintmax_t)counts.dropped, counts.queue_bytes);
     append(sink, text);
 }
 
 static void append_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
 {
     struct live_health health;
-    struct live *live = ((const struct service *)data)->live;
+    const struct service *service = data;
+    struct live *live = service->live;
     const struct live_view *view = live_acquire(live);
     if (view->snapshot) append_catalog(view->snapshot, append, sink);
     live_release(view);
     live_health(live, &health);
     if (health.sourced) append_health(&health, append, sink);
+    if (service->recorder) append_records(service->recorder, append, sink);
 }
 
 /* Cuts the list at its commas. */
@@ -208,7 +245,7 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .routes = cli->routes,
         .acquire = acquire,
         .release = release,
-        .authenticate = authenticate,
+        .authenticate = service->store ? authenticate : NULL,
         .version = version_of_day,
         .data = service,
         .fail = cli->fail,
@@ -288,6 +325,32 @@ static struct live_settings live_settings(const struct settings *settings, struc
     };
 }
 
+/* Where answers go, and how much of them may be there. */
+struct archive {
+    struct store *store;
+    int64_t max_bytes;
+};
+
+static enum status write_answers(void *data, const struct record *records, size_t count, struct problems *problems)
+{
+    const struct archive *archive = data;
+    return store_recommendations_add(archive->store, records, count, archive->max_bytes, problems);
+}
+
+/* Leaves NULL where nothing is to be stored. */
+static enum status start_recorder(const struct settings *settings, struct archive *archive, struct problems *problems,
+                                  struct recorder **ret_recorder)
+{
+    const struct recorder_settings wanted = {
+        .queue_max_bytes = (size_t)settings->record_queue_max_mib << 20,
+        .drain_ms = RECORD_DRAIN_MS,
+        .write = write_answers,
+        .data = archive,
+        .report = print_line,
+    };
+    return archive->store && archive->max_bytes > 0 ? recorder_new(&wanted, problems, ret_recorder) : STATUS_OK;
+}
+
 /* The catalog of the database, or, where none is set, the bundled one: never the one instead of the other. */
 static int run_catalog(const struct cli *cli, const struct settings *settings, struct database *database,
                        struct service *service, struct arena *arena, struct problems *problems)
@@ -300,7 +363,11 @@ static int run_catalog(const struct cli *cli, const struct settings *settings, s
     enum status status = live_new(&wanted, bundled, problems, &service->live);
     if (status != STATUS_OK) return cli_report(problems, status);
     live_settle(service->live, FIRST_LOAD_MS);
-    int code = run_server(cli, settings, service, &signals, arena, problems);
+    struct archive archive = {.store = service->store, .max_bytes = settings->record_max_mib << 20};
+    status = start_recorder(settings, &archive, problems, &service->recorder);
+    int code = status == STATUS_OK ? run_server(cli, settings, service, &signals, arena, problems)
+                                   : cli_report(problems, status);
+    recorder_free(service->recorder); /* after the last request: nothing that was accepted is lost */
     live_free(service->live);
     return code;
 }
@@ -314,6 +381,7 @@ static enum status open_database(const struct settings *settings, unsigned conne
         .application_name = APPLICATION_NAME,
         .prepared = settings->db_prepared,
         .statement_timeout_ms = settings->db_statement_timeout_ms,
+        .silence_max_ms = settings->db_statement_timeout_ms ? settings->db_statement_timeout_ms + SILENCE_MS : 0,
         .connections_max = connections_max,
     };
     return *settings->database_url ? store_open(&options, problems, ret_store) : STATUS_OK;
@@ -335,7 +403,8 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     if (status == STATUS_OK && !service.keys) status = STATUS_OUT_OF_MEMORY;
     if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &database.store);
     if (status == STATUS_OK && !help)
-        status = open_database(&settings, (unsigned)settings.db_workers, &problems, &service.store);
+        status =
+            open_database(&settings, (unsigned)settings.db_workers + 1 /* stores answers */, &problems, &service.store);
     int code = CLI_OK;
     if (help)
         settings_help();

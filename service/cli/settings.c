@@ -57,6 +57,9 @@ static const struct setting {
     INTEGER(db_workers, "4", 1, 256, "COUNT", "Threads that answer what needs the database, with a connection each."),
     SWITCH(db_prepared, "on", "Prepared statements; off behind poolers that lose them."),
     INTEGER(db_statement_timeout_ms, "5000", 0, 3600000, "MS", "Time that one statement may take; 0 is no limit."),
+    INTEGER(record_max_mib, "1024", 0, 1 << 20, "MIB",
+            "Stored answers in the database, deflated; beyond it the oldest go. 0 stores none."),
+    INTEGER(record_queue_max_mib, "16", 1, 4096, "MIB", "Memory for answers that wait to be stored; more are dropped."),
     TEXT(snapshot_cache, "", "File that keeps the catalog for a start while the database is away."),
 #undef TEXT
 #undef SWITCH

@@ -194,6 +194,7 @@ struct answer *answer_new(const struct route *route, const struct reply *reply, 
         .etag_id = copy_text(&end, name),
         .cache_control = copy_text(&end, reply->cache_control),
         .csp = copy_text(&end, reply->csp),
+        .recording = reply->recording,
         .etag = copy_text(&end, reply->etag),
     };
     atomic_init(&answer->references, 1);

@@ -123,7 +123,9 @@ static void check_access(struct exchange *x, enum route_access access)
     static const enum role needed[] = {
         [ROUTE_OPEN] = ROLE_NONE, [ROUTE_READ] = ROLE_NONE, [ROUTE_WRITE] = ROLE_WRITER, [ROUTE_ADMIN] = ROLE_ADMIN};
     enum role role = access == ROUTE_READ && x->server->settings.reading_needs_key ? ROLE_READER : needed[access];
-    if (x->caller_status == STATUS_DATABASE_AWAY)
+    if (role != ROLE_NONE && !x->server->settings.authenticate)
+        refuse(x, STATUS_READ_ONLY, NULL); /* no key would help */
+    else if (x->caller_status == STATUS_DATABASE_AWAY)
         refuse(x, STATUS_DATABASE_AWAY, "no key can be checked before the database has been reached once");
     else if (x->caller_status == STATUS_FORBIDDEN)
         refuse(x, STATUS_FORBIDDEN, "a key in the query must be a reader's: send others in a header");
@@ -303,6 +305,7 @@ static struct question question_of(const struct exchange *x)
         .uri_length = x->uri_length,
         .body = x->body,
         .body_length = x->body_length,
+        .to_be_recorded = x->caller.role != ROLE_NONE,
     };
 }
 
@@ -313,6 +316,15 @@ static const char *shown_path(struct exchange *x)
     for (char *c = path; c && *c; c++)
         if (*c < 0x20 || *c > 0x7e) *c = '?';
     return path ? path : "";
+}
+
+/* The last segment of the path, where the route takes any. */
+static const char *path_id(struct exchange *x)
+{
+    size_t fixed = x->route ? router_fixed_length(x->route) : 0, length = 0;
+    if (!x->route || !x->route->path[fixed]) return "";
+    char *path = arena_alloc(&x->request.arena, x->path_length + 1);
+    return path && query_decode(x->uri, x->path_length, false, path, &length) ? path + fixed : "";
 }
 
 static void prepare_request(struct exchange *x)
@@ -334,7 +346,8 @@ static void prepare_request(struct exchange *x)
     };
     arena_init(&request->arena, ARENA_MAX_BYTES);
     problems_init(&request->problems, &request->arena);
-    request->path = x->route ? x->route->path : shown_path(x);
+    request->path_id = path_id(x);
+    request->path = x->route && !*request->path_id ? x->route->path : shown_path(x);
     x->prepared = true;
 }
 
@@ -365,11 +378,15 @@ static enum status parse_query(struct exchange *x)
                        &x->request.query, &x->request.query_count);
 }
 
-/* Not if the version has changed meanwhile: nobody knows which one the handler saw (the day is part of it). */
+/* Not if the version has changed meanwhile: nobody knows which one the handler saw (the day is part of it).
+ *
+ * An answer that is kept is not computed again, and so not recorded either. Where the request itself asked for that in
+ * vain, it is not kept, so that a repeat tries again. Where nobody asked, it is kept for those who do not ask either:
+ * for a caller with a key it counts as a miss (cache.c), and the recorded answer then takes its place for everybody. */
 static void keep_answer(struct exchange *x, const char *version)
 {
     struct question question = question_of(x);
-    bool same = strcmp(version, question.version) == 0;
+    bool same = strcmp(version, question.version) == 0 && x->request.reply.recording != RECORDING_FAILED;
     if (same && x->route->cacheable && x->request.reply.http_status == 200)
         cache_put(x->server->cache, &question, x->answer);
 }

@@ -10,6 +10,15 @@ struct route;
 
 struct query_pair { /* percent-decoded, valid UTF-8 */
     const char *name, *value;
+    const char *raw; /* both as they stand in the query: raw_length bytes */
+    size_t raw_length;
+};
+
+/* Whether an answer is recorded somewhere, as those of callers with keys are to be. */
+enum recording {
+    RECORDING_SETTLED, /* it is; or there is nothing to record, whoever asks */
+    RECORDING_OPEN,    /* it is not, and this caller did not want it */
+    RECORDING_FAILED,  /* it is not, and this request said that it should be */
 };
 
 struct reply {
@@ -21,6 +30,7 @@ struct reply {
     const char *cache_control; /* NULL = no-cache */
     const char *csp;           /* Content-Security-Policy of pages; NULL = none */
     const char *etag;          /* a strong one, as it is sent: "\"17\""; NULL = none */
+    enum recording recording;
 };
 
 /* A handler of ROUTE_COMPUTES that finds, on reading the question, that it has to wait for something outside asks for a
@@ -32,6 +42,7 @@ struct request {
     struct problems problems; /* in the arena: filled by the handler when it fails */
     const char *method;       /* "GET", "POST", "PATCH" or "DELETE"; HEAD comes as GET */
     const char *path;         /* without the format suffix */
+    const char *path_id;      /* what stands there for {…} in the route's path, decoded; "" where it has none */
     const char *format;       /* suffix without the dot: "csv"; NULL = none given */
     const struct query_pair *query;
     size_t query_count;

@@ -33,6 +33,24 @@ const char *router_allow(unsigned allowed, char ret_allow[ALLOW_BYTES])
     return ret_allow;
 }
 
+size_t router_fixed_length(const struct route *route)
+{
+    return strcspn(route->path, "{");
+}
+
+/* The last segment is a parameter: any text without a slash. */
+static void match_parameter(const struct route *routes, unsigned method, const char *path, size_t length,
+                            struct match *match)
+{
+    for (const struct route *route = routes; route->path; route++) {
+        size_t fixed = router_fixed_length(route);
+        if (!route->path[fixed] || length <= fixed || memcmp(route->path, path, fixed) != 0) continue;
+        if (memchr(path + fixed, '/', length - fixed)) continue;
+        match->methods |= route->methods;
+        if (route->methods & method) match->route = route;
+    }
+}
+
 static void match_exact(const struct route *routes, unsigned method, const char *path, size_t length, bool suffixed,
                         struct match *match)
 {
@@ -66,6 +84,7 @@ struct match router_match(const struct route *routes, unsigned method, const cha
         match_exact(routes, method, path, stem, true, &match);
         if (match.methods) match.status = suffix_format(dot + 1, length - stem - 1, &match.format);
     }
+    if (!match.methods) match_parameter(routes, method, path, length, &match);
     if (!match.methods)
         match.status = STATUS_NOT_FOUND;
     else if (match.status == STATUS_OK && !match.route)

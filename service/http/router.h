@@ -9,6 +9,8 @@ struct match {
     enum status status;        /* NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE (an unknown suffix) */
 };
 
+/* Bytes of the route's path before its parameter, if it has one. */
+size_t router_fixed_length(const struct route *route);
 /* 0 for a method that no route has. */
 unsigned router_method(const char *method);
 /* `method` 0 finds only what the path allows. */

@@ -29,8 +29,8 @@ enum route_work {                 /* which thread runs the handler */
 
 struct route {
     const char *operation_id; /* as in openapi.yaml */
-    const char *path;         /* exact: "/v1/recommend" */
-    unsigned methods;         /* enum route_method bits */
+    const char *path; /* exact: "/v1/recommend"; or the last segment is {…}, which takes any: "/v1/things/{id}" */
+    unsigned methods; /* enum route_method bits */
     enum route_access access;
     size_t body_max_bytes;   /* 0 = no body */
     const char *media_types; /* that a body may have, with commas; NULL = JSON */
@@ -67,7 +67,7 @@ struct server_settings {
     const void *(*acquire)(void *data);
     void (*release)(void *data, const void *snapshot);
     /* Whose key it is: STATUS_OK, STATUS_UNAUTHORIZED, STATUS_NOT_FOUND for what does not look like one, or
-     * STATUS_DATABASE_AWAY while nobody can tell. */
+     * STATUS_DATABASE_AWAY while nobody can tell. NULL: there are no keys, and nothing that needs one can be done. */
     enum status (*authenticate)(void *data, const char *key, struct caller *ret_caller);
     const char *(*version)(const void *snapshot);
     void *data; /* for these, for metrics, and for handlers: request->data */

@@ -47,6 +47,7 @@ struct live_health {
     bool degraded;          /* the source did not answer, or not yet: what is loaded may be old */
     int64_t since_unix_s;   /* degraded: since when */
     int64_t current_unix_s; /* when the loaded snapshot was last known to be the newest; 0 = none is loaded */
+    int64_t age_s;          /* how long ago that was; 0 if the clock was set back since */
     uint64_t reloads, load_failures;
     char reason[256]; /* degraded: why */
 };

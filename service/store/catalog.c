@@ -258,17 +258,9 @@ enum status catalog_write_file(struct db *db, enum catalog_file file, const stru
                               : merge_offers(db, problems, rows);
 }
 
-struct writing {
-    const struct catalog_text *files;
-    size_t rows;
-};
-
-static enum status write_tables(struct db *db, void *context, struct problems *problems)
+static enum status write_tables(struct db *db, struct catalog_writing *writing, struct problems *problems)
 {
-    struct writing *writing = context;
-    writing->rows = 0;
     enum status status = db_command(db, "set local gpusize.bulk = on", problems);
-    if (status == STATUS_OK) status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
     for (enum catalog_file file = 0; file < CATALOG_FILE_COUNT && status == STATUS_OK; file++) {
         if (writing->files[file].text)
             status = catalog_write_file(db, file, &writing->files[file], problems, &writing->rows);
@@ -276,11 +268,33 @@ static enum status write_tables(struct db *db, void *context, struct problems *p
     return status == STATUS_OK && writing->rows > 0 ? record_rows(db, writing->rows, problems) : status;
 }
 
+enum status catalog_write(struct db *db, void *context, struct problems *problems)
+{
+    struct catalog_writing *writing = context;
+    struct store_version version = {0};
+    enum status status = db_lift_limits(db, problems);
+    if (status == STATUS_OK) status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
+    if (status == STATUS_OK && writing->only_empty) status = catalog_read_version(db, problems, &version);
+    writing->rows = 0;
+    return status == STATUS_OK && version.number == 0 ? write_tables(db, writing, problems) : status;
+}
+
+static enum status write_catalog(struct store *store, struct catalog_writing writing, struct problems *problems,
+                                 size_t *ret_rows)
+{
+    enum status status = tx_run(store, TX_WRITE, catalog_write, &writing, problems);
+    if (status == STATUS_OK) *ret_rows = writing.rows;
+    return status;
+}
+
 enum status store_catalog_write(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
                                 struct problems *problems, size_t *ret_rows)
 {
-    struct writing writing = {.files = files};
-    enum status status = tx_run(store, TX_WRITE, write_tables, &writing, problems);
-    if (status == STATUS_OK) *ret_rows = writing.rows;
-    return status;
+    return write_catalog(store, (struct catalog_writing){.files = files}, problems, ret_rows);
+}
+
+enum status store_catalog_fill(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
+                               struct problems *problems, size_t *ret_rows)
+{
+    return write_catalog(store, (struct catalog_writing){.files = files, .only_empty = true}, problems, ret_rows);
 }

@@ -10,7 +10,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { ID_BYTES = 24, TIME_BYTES = 32, KEYS_MAX = 8, PRICE_COLUMNS = 2 };
+enum {
+    ID_BYTES = 24,
+    TIME_BYTES = 32,
+    KEYS_MAX = 8,
+    PRICE_COLUMNS = 2,
+    CELL_MAX_BYTES = 4000
+}; /* what is longer is refused by the catalog's limits, cut or not */
 
 static const struct kind {
     const char *noun;
@@ -109,19 +115,18 @@ static enum status read_before(struct changing *changing)
 
 /* --- what it becomes --- */
 
-/* One line of CSV. */
-static const char *append_cell(struct arena *arena, const char *line, const char *text)
+/* The line with one cell more; an empty one is not quoted: null. */
+static const char *append_cell(struct arena *arena, const char *line, bool first, const char *text)
 {
-    char quoted[2 * 2000 + 3], *end = quoted; /* the longest text of the catalog, every byte doubled */
+    char quoted[2 * CELL_MAX_BYTES + 3], *end = quoted;
     *end++ = '"';
-    for (; *text && end < quoted + sizeof quoted - 3; text++) {
-        if (*text == '"') *end++ = '"';
-        *end++ = *text;
+    for (const char *c = text; *c && end < quoted + sizeof quoted - 3; c++) {
+        if (*c == '"') *end++ = '"';
+        *end++ = *c;
     }
     *end++ = '"';
     *end = '\0';
-    bool empty = end == quoted + 2; /* unquoted: null */
-    return line ? arena_printf(arena, "%s%s%s", line, *line ? "," : "", empty ? "" : quoted) : NULL;
+    return arena_printf(arena, "%s%s%s", line, first ? "" : ",", *text ? quoted : "");
 }
 
 /* A file of one row. */
@@ -129,9 +134,9 @@ static enum status make_file(struct arena *arena, const struct store_value *valu
                              struct problems *problems, struct catalog_text *ret_file)
 {
     const char *header = "", *line = "";
-    for (size_t i = 0; i < count && header; i++) {
-        header = arena_printf(arena, "%s%s%s", header, *header ? "," : "", values[i].column);
-        line = append_cell(arena, i ? line : "", values[i].text);
+    for (size_t i = 0; i < count && header && line; i++) {
+        header = arena_printf(arena, "%s%s%s", header, i ? "," : "", values[i].column);
+        line = append_cell(arena, line, i == 0, values[i].text);
     }
     const char *text = header && line ? arena_printf(arena, "%s\n%s\n", header, line) : NULL;
     if (!text) return no_memory(problems);

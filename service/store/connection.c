@@ -3,6 +3,7 @@
 
 #include <libpq-fe.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <threads.h>
@@ -120,9 +121,10 @@ static bool take_place(struct store *store, struct db **ret_db)
     return true;
 }
 
-static void give_place(struct store *store, struct db *db)
+static void give_place(struct store *store, struct db *db, bool shared)
 {
     (void)mtx_lock(&store->lock);
+    if (shared) store->options.prepared = false;
     if (db) {
         db->next = store->idle;
         store->idle = db;
@@ -133,11 +135,12 @@ static void give_place(struct store *store, struct db *db)
     (void)mtx_unlock(&store->lock);
 }
 
-static enum status db_new(const struct store *store, struct problems *problems, struct db **ret_db)
+static enum status db_new(const struct store *store, bool prepares, struct problems *problems, struct db **ret_db)
 {
     struct db *db = calloc(1, sizeof *db);
     if (!db) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a connection");
     db->options = &store->options;
+    db->prepares = prepares;
     db->conn = connection_new(store->options.url, store->options.application_name, problems);
     if (!db->conn) {
         free(db);
@@ -151,7 +154,7 @@ enum status connection_borrow(struct store *store, struct problems *problems, st
 {
     struct db *db = NULL;
     (void)mtx_lock(&store->lock);
-    bool placed = take_place(store, &db);
+    bool placed = take_place(store, &db), prepares = store->options.prepared;
     (void)mtx_unlock(&store->lock);
     if (!placed)
         return problems_add(problems, STATUS_DATABASE_AWAY, "", "all %u connections to the database are in use",
@@ -160,21 +163,22 @@ enum status connection_borrow(struct store *store, struct problems *problems, st
         db_free(db);
         db = NULL;
     }
-    enum status status = db ? STATUS_OK : db_new(store, problems, &db);
+    enum status status = db ? STATUS_OK : db_new(store, prepares, problems, &db);
     if (status == STATUS_OK)
         *ret_db = db;
     else
-        give_place(store, NULL);
+        give_place(store, NULL, false);
     return status;
 }
 
 void connection_return(struct store *store, struct db *db)
 {
-    if (db->failure == FAILURE_LOST || PQtransactionStatus(db->conn) != PQTRANS_IDLE) {
+    bool shared = db->failure == FAILURE_SHARED;
+    if (db->failure >= FAILURE_LOST || PQtransactionStatus(db->conn) != PQTRANS_IDLE) {
         db_free(db);
         db = NULL;
     }
-    give_place(store, db);
+    give_place(store, db, shared);
 }
 
 const struct store_options *store_options(const struct store *store)
@@ -231,8 +235,8 @@ static const struct meaning {
     {"57P03", FAILURE_LOST, STATUS_DATABASE_AWAY},     /* starting up */
     {"57P05", FAILURE_LOST, STATUS_DATABASE_AWAY},     /* idle for too long */
     {"25P03", FAILURE_LOST, STATUS_DATABASE_AWAY},     /* idle in its transaction for too long */
-    {"26000", FAILURE_LOST, STATUS_DATABASE_AWAY},     /* prepared statement gone: DISCARD ALL, a pooler */
-    {"42P05", FAILURE_LOST, STATUS_DATABASE_AWAY},     /* prepared by somebody else: a pooler */
+    {"26000", FAILURE_SHARED, STATUS_DATABASE_AWAY},   /* prepared statement gone */
+    {"42P05", FAILURE_SHARED, STATUS_DATABASE_AWAY},   /* prepared by somebody else */
     {"0A000", FAILURE_LOST, STATUS_DATABASE},          /* cached plan must not change its result type */
     {"40001", FAILURE_CONFLICT, STATUS_DATABASE_AWAY}, /* serialization failure */
     {"40P01", FAILURE_CONFLICT, STATUS_DATABASE_AWAY}, /* deadlock */
@@ -246,6 +250,25 @@ static const struct meaning {
     {"", FAILURE_REFUSED, STATUS_DATABASE},
 };
 
+/* What to do about it, where a person has to. */
+static const struct hint {
+    const char *sqlstate, *text;
+} hints[] = {
+    {"42501", "docs/database.md says what to grant"}, /* insufficient privilege */
+    {"25006", "a standby takes no changes, nor does what is set read only: use the primary"},
+};
+
+/* The hint as the end of a message; "" if there is none. */
+static const char *hint_at(const char *sqlstate, const PGconn *conn, char text[MESSAGE_BYTES])
+{
+    *text = '\0';
+    for (size_t i = 0; i < sizeof hints / sizeof *hints && sqlstate; i++) {
+        if (strcmp(hints[i].sqlstate, sqlstate) == 0)
+            (void)snprintf(text, MESSAGE_BYTES, "; %s (this is role %s)", hints[i].text, PQuser(conn));
+    }
+    return text;
+}
+
 enum status connection_failed(struct db *db, const PGresult *result, struct problems *problems)
 {
     const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
@@ -255,9 +278,10 @@ enum status connection_failed(struct db *db, const PGresult *result, struct prob
     while (sqlstate && strncmp(sqlstate, meaning->sqlstate, strlen(meaning->sqlstate)) != 0)
         meaning++;
     db->failure = PQstatus(db->conn) == CONNECTION_OK ? meaning->failure : FAILURE_LOST;
-    char text[MESSAGE_BYTES], more[MESSAGE_BYTES];
+    char text[MESSAGE_BYTES], more[MESSAGE_BYTES], hint[MESSAGE_BYTES];
     return problems_add(problems, db->failure == FAILURE_LOST ? STATUS_DATABASE_AWAY : meaning->status, "",
-                        "the database says: %s%s%s%s%s%s", one_line(primary ? primary : PQerrorMessage(db->conn), text),
-                        detail ? ": " : "", detail ? one_line(detail, more) : "", sqlstate ? " (" : "",
-                        sqlstate ? sqlstate : "", sqlstate ? ")" : "");
+                        "the database says: %s%s%s%s%s%s%s",
+                        one_line(primary ? primary : PQerrorMessage(db->conn), text), detail ? ": " : "",
+                        detail ? one_line(detail, more) : "", sqlstate ? " (" : "", sqlstate ? sqlstate : "",
+                        sqlstate ? ")" : "", hint_at(sqlstate, db->conn, hint));
 }

@@ -9,12 +9,16 @@ enum failure { /* what the last failed call on a connection says about it */
                FAILURE_REFUSED,  /* the statement is at fault */
                FAILURE_CONFLICT, /* other transactions were: the same again may succeed */
                FAILURE_LOST,     /* the connection is gone, or no longer what it was: a new one is needed */
+               FAILURE_SHARED,   /* so, too, and its prepared statements are not ours alone: a pooler is between */
 };
 
 struct db {
     struct pg_conn *conn;
     const struct store_options *options;
+    bool prepares;              /* statements are prepared once, instead of each time */
     bool prepared[QUERY_COUNT]; /* on this connection */
+    int64_t silence_max_ms;     /* after which the server is given up, in this transaction; 0: never */
+    int64_t silent_ms;          /* since it was asked, or spoke */
     enum failure failure;
     struct db *next; /* in the pool's list of idle ones */
 };

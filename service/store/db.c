@@ -6,10 +6,12 @@
 #include "catalog/text.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { SLICE_MS = 250 };
 extern const struct embedded_file store_query_files[]; /* sql/queries */
 
 const struct query_info query_infos[QUERY_COUNT] = {
@@ -37,10 +39,41 @@ static int parameter_count(enum query query)
     return count;
 }
 
-/* --- statements --- */
+/* --- answers --- */
+
+/* Lets libpq read what has come, or comes before long; false: the server has been silent for too long. It keeps to the
+ * time limit of statements itself, unless it hangs, or a pooler before it has none to give. */
+static bool hear(struct db *db)
+{
+    struct pollfd pollfd = {.fd = PQsocket(db->conn), .events = POLLIN};
+    db->silent_ms = poll(&pollfd, 1, SLICE_MS) == 0 ? db->silent_ms + SLICE_MS : 0;
+    (void)PQconsumeInput(db->conn); /* in any case: TLS may have bytes that poll does not see */
+    return db->silence_max_ms == 0 || db->silent_ms < db->silence_max_ms;
+}
+
+static bool is_lost(const struct db *db)
+{
+    return PQstatus(db->conn) != CONNECTION_OK;
+}
+
+static enum status give_up(struct db *db, struct problems *problems)
+{
+    db->failure = FAILURE_LOST;
+    return problems_add(problems, STATUS_DATABASE_AWAY, "", "the database has not answered for %lld ms",
+                        (long long)db->silent_ms);
+}
+
+/* Whether PQgetResult returns at once: it has a result, or there is none, or the connection is lost. */
+static bool await_result(struct db *db)
+{
+    while (PQisBusy(db->conn) && !is_lost(db)) {
+        if (!hear(db)) return false;
+    }
+    return true;
+}
 
 /* Whether the result is what was wanted; if not, it is cleared after its failure was named. */
-static enum status expect(struct db *db, PGresult *result, struct problems *problems, PGresult **ret_result)
+static enum status expect_result(struct db *db, PGresult *result, struct problems *problems, PGresult **ret_result)
 {
     ExecStatusType got = PQresultStatus(result);
     if (got == PGRES_TUPLES_OK || got == PGRES_COMMAND_OK || got == PGRES_COPY_IN || got == PGRES_COPY_OUT) {
@@ -55,24 +88,56 @@ static enum status expect(struct db *db, PGresult *result, struct problems *prob
     return status;
 }
 
+static bool is_copy(const PGresult *result)
+{
+    ExecStatusType got = PQresultStatus(result);
+    return got == PGRES_COPY_IN || got == PGRES_COPY_OUT;
+}
+
+/* The same for what was sent: the last result of its statements, or the first that failed. */
+static enum status expect(struct db *db, int sent, struct problems *problems, PGresult **ret_result)
+{
+    PGresult *kept = NULL, *result = NULL;
+    db->silent_ms = 0;
+    for (bool more = sent == 1; more; more = result && !is_copy(result)) {
+        if (!await_result(db)) {
+            PQclear(kept);
+            return give_up(db, problems);
+        }
+        result = PQgetResult(db->conn);
+        bool failed = kept && PQresultStatus(kept) == PGRES_FATAL_ERROR;
+        if (result) PQclear(failed ? result : kept);
+        if (result && !failed) kept = result;
+    }
+    return expect_result(db, kept, problems, ret_result);
+}
+
+/* --- statements --- */
+
 enum status db_query(struct db *db, enum query query, const char *const *values, struct problems *problems,
                      PGresult **ret_result)
 {
     const char *name = query_infos[query].name, *sql = query_text(query);
     int count = parameter_count(query);
-    if (!db->options->prepared)
-        return expect(db, PQexecParams(db->conn, sql, count, NULL, values, NULL, NULL, 0), problems, ret_result);
+    if (!db->prepares)
+        return expect(db, PQsendQueryParams(db->conn, sql, count, NULL, values, NULL, NULL, 0), problems, ret_result);
     if (!db->prepared[query]) {
-        enum status status = expect(db, PQprepare(db->conn, name, sql, 0, NULL), problems, NULL);
+        enum status status = expect(db, PQsendPrepare(db->conn, name, sql, 0, NULL), problems, NULL);
         if (status != STATUS_OK) return status;
         db->prepared[query] = true;
     }
-    return expect(db, PQexecPrepared(db->conn, name, count, values, NULL, NULL, 0), problems, ret_result);
+    return expect(db, PQsendQueryPrepared(db->conn, name, count, values, NULL, NULL, 0), problems, ret_result);
 }
 
 enum status db_command(struct db *db, const char *sql, struct problems *problems)
 {
-    return expect(db, PQexec(db->conn, sql), problems, NULL);
+    return expect(db, PQsendQuery(db->conn, sql), problems, NULL);
+}
+
+enum status db_lift_limits(struct db *db, struct problems *problems)
+{
+    db->silence_max_ms = 0;
+    return db_command(db, "set local statement_timeout = 0", problems);
 }
 
 /* --- results --- */
@@ -140,10 +205,19 @@ enum status db_copy_end(struct db *db, enum status source, struct problems *prob
         if (given_up)
             PQclear(result); /* says that COPY was given up, which the caller knows */
         else
-            status = expect(db, result, problems, &done);
+            status = expect_result(db, result, problems, &done);
         if (done && ret_rows) *ret_rows = db_affected(done);
     }
     return status;
+}
+
+/* PQgetCopyData with the limit on silence: 0 if that was reached. */
+static int next_row(struct db *db, char **row)
+{
+    int length = PQgetCopyData(db->conn, row, 1);
+    while (length == 0 && hear(db))
+        length = PQgetCopyData(db->conn, row, !is_lost(db));
+    return length;
 }
 
 /* All rows that the server sends, into the stream. */
@@ -153,16 +227,15 @@ static enum status copy_rows(struct db *db, FILE *stream, struct problems *probl
     int length = 0;
     size_t total = 0;
     bool written = true;
-    while ((length = PQgetCopyData(db->conn, &row, 0)) > 0) {
+    db->silent_ms = 0;
+    while ((length = next_row(db, &row)) > 0) {
         total += (size_t)length;
         if (total <= CSV_TEXT_MAX_BYTES) written = written && fwrite(row, 1, (size_t)length, stream) == (size_t)length;
         PQfreemem(row);
     }
-    enum status status = length == -2 ? connection_failed(db, NULL, problems) : STATUS_OK;
-    for (PGresult *result = PQgetResult(db->conn); result; result = PQgetResult(db->conn)) {
-        enum status last = expect(db, result, problems, NULL);
-        if (status == STATUS_OK) status = last;
-    }
+    enum status status = length == 0    ? give_up(db, problems)
+                         : length == -2 ? connection_failed(db, NULL, problems)
+                                        : expect(db, 1, problems, NULL);
     if (status == STATUS_OK && total > CSV_TEXT_MAX_BYTES)
         status = problems_add(problems, STATUS_DATABASE, "", "a table of the catalog has more than 64 MiB");
     if (status == STATUS_OK && !written)

@@ -41,6 +41,8 @@ enum status db_query(struct db *db, enum query query, const char *const *values,
                      struct pg_result **ret_result) MUST_CHECK;
 /* The same for one statement given as text, without parameters: BEGIN, CREATE TEMPORARY TABLE, migrations. */
 enum status db_command(struct db *db, const char *sql, struct problems *problems) MUST_CHECK;
+/* Until the end of the transaction a statement may take any time: it waits for others, or has much to do. */
+enum status db_lift_limits(struct db *db, struct problems *problems) MUST_CHECK;
 
 /* Reading a result. Texts are borrowed from it; a null is "" (see db_is_null). */
 size_t db_rows(const struct pg_result *result);

@@ -4,7 +4,7 @@
 
 #include "catalog/embed.h"
 #include "catalog/text.h"
-#include "store/db.h"
+#include "store/catalog.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -218,16 +218,15 @@ static enum status read_rates(struct store_import *import)
     return STATUS_OK;
 }
 
-/* The options that the SQL reads; no statement of an import is cut short by the timeout of ordinary questions. */
+/* The options that the SQL reads. */
 static enum status set_options(struct store_import *import)
 {
     char command[COMMAND_BYTES], factor[NUMBER_TEXT_BYTES];
     text_format_double(import->options->jump_factor, factor);
-    (void)snprintf(
-        command, sizeof command,
-        "set local statement_timeout = 0; set local gpusize.bulk = on; set local gpusize.import_complete = %s; "
-        "set local gpusize.import_jump_factor = '%s'",
-        import->options->complete ? "on" : "off", factor);
+    (void)snprintf(command, sizeof command,
+                   "set local gpusize.bulk = on; set local gpusize.import_complete = %s; "
+                   "set local gpusize.import_jump_factor = '%s'",
+                   import->options->complete ? "on" : "off", factor);
     return db_command(import->db, command, import->problems);
 }
 
@@ -296,8 +295,12 @@ static enum status run(struct db *db, void *context, struct problems *problems)
     if (status == STATUS_OK && written.repeated)
         import->report = (struct store_import_report){.json = written.json, .summary = ""};
     if (status != STATUS_OK || written.repeated) return status;
-    status = set_options(import);
+    status = db_lift_limits(db, problems);
+    if (status == STATUS_OK) status = set_options(import);
     if (status == STATUS_OK) status = db_command(db, "savepoint import", problems);
+    struct catalog_writing facts = {.files = import->options->facts};
+    if (status == STATUS_OK && facts.files) status = catalog_write(db, &facts, problems);
+    import->report.facts = facts.rows;
     if (status == STATUS_OK) status = read_rates(import);
     if (status == STATUS_OK) status = stage(import);
     if (status == STATUS_OK) status = record_run(import, run_id);

@@ -7,12 +7,14 @@
 struct store_import;
 
 struct store_import_options {
-    const char *kind, *source;       /* for the record: "csv", the file's name */
-    bool complete;                   /* offers of its providers that it does not name end */
-    bool dry_run;                    /* tells what would change, and changes nothing */
-    bool accept_jumps;               /* else an import with a price that changes by more than jump_factor is refused */
-    double jump_factor;              /* at least 1 */
-    const struct store_actor *actor; /* who imports; NULL: the role of the session */
+    const char *kind, *source;        /* for the record: "csv", the file's name */
+    bool complete;                    /* offers of its providers that it does not name end */
+    bool dry_run;                     /* tells what would change, and changes nothing */
+    bool accept_jumps;                /* else an import with a price that changes by more than jump_factor is refused */
+    double jump_factor;               /* at least 1 */
+    const struct store_actor *actor;  /* who imports; NULL: the role of the session */
+    const struct catalog_text *facts; /* CATALOG_FILE_COUNT files to be written before, as store_catalog_write does;
+                                         NULL: none */
     void *context;
     /* Hands over all rows by the functions below. May be called again from the beginning, after a lost connection. */
     enum status (*rows)(void *context, struct store_import *import, struct problems *problems);
@@ -21,6 +23,7 @@ struct store_import_options {
 struct store_import_report { /* texts in the arena */
     const char *json;        /* what was found and done, one object */
     const char *summary;     /* the same for people, in lines */
+    size_t facts;            /* rows of facts that were inserted or changed */
 };
 
 /* An unchanged file leaves a record of the run and makes no version. STATUS_CONTRADICTION, and nothing is changed, when

@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
+enum { SILENCE_MAX_MS = 5000 }; /* until LISTEN is answered */
+
 struct store_listener {
     struct db db; /* outside of any pool */
 };
@@ -25,6 +27,7 @@ enum status store_listen(const char *url, const char *application_name, struct p
     struct store_listener *listener = calloc(1, sizeof *listener);
     if (!listener) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a connection");
     listener->db.conn = connection_new(url, application_name, problems);
+    listener->db.silence_max_ms = SILENCE_MAX_MS;
     status = listener->db.conn ? db_command(&listener->db, "listen gpusize_catalog", problems) : STATUS_DATABASE_AWAY;
     if (status != STATUS_OK) {
         store_listener_close(listener);
@@ -48,7 +51,8 @@ static bool take_notifications(PGconn *conn)
 enum store_event store_listener_wait(struct store_listener *listener, int timeout_ms, int wake_fd)
 {
     PGconn *conn = listener->db.conn;
-    if (take_notifications(conn)) return STORE_CHANGED; /* came with the answer to LISTEN */
+    if (PQstatus(conn) != CONNECTION_OK) return STORE_LOST; /* found out by the wait before, which had other news */
+    if (take_notifications(conn)) return STORE_CHANGED;     /* came with the answer to LISTEN */
     struct pollfd fds[] = {{.fd = PQsocket(conn), .events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
     int ready = poll(fds, 2, timeout_ms);
     if (ready == 0 || (ready < 0 && errno == EINTR)) return STORE_QUIET;

@@ -10,10 +10,9 @@
 enum { MIGRATIONS_MAX = 1000, NUMBER_BYTES = 24, DIGITS = 4 };
 extern const struct embedded_file store_migration_files[]; /* sql/migrations, in the order of their names */
 
-/* Others that migrate wait here. Not the catalog's lock: its function may not exist yet. The time limit of statements
- * is for queries. */
+/* Others that migrate wait here. Not the catalog's lock: its function may not exist yet. */
 static const char prepare_sql[] =
-    "set local statement_timeout = 0; select pg_advisory_xact_lock(7301001, 0); create schema if not exists gpusize; "
+    "select pg_advisory_xact_lock(7301001, 0); create schema if not exists gpusize; "
     "create table if not exists gpusize.schema_migration (number bigint primary key, name text not null, checksum text "
     "not null, applied_at timestamptz not null default clock_timestamp(), applied_by text not null default "
     "session_user); "
@@ -169,7 +168,8 @@ static enum status apply_next(struct db *db, void *context, struct problems *pro
 {
     struct step *step = context;
     step->done = NULL;
-    enum status status = db_command(db, prepare_sql, problems);
+    enum status status = db_lift_limits(db, problems);
+    if (status == STATUS_OK) status = db_command(db, prepare_sql, problems);
     if (status == STATUS_OK) status = mark_applied(db, &step->listing, problems);
     for (size_t i = 0; status == STATUS_OK && i < step->listing.count; i++) {
         const struct migration *migration = &step->listing.items[i];

@@ -12,8 +12,10 @@ struct store;
 struct store_options {
     const char *url;              /* as libpq takes it: postgresql://… or "host=… dbname=…" */
     const char *application_name; /* what pg_stat_activity shows */
-    bool prepared;                /* false: behind a pooler that loses prepared statements (pgbouncer before 1.21) */
+    bool prepared;                /* false: behind a pooler that loses prepared statements (pgbouncer before 1.21);
+                                     else it is found out by the first that is lost */
     int64_t statement_timeout_ms; /* of every statement; 0 is none */
+    int64_t silence_max_ms;       /* a server that says nothing for longer is given up; 0: waited for */
     unsigned connections_max;     /* 0: 4. Threads beyond it wait for one */
 };
 
@@ -89,6 +91,9 @@ enum status store_catalog_read_on(struct store *store, int64_t number, date_t da
  * nothing differs. `ret_rows`: how many were inserted or changed. */
 enum status store_catalog_write(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
                                 struct problems *problems, size_t *ret_rows) MUST_CHECK;
+/* The same in a database without any catalog; otherwise nothing, and 0 rows. */
+enum status store_catalog_fill(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
+                               struct problems *problems, size_t *ret_rows) MUST_CHECK;
 
 /* --- changes of the catalog --- */
 

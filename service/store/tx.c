@@ -27,11 +27,15 @@ static enum status try_once(struct db *db, enum tx_mode mode, tx_work *work, voi
                             bool *ret_final)
 {
     db->failure = FAILURE_NONE;
+    db->silence_max_ms = db->options->silence_max_ms;
     enum status status = begin(db, mode, problems);
     if (status == STATUS_OK) status = work(db, context, problems);
     if (status == STATUS_OK) {
         status = db_command(db, "commit", problems);
-        *ret_final = mode == TX_WRITE && db->failure == FAILURE_LOST;
+        *ret_final = mode == TX_WRITE && db->failure >= FAILURE_LOST;
+        if (*ret_final)
+            (void)problems_add(problems, status, "",
+                               "whether it was committed is not known: the same again does no harm");
         return status;
     }
     enum failure failure = db->failure;
@@ -39,7 +43,7 @@ static enum status try_once(struct db *db, enum tx_mode mode, tx_work *work, voi
     struct problems ignored; /* a failed rollback: the connection is closed then */
     arena_init(&none, 1);
     problems_init(&ignored, &none);
-    if (failure != FAILURE_LOST && db_command(db, "rollback", &ignored) == STATUS_OK) db->failure = failure;
+    if (failure < FAILURE_LOST && db_command(db, "rollback", &ignored) == STATUS_OK) db->failure = failure;
     arena_done(&none);
     return status;
 }
@@ -67,7 +71,7 @@ enum status tx_run(struct store *store, enum tx_mode mode, tx_work *work, void *
         enum failure failure = status == STATUS_OK ? FAILURE_NONE : db->failure;
         connection_return(store, db);
         bool again = !final && ((failure == FAILURE_CONFLICT && ++conflicts < CONFLICT_TRIES) ||
-                                (failure == FAILURE_LOST && ++losses < LOST_TRIES));
+                                (failure >= FAILURE_LOST && ++losses < LOST_TRIES));
         if (!again) return status;
         problems->count = problems_before;
         problems->dropped = dropped_before;

@@ -591,7 +591,7 @@ def test_probes(service):
 def test_unknown_paths_and_methods(service):
     missing = service.call("GET", "/v1/recommendations")
     assert missing.status == 404 and missing.json["errors"][0]["code"] == "not_found"
-    for method, path in (("POST", "/v1/gpus"), ("DELETE", "/v1/memory"), ("POST", "/livez")):
+    for method, path in (("POST", "/v1/engines"), ("DELETE", "/v1/memory"), ("POST", "/livez")):
         refused = service.call(method, path, body=b"{}", headers={"Content-Type": "application/json"}, check=False)
         assert refused.status == 405 and "GET" in refused.headers["Allow"]
     assert service.call("GET", "/v1/gpus.xlsx").status == 406

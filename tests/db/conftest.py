@@ -1,25 +1,11 @@
-"""conftest.py owns what the tests of imports share: a cluster a file, a database a test, and gpusize import on it."""
+"""conftest.py owns what the tests of imports share: gpusize import on a database of the test."""
 import json
 import os
 import subprocess
 
 import pytest
 
-from postgres import Cluster
-
-LIMIT_S = 120  # of waiting for what must come; nothing is timed
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    own = Cluster()
-    yield own
-    own.close()
-
-
-@pytest.fixture
-def database(cluster, program):
-    return cluster.database(program)
+from waiting import LIMIT_S
 
 
 @pytest.fixture
@@ -43,8 +29,3 @@ def run(start):
         return json.loads(out) if status == 0 else error
 
     return call
-
-
-@pytest.fixture
-def sql(cluster, database):
-    return lambda text: cluster.sql(database, text)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from postgres import Cluster, tool
+from postgres import tool
 
 LIMIT_S = 60  # of waiting for what must come; nothing is timed
 HOUR_MS = "3600000"
@@ -32,13 +32,6 @@ CHANGES = [
     ("update gpusize.offer_price p set usd_per_hour = 5, as_of = '2100-01-01' from gpusize.offer o"
      " where p.live_offer_id = o.live_id and o.provider = 'beta'", "2026-05-01"),
 ]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    own = Cluster()
-    yield own
-    own.close()
 
 
 @pytest.fixture

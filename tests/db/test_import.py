@@ -1,42 +1,18 @@
 """test_import.py owns the tests of gpusize import on a real database: what is written, what is refused, and that nothing
 is ever half-written."""
-import csv
 import json
 import os
 import random
 import subprocess
-import time
 
 import pytest
 
-from postgres import tool
+from postgres import Session
+from prices import COLUMNS, ROWS, VERSIONS, write
+from waiting import LIMIT_S, await_true
 
-LIMIT_S = 120  # of waiting for what must come; nothing is timed
-COLUMNS = ["provider", "instance_type", "region", "gpu_id", "gpu_count", "purchase", "term_months", "usd_per_hour",
-           "as_of", "source"]
-OFFER = {"provider": "acme", "instance_type": "n1", "region": "north", "gpu_id": "l4", "gpu_count": 1,
-         "purchase": "on_demand", "usd_per_hour": 1.5, "as_of": "2026-10-01", "source": "contract 7"}
 PRICES = ("select o.instance_type, p.usd_per_hour, p.as_of from gpusize.offer o join gpusize.offer_price p"
           " on p.live_offer_id = o.id where o.provider = 'acme' and o.to_version is null order by 1, 2")
-VERSIONS = "select count(*) from gpusize.catalog_version"
-ROWS = ("select (select count(*) from gpusize.offer) || ' ' || (select count(*) from gpusize.offer_price) || ' '"
-        " || (select count(*) from gpusize.purchase_price) || ' ' || (select count(*) from gpusize.gpu) || ' '"
-        " || (select count(*) from gpusize.provider_region)")
-
-
-def write(path, *offers, columns=COLUMNS):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows({**OFFER, **offer} for offer in offers)
-    return path
-
-
-def await_true(condition):
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.01)
 
 
 def counts(report):
@@ -136,6 +112,18 @@ def test_bundled_is_what_migrate_loads_and_leaves_newer_prices(run, sql):
     assert run("bundled")["older_rows"] == 1
 
 
+def test_bundled_that_is_refused_leaves_the_facts(run, sql):
+    sql("update gpusize.offer_price set usd_per_hour = 10 * usd_per_hour where to_version is null;"
+        "update gpusize.gpu set tdp_watts = 1 where id = 'h100-sxm'")
+    before = sql(ROWS), sql(VERSIONS)
+    assert "nothing was changed" in run("bundled", status=2)
+    assert (sql(ROWS), sql(VERSIONS)) == before
+    assert sql("select tdp_watts from gpusize.gpu where id = 'h100-sxm' and to_version is null") == "1"
+    report = run("bundled", "--accept-jumps")
+    assert report["changed_rows"] > 400 and int(sql(VERSIONS)) == int(before[1]) + 1
+    assert sql("select tdp_watts from gpusize.gpu where id = 'h100-sxm' and to_version is null") == "700"
+
+
 def test_purchase_prices(run, sql, tmp_path):
     file = tmp_path / "parts.csv"
     file.write_text("gpu_id,usd,kind,as_of,source\nl4,2100,contract,2026-10-01,order 12\nl4,0,contract,2026-10-02,x\n")
@@ -182,20 +170,13 @@ def test_a_cut_connection_leaves_nothing_half_written(start, sql, cluster, datab
     """The import waits for a lock, is cut off there, starts again, is cut off again, and gives up."""
     file = write(tmp_path / "a.csv", *({"instance_type": f"n{n}"} for n in range(2000)))
     before = sql(ROWS), sql(VERSIONS)
-    blocker = subprocess.Popen([tool("psql"), "-XqAt", cluster.url(database)], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)
-    try:
-        blocker.stdin.write("begin; lock table gpusize.offer_price in share mode; select 'locked';\n")
-        blocker.stdin.flush()
-        assert blocker.stdout.readline() == "locked\n"
+    with Session(cluster, database) as blocker:
+        blocker.run("begin; lock table gpusize.offer_price in share mode")
         process = start("csv", file)
         for _ in range(2):
             kill_backend(sql, "wait_event_type = 'Lock'")
         out, error = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 3 and error, out
-    finally:
-        blocker.kill()
-        blocker.communicate()
     assert (sql(ROWS), sql(VERSIONS)) == before
     assert sql("select count(*) from gpusize.import_run") == "0"
     report = json.loads(start("csv", file, "--json").communicate(timeout=LIMIT_S)[0])

@@ -1,5 +1,7 @@
 """test_import_formats.py owns the tests of the price lists of others on a real database: what their files become."""
 import json
+import os
+import threading
 import zipfile
 
 from price_lists import AWS_HEAD, aws_row, azure_item, azure_page
@@ -88,6 +90,16 @@ def test_gpuhunt_zip(run, sql, tmp_path):
     versions = sql(VERSIONS)
     assert run("gpuhunt", file, "--as-of", "2026-11-02")["unchanged_rows"] == 3
     assert sql(VERSIONS) == versions
+
+
+def test_gpuhunt_through_a_pipe(run, tmp_path):
+    pipe = tmp_path / "acme.csv"
+    os.mkfifo(pipe)
+    text = GPUHUNT + "one,eu-1,0.6,8,32.0,1,L4,24.0,False\n"
+    writer = threading.Thread(target=pipe.write_text, args=[text], daemon=True)
+    writer.start()
+    assert run("gpuhunt", pipe)["new_rows"] == 1
+    writer.join()
 
 
 def test_zips_that_are_refused(run, sql, tmp_path):

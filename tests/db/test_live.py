@@ -2,71 +2,13 @@
 import os
 import subprocess
 import threading
-import time
 
 import pytest
 
-from postgres import Cluster
+from live import HOUR_MS, LLAMA, RAISE_PRICES, ask, await_ready, cost, metric, ready
+from waiting import LIMIT_S, await_true
 
-LIMIT_S = 60  # of waiting for what must come; nothing is timed
-HOUR_MS = "3600000"
-LLAMA = {"model": "llama-3.1-8b", "requests_per_second": 5}
-RAISE_PRICES = "update gpusize.offer_price set usd_per_hour = usd_per_hour * 2 where to_version is null"
 ASKERS, SWAPS = 3, 50
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    own = Cluster()
-    yield own
-    own.close()
-
-
-@pytest.fixture
-def database(cluster, program):
-    if cluster.server.poll() is not None:  # a test that failed left it so
-        cluster.start()
-    return cluster.database(program)
-
-
-@pytest.fixture
-def serve(cluster, start_service):
-    def start(database, *arguments, url=None):
-        environment = {**os.environ, "DATABASE_URL": url or cluster.url(database)}
-        return start_service(*arguments, env=environment)
-
-    return start
-
-
-def await_true(condition):
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.02)
-
-
-def ready(service):
-    answer = service.call("GET", "/readyz")
-    return answer.json["status"] if answer.status == 200 else answer.status
-
-
-def await_ready(service, state):
-    await_true(lambda: ready(service) == state)
-
-
-def ask(service, **more):
-    answer = service.call("GET", "/recommend", query={**LLAMA, **more})
-    assert answer.status == 200, answer.text
-    return answer.json
-
-
-def cost(answer):
-    return answer["recommended"]["cost"]["cost_per_hour_usd"]
-
-
-def metric(service, name):
-    lines = service.call("GET", "/metrics").text.splitlines()
-    return [float(line.split()[1]) for line in lines if line.startswith(name + " ")]
 
 
 def test_a_price_changed_in_sql_shows_on_every_replica(cluster, database, serve):

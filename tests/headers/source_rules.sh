@@ -37,7 +37,7 @@ rules() {
     only_in sodium.h catalog service/http service/api service/store service/keys service/cli
     only_in curl/ service/fetch
     only_in zip.h service/import
-    only_in zlib.h service/http
+    only_in zlib.h service/http service/record
     only_in brotli/ service/http
     never '\b(atoi|atol|atoll|atof|sprintf|vsprintf|strcpy|strcat|gets|strtok|alloca)[[:space:]]*\(' 'banned function'
     never '\bstrto(d|f|ld|l|ll|ul|ull|imax|umax)[[:space:]]*\(' 'text becomes a number in catalog/text.c only' 'catalog/text\.c'

@@ -1,8 +1,10 @@
 /* outage_test.c owns the proof that the store outlives its server: restarts, time limits, lost statements, conflicts;
  * and that no password is told. */
+#include "catalog/text.h"
 #include "support.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,6 +53,30 @@ static enum status do_step(struct db *db, void *context, struct problems *found)
     struct step *step = context;
     return step->calls++ < step->times ? db_command(db, step->sql, found)
                                        : db_query(db, QUERY_CATALOG_VERSION, NULL, found, NULL);
+}
+
+/* A server that hangs is given up, and another session asked. */
+static void test_silent_server(void **state)
+{
+    (void)state;
+    const char *name = fresh_database(migrated);
+    int64_t pid = 0;
+    struct store *store = open_store(name, &(struct store_options){.prepared = true, .silence_max_ms = 300});
+    assert_int_equal(ask_version(store), STATUS_OK);
+    assert_true(text_parse_int64(ask(name, "select pid from pg_stat_activity where application_name = 'store_test' "
+                                           "and datname = current_database()"),
+                                 &pid));
+    assert_int_equal(kill((pid_t)pid, SIGSTOP), 0);
+    enum status status = ask_version(store);
+    assert_int_equal(kill((pid_t)pid, SIGCONT), 0);
+    assert_int_equal(status, STATUS_OK);
+    assert_int_equal(problems.count, 0);
+    struct step hang = {.sql = "select pg_sleep(60)", .times = 99};
+    assert_int_equal(tx_run(store, TX_READ, do_step, &hang, &problems), STATUS_DATABASE_AWAY);
+    assert_said("the database has not answered for");
+    forget_problems();
+    assert_int_equal(ask_version(store), STATUS_OK);
+    store_close(store);
 }
 
 static void test_tried_again(void **state)
@@ -251,10 +277,29 @@ static void test_threads_share_connections(void **state)
     store_close(store);
 }
 
+/* A table that does not fit is read to its end, and the connection is as good as before. */
+static void test_too_little_memory(void **state)
+{
+    (void)state;
+    struct store *store = open_store(fresh_database(migrated), &(struct store_options){.connections_max = 1});
+    for (size_t kib = 1; kib <= 256; kib *= 4) {
+        struct arena small;
+        struct store_version version;
+        struct catalog_text files[CATALOG_FILE_COUNT];
+        arena_init(&small, kib << 10);
+        enum status status = store_catalog_read(store, -1, &small, &problems, files, &version);
+        arena_done(&small);
+        assert_int_equal(status, STATUS_OUT_OF_MEMORY);
+        assert_int_equal(ask_version(store), STATUS_OK);
+    }
+    store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restarts),
+        cmocka_unit_test(test_silent_server),
         cmocka_unit_test(test_tried_again),
         cmocka_unit_test(test_prepared_statements_gone),
         cmocka_unit_test(test_lost_commit_is_told),
@@ -263,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_not_reached),
         cmocka_unit_test(test_reader),
         cmocka_unit_test(test_threads_share_connections),
+        cmocka_unit_test(test_too_little_memory),
     };
     return cmocka_run_group_tests(tests, cluster_setup, cluster_teardown);
 }

@@ -3,17 +3,20 @@ and the ways in which a server goes away."""
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+from waiting import await_true
+
 START_LIMIT_S = 60
 SETTINGS = """
 listen_addresses = ''
+port = {port}
 unix_socket_directories = '{folder}'
 fsync = off
-synchronous_commit = off
 full_page_writes = off
 shared_buffers = 32MB
 autovacuum = off
@@ -27,44 +30,59 @@ def tool(name):
     return str(found[-1])
 
 
-class Cluster:
-    """Runs as user postgres where we are root, as PostgreSQL demands. The server ends with this process."""
+def free_port():
+    with socket.socket() as own:
+        own.bind(("127.0.0.1", 0))
+        return own.getsockname()[1]
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+class Server:
+    """A program in a folder of its own, as user postgres where we are root: neither PostgreSQL nor pgbouncer wants
+    root. It ends with this process."""
 
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="gpusize-pg-", dir="/tmp")  # short: a socket's path has 107 bytes
         self.server = None
-        self.template = False
-        self.count = 0
         rights = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
         self.prefix = ["setpriv", *rights, "--pdeathsig=QUIT"]
         if rights:
             shutil.chown(self.folder, "postgres", "postgres")
-        self.data = f"{self.folder}/data"
-        self.run([tool("initdb"), "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8",
-                  "--no-sync"])
-        with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as conf:
-            conf.write(SETTINGS.format(folder=self.folder))
-        self.start()
 
     def run(self, command):
         done = subprocess.run([*self.prefix, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, cwd="/")
         assert done.returncode == 0, done.stdout
 
-    def start(self):
+    def launch(self, *command):
+        """Starts it and waits until it lets us in."""
         with open(f"{self.folder}/log", "ab") as log:
-            self.server = subprocess.Popen([*self.prefix, tool("postgres"), "-D", self.data], stdin=subprocess.DEVNULL,
-                                           stdout=log, stderr=log, cwd="/")
+            self.server = subprocess.Popen([*self.prefix, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                           cwd="/")
         deadline = time.monotonic() + START_LIMIT_S
         while subprocess.run([tool("psql"), *self.options("postgres"), "-c", "select 1"], stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL).returncode:
             assert self.server.poll() is None and time.monotonic() < deadline, Path(self.folder, "log").read_text()
             time.sleep(0.02)
 
+    def processes(self):
+        """Ids of the server and of those that it started."""
+        with open(f"/proc/{self.server.pid}/task/{self.server.pid}/children", encoding="ascii") as children:
+            return [self.server.pid, *map(int, children.read().split())]
+
     def stop(self, how=signal.SIGQUIT):
-        """SIGQUIT is an immediate shutdown: no goodbye to anybody, recovery at the next start."""
+        """SIGQUIT is an immediate shutdown: no goodbye to anybody, recovery at the next start. SIGKILL leaves orphans,
+        which end when they see it: a new server must wait for them."""
+        before = self.processes()
         self.server.send_signal(how)
         self.server.wait()
+        await_true(lambda: not any(is_alive(pid) for pid in before))
 
     def close(self):
         if self.server.poll() is None:
@@ -72,7 +90,8 @@ class Cluster:
         shutil.rmtree(self.folder)
 
     def options(self, database):
-        return ["-h", self.folder, "-U", "postgres", "-d", database, "-XqAt", "-v", "ON_ERROR_STOP=1"]
+        return ["-h", self.folder, "-p", str(self.port), "-U", "postgres", "-d", database, "-XqAt",
+                "-v", "ON_ERROR_STOP=1"]
 
     def sql(self, database, text):
         """What psql prints: a line a row, fields apart by |."""
@@ -81,11 +100,55 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def url(self, database):
-        return f"postgresql:///{database}?host={self.folder}&user=postgres"
+    def url(self, database, user="postgres"):
+        return f"postgresql:///{database}?host={self.folder}&port={self.port}&user={user}"
 
-    def migrate(self, program, database):
-        environment = {**os.environ, "DATABASE_URL": self.url(database)}
+
+class Session:
+    """A psql that keeps its transactions and their locks until they end, or it does."""
+
+    def __init__(self, server, database):
+        self.process = subprocess.Popen([tool("psql"), *server.options(database)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, text):
+        """Returns what it printed when it is done."""
+        self.process.stdin.write(f"{text};\n\\echo done\n")
+        self.process.stdin.flush()
+        lines = []
+        while not lines or lines[-1] != "done\n":
+            lines.append(self.process.stdout.readline())
+            assert lines[-1], lines
+        return "".join(lines[:-1]).strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
+
+class Cluster(Server):
+    """settings: further lines of postgresql.conf. primary: what it is a hot standby of."""
+
+    def __init__(self, settings="", primary=None, port=5432):
+        super().__init__()
+        self.port = port
+        self.template = False
+        self.count = 0
+        self.data = f"{self.folder}/data"
+        self.run([tool("pg_basebackup"), "-d", primary.url("postgres"), "-D", self.data, "-R", "-c", "fast", "--no-sync"]
+                 if primary else [tool("initdb"), "-D", self.data, "-A", "trust", "-U", "postgres", "-E", "UTF8",
+                                  "--locale=C.UTF-8", "--no-sync"])
+        with open(f"{self.data}/postgresql.conf", "a", encoding="utf-8") as conf:
+            conf.write(SETTINGS.format(folder=self.folder, port=self.port) + settings)
+        self.start()
+
+    def start(self):
+        self.launch(tool("postgres"), "-D", self.data)
+
+    def migrate(self, program, database, user="postgres"):
+        environment = {**os.environ, "DATABASE_URL": self.url(database, user)}
         done = subprocess.run([program, "migrate"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
@@ -98,8 +161,8 @@ class Cluster:
             self.template = True
         return self.empty_database("template_gpusize")
 
-    def empty_database(self, template="template1"):
+    def empty_database(self, template="template1", owner="postgres"):
         self.count += 1
         name = f"test_{self.count}"
-        self.sql("postgres", f"create database {name} template {template}")
+        self.sql("postgres", f"create database {name} template {template} owner {owner}")
         return name

@@ -1,0 +1,46 @@
+"""live.py owns what tests ask a service with a database about its catalog."""
+from waiting import await_true
+
+LLAMA = {"model": "llama-3.1-8b", "requests_per_second": 5}
+RAISE_PRICES = "update gpusize.offer_price set usd_per_hour = usd_per_hour * 2 where to_version is null"
+HOUR_MS = "3600000"
+
+
+def ready(service):
+    answer = service.call("GET", "/readyz")
+    return answer.json["status"] if answer.status == 200 else answer.status
+
+
+def await_ready(service, state):
+    await_true(lambda: ready(service) == state)
+
+
+def ask(service, **more):
+    answer = service.call("GET", "/recommend", query={**LLAMA, **more})
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def cost(answer):
+    return answer["recommended"]["cost"]["cost_per_hour_usd"]
+
+
+def metric(service, name):
+    lines = service.call("GET", "/metrics").text.splitlines()
+    return [float(line.split()[1]) for line in lines if line.startswith(name + " ")]
+
+
+def number(version):
+    """The second half of a version, which tells the order of changes."""
+    return int(version.rsplit(":", 1)[1])
+
+
+def newest(sql):
+    """The number of the database's version: after a crash some are left out."""
+    return int(sql("select max(number) from gpusize.catalog_version"))
+
+
+def await_version(service, wanted):
+    """Until it answers with that number; the answer."""
+    await_true(lambda: number(service.call("GET", "/readyz").json["catalog_version"]) == wanted)
+    return ask(service)
