@@ -2,6 +2,7 @@
  * query can name: so their SQL is run as text, from sql/import. */
 #include "store/import.h"
 
+#include "catalog/csv.h"
 #include "catalog/embed.h"
 #include "catalog/text.h"
 #include "store/catalog.h"
@@ -225,8 +226,8 @@ static enum status set_options(struct store_import *import)
     text_format_double(import->options->jump_factor, factor);
     (void)snprintf(command, sizeof command,
                    "set local gpusize.bulk = on; set local gpusize.import_complete = %s; "
-                   "set local gpusize.import_jump_factor = '%s'",
-                   import->options->complete ? "on" : "off", factor);
+                   "set local gpusize.import_jump_factor = '%s'; set local gpusize.import_max_bytes = %d",
+                   import->options->complete ? "on" : "off", factor, CSV_TEXT_MAX_BYTES);
     return db_command(import->db, command, import->problems);
 }
 
@@ -270,12 +271,22 @@ static enum status refuse_jumps(struct store_import *import)
                         import->options->jump_factor);
 }
 
+/* A catalog that no service can load is not made. */
+static enum status refuse_excess(struct store_import *import)
+{
+    const char *excess = "";
+    enum status status = ask(import, "excess.sql", &excess);
+    if (status != STATUS_OK || !*excess) return status;
+    return problems_add(import->problems, STATUS_OUT_OF_RANGE, "", "%.*s", (int)strcspn(excess, "\n"), excess);
+}
+
 static enum status compare_and_apply(struct store_import *import)
 {
     enum status status = step(import, "prepare.sql");
     if (status == STATUS_OK) status = step(import, import->diff);
     if (status == STATUS_OK && !import->options->dry_run) status = refuse_jumps(import);
     if (status == STATUS_OK) status = step(import, import->apply);
+    if (status == STATUS_OK) status = refuse_excess(import);
     if (status == STATUS_OK) status = step(import, "finish.sql");
     if (status == STATUS_OK) status = ask(import, "report.sql", &import->report.json);
     return status == STATUS_OK ? ask(import, "summary.sql", &import->report.summary) : status;

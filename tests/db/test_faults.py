@@ -1,6 +1,7 @@
 """test_faults.py owns the tests of a database that fails in the middle: nothing is half-written, answers go on, the
 counters tell, and what comes afterwards works."""
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -272,6 +273,34 @@ def test_the_disk_of_the_database_is_full(spare_cluster, small_disk, program, se
     assert cluster.sql(database, "select count(*) from gpusize.import_run") == "0"
     assert ready(service) == "ready"
     assert "1 new" in gpusize(cluster.url(database), "import", "csv", write(tmp_path / "b.csv", {}))
+    await_version(service, newest(lambda text: cluster.sql(database, text)))
+
+
+def test_the_disk_of_the_write_ahead_log_is_full(spare_cluster, small_disk, program, serve, gpusize, tmp_path):
+    """Which PostgreSQL does not survive: it stops in the middle of the import, and may not come up by itself."""
+    cluster, database = spare_cluster, spare_cluster.database(program)
+    disk, log = small_disk(Path(cluster.folder, "disk"), 48), Path(cluster.data, "pg_wal")
+    cluster.stop(signal.SIGINT)
+    cluster.run(["mv", str(log), f"{disk}/log"])
+    cluster.run(["ln", "-s", f"{disk}/log", str(log)])
+    cluster.start()
+    url = cluster.url(database)
+    service = serve(database, *QUICKLY, url=url)
+    before, answer = (cluster.sql(database, ROWS), cluster.sql(database, VERSIONS)), ask(service)
+    words = random.Random(3)  # they cannot be compressed
+    large = write(tmp_path / "a.csv", *({"instance_type": f"n{n}", "source": words.randbytes(900).hex()}
+                                        for n in range(40000)))
+    assert "database" in gpusize(url, "import", "csv", large, status=3)
+    assert "No space left on device" in Path(cluster.folder, "log").read_text(encoding="utf-8")
+    assert ask(service) == answer
+    subprocess.run(["mount", "-o", "remount,size=512m", disk], check=True)
+    if cluster.server.poll() is None:
+        cluster.stop()
+    cluster.start()
+    assert (cluster.sql(database, ROWS), cluster.sql(database, VERSIONS)) == before
+    await_ready(service, "ready")
+    assert ask(service) == answer
+    assert "1 new" in gpusize(url, "import", "csv", write(tmp_path / "b.csv", {}))
     await_version(service, newest(lambda text: cluster.sql(database, text)))
 
 
