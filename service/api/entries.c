@@ -1,5 +1,6 @@
 /* entries.c owns the operations that make, change and retire single entries of the catalog: GPUs, models, offers. */
 #include "api/actor.h"
+#include "api/model_import.h"
 
 #include "catalog/text.h"
 #include "store/change.h"
@@ -28,6 +29,11 @@ struct entry_operation {
 };
 
 /* --- what is given --- */
+
+struct values {
+    struct store_value items[STORE_VALUES_MAX];
+    size_t count;
+};
 
 /* The column that a name probably meant, or NULL. */
 static const char *nearest_column(enum catalog_file file, const char *name)
@@ -59,25 +65,60 @@ static const char *gpu_id_of(struct call *call, const char *name)
     return status == STATUS_OK ? gpu->id : "";
 }
 
-/* Members of the body, all of which must be columns. */
-static enum status read_values(struct call *call, enum catalog_file file, struct store_value values[STORE_VALUES_MAX],
-                               size_t *ret_count)
+static const char *find_cell(const struct pair *cells, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(cells[i].name, name) == 0) return cells[i].value;
+    }
+    return NULL;
+}
+
+/* What a model's config.json tells, under what is given beside it. */
+static enum status read_config(struct call *call, const char *id, const struct pair *cells, size_t cell_count,
+                               const char *config, struct values *values)
+{
+    struct model_entry *entry = ARENA_NEW(call->arena, struct model_entry);
+    struct pair *derived = ARENA_ARRAY(call->arena, MODEL_CELLS_MAX, struct pair);
+    const char *source = find_cell(cells, cell_count, "source");
+    size_t count = 0;
+    if (!entry || !derived) return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the model");
+    if (!id) id = find_cell(cells, cell_count, "id");
+    if (!id || !*id) return problems_add(call->problems, STATUS_MISSING_FIELD, "id", "say what the model is called");
+    struct model_file file = {
+        .id = id, .source = source ? source : "", .as_of = call->today, .text = config, .length = strlen(config)};
+    const char *day = find_cell(cells, cell_count, "as_of");
+    if (day) (void)date_parse(day, &file.as_of); /* a bad one is told with the other cells */
+    enum status status = model_import_read(&file, call->arena, call->problems, entry);
+    if (status == STATUS_OK) status = model_import_cells(entry, call->arena, call->problems, derived, &count);
+    for (size_t i = 0; status == STATUS_OK && i < count && values->count < STORE_VALUES_MAX; i++) {
+        if (!find_cell(cells, cell_count, derived[i].name) || strcmp(derived[i].name, "config") == 0)
+            values->items[values->count++] = (struct store_value){derived[i].name, derived[i].value};
+    }
+    return status;
+}
+
+/* Members of the body, all of which must be columns; or a model's config. `id` is of the entry that changes, or NULL.
+ */
+static enum status read_values(struct call *call, enum catalog_file file, const char *id, struct values *values)
 {
     struct input *input = NULL;
     const struct pair *cells = NULL;
-    size_t count = 0, kept = 0;
+    size_t count = 0;
     enum status status = input_from_json(call->arena, call->body, call->body_length, call->problems, &input);
-    if (status == STATUS_OK) status = input_cells(input, NULL, call->arena, call->problems, &cells, &count);
+    if (status == STATUS_OK)
+        status = input_cells(input, file == FILE_MODELS ? "config" : NULL, call->arena, call->problems, &cells, &count);
     input_done(input);
+    const char *config = status == STATUS_OK && file == FILE_MODELS ? find_cell(cells, count, "config") : NULL;
+    if (config) status = read_config(call, id, cells, count, config, values);
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         bool gpu = file == FILE_OFFERS && strcmp(cells[i].name, "gpu_id") == 0;
+        const char *text = gpu ? gpu_id_of(call, cells[i].value) : cells[i].value;
+        if (config && strcmp(cells[i].name, "config") == 0) continue;
         if (!catalog_has_column(file, cells[i].name))
             refuse_name(call, file, cells[i].name);
-        else if (kept < STORE_VALUES_MAX)
-            values[kept++] =
-                (struct store_value){cells[i].name, gpu ? gpu_id_of(call, cells[i].value) : cells[i].value};
+        else if (values->count < STORE_VALUES_MAX)
+            values->items[values->count++] = (struct store_value){cells[i].name, text};
     }
-    *ret_count = kept;
     return status == STATUS_OK ? problems_status(call->problems) : status;
 }
 
@@ -118,10 +159,10 @@ static enum status read_id(struct call *call, enum catalog_file file, const char
 
 /* --- the change --- */
 
-static const char *given_id(const struct store_value *values, size_t count)
+static const char *given_id(const struct values *values)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(values[i].column, "id") == 0) return values[i].text;
+    for (size_t i = 0; i < values->count; i++) {
+        if (strcmp(values->items[i].column, "id") == 0) return values->items[i].text;
     }
     return NULL;
 }
@@ -145,20 +186,17 @@ static enum status apply(struct call *call, struct store_change *change)
 static enum status run(struct call *call)
 {
     const struct entry_operation *of = call->operation->context;
-    struct store_value values[STORE_VALUES_MAX];
-    struct store_change change = {.file = of->file, .kind = of->kind, .version = -1, .values = values};
+    struct values values = {.count = 0};
+    struct store_change change = {.file = of->file, .kind = of->kind, .version = -1, .values = values.items};
     enum status status = api_store_required(call);
     if (status != STATUS_OK) return status;
-    bool is_new = of->kind == CHANGE_CREATE;
-    const enum status statuses[] = {
-        is_new ? STATUS_OK : read_id(call, of->file, &change.id),
-        is_new ? STATUS_OK : read_if_match(call, &change.version),
-        of->kind == CHANGE_RETIRE ? STATUS_OK : read_values(call, of->file, values, &change.value_count),
-    };
-    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
-        if (statuses[i] != STATUS_OK) return problems_status(call->problems);
-    }
-    if (is_new && of->file != FILE_OFFERS) change.id = given_id(values, change.value_count);
+    bool is_new = of->kind == CHANGE_CREATE, good = true;
+    if (!is_new) good = read_id(call, of->file, &change.id) == STATUS_OK;
+    if (!is_new) good = read_if_match(call, &change.version) == STATUS_OK && good;
+    if (of->kind != CHANGE_RETIRE) good = read_values(call, of->file, change.id, &values) == STATUS_OK && good;
+    if (!good) return problems_status(call->problems);
+    change.value_count = values.count;
+    if (is_new && of->file != FILE_OFFERS) change.id = given_id(&values);
     if (of->kind == CHANGE_UPDATE && change.value_count == 0)
         return problems_add(call->problems, STATUS_MISSING_FIELD, "", "say what is to change");
     return apply(call, &change);

@@ -1,9 +1,10 @@
 /* model_import.c owns the row that a config.json becomes: its facts, and the file itself beside them. */
 #include "api/model_import.h"
 
+#include "catalog/csv.h"
 #include "hf/hf_config.h"
-#include "wire/input.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -31,19 +32,26 @@ static enum status read_config(const struct model_file *file, struct arena *aren
     return STATUS_OK;
 }
 
-/* What the loader of the catalog would refuse must not come into it. */
+/* What the loader of the catalog would refuse must not come into it: it names "model:2 hidden_size". */
 static enum status check_row(const struct model *model, struct arena *arena, struct problems *problems)
 {
     struct catalog_text files[CATALOG_FILE_COUNT] = {0};
     struct snapshot *snapshot = NULL;
+    struct problems found;
     const char *columns = catalog_model_line(NULL, arena), *line = catalog_model_line(model, arena);
     const char *text = columns && line ? arena_printf(arena, "%s\n%s\n", columns, line) : NULL;
     if (!text) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the model");
     for (size_t i = 0; i < CATALOG_FILE_COUNT; i++)
         files[i].name = catalog_bundled()[i].name;
     files[FILE_MODELS] = (struct catalog_text){"model", text, strlen(text)};
-    enum status status = catalog_load(files, problems, &snapshot);
+    problems_init(&found, arena);
+    enum status status = catalog_load(files, &found, &snapshot);
     snapshot_free(snapshot);
+    for (size_t i = 0; i < found.count; i++) {
+        const char *space = strrchr(found.items[i].field, ' ');
+        status =
+            problems_add(problems, STATUS_MALFORMED_CONFIG, space ? space + 1 : "config", "%s", found.items[i].detail);
+    }
     return status;
 }
 
@@ -58,7 +66,28 @@ enum status model_import_read(const struct model_file *file, struct arena *arena
     status = check_row(&entry.model, arena, problems);
     if (status == STATUS_OK) status = read_config(file, arena, problems, &entry);
     if (status == STATUS_OK) *ret_entry = entry;
-    return status == STATUS_BAD_ROW ? STATUS_MALFORMED_CONFIG : status; /* the file's fault, not ours */
+    return status;
+}
+
+enum status model_import_cells(const struct model_entry *entry, struct arena *arena, struct problems *problems,
+                               struct pair cells[MODEL_CELLS_MAX], size_t *ret_count)
+{
+    const char *columns = catalog_model_line(NULL, arena), *line = catalog_model_line(&entry->model, arena);
+    char *text = columns && line ? arena_printf(arena, "%s\n%s\n", columns, line) : NULL;
+    struct csv names, values;
+    if (!text) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the model");
+    csv_init(&values, text, strlen(text));
+    enum csv_result result = csv_next(&values);
+    names = values;
+    if (result == CSV_RECORD) result = csv_next(&values);
+    assert(result == CSV_RECORD && names.field_count == values.field_count); /* it was loaded before */
+    size_t count = 0;
+    for (; count < names.field_count && count < MODEL_CELLS_MAX - 2; count++)
+        cells[count] = (struct pair){names.fields[count], values.fields[count]};
+    cells[count++] = (struct pair){"config", entry->config};
+    cells[count++] = (struct pair){"config_sha256", entry->config_sha256};
+    *ret_count = count;
+    return STATUS_OK;
 }
 
 static void put_quoted(struct out *out, const char *text)

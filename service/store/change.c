@@ -10,13 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    ID_BYTES = 24,
-    TIME_BYTES = 32,
-    KEYS_MAX = 8,
-    PRICE_COLUMNS = 2,
-    CELL_MAX_BYTES = 4000
-}; /* what is longer is refused by the catalog's limits, cut or not */
+enum { ID_BYTES = 24, TIME_BYTES = 32, KEYS_MAX = 8, EXTRA_COLUMNS = 2 };
 
 static const struct kind {
     const char *noun;
@@ -115,32 +109,39 @@ static enum status read_before(struct changing *changing)
 
 /* --- what it becomes --- */
 
-/* The line with one cell more; an empty one is not quoted: null. */
-static const char *append_cell(struct arena *arena, const char *line, bool first, const char *text)
+/* Puts a quoted cell at `end`; an empty one is nothing: null. Returns where it ends. */
+static char *put_cell(char *end, const char *text)
 {
-    char quoted[2 * CELL_MAX_BYTES + 3], *end = quoted;
+    if (!*text) return end;
     *end++ = '"';
-    for (const char *c = text; *c && end < quoted + sizeof quoted - 3; c++) {
-        if (*c == '"') *end++ = '"';
-        *end++ = *c;
+    for (; *text; text++) {
+        if (*text == '"') *end++ = '"';
+        *end++ = *text;
     }
     *end++ = '"';
-    *end = '\0';
-    return arena_printf(arena, "%s%s%s", line, first ? "" : ",", *text ? quoted : "");
+    return end;
 }
 
 /* A file of one row. */
 static enum status make_file(struct arena *arena, const struct store_value *values, size_t count,
                              struct problems *problems, struct catalog_text *ret_file)
 {
-    const char *header = "", *line = "";
-    for (size_t i = 0; i < count && header && line; i++) {
-        header = arena_printf(arena, "%s%s%s", header, i ? "," : "", values[i].column);
-        line = append_cell(arena, line, i == 0, values[i].text);
-    }
-    const char *text = header && line ? arena_printf(arena, "%s\n%s\n", header, line) : NULL;
+    size_t size = 2; /* of the text at most: line ends, separators, quotes, every byte doubled */
+    for (size_t i = 0; i < count; i++)
+        size += strlen(values[i].column) + 1 + 2 * strlen(values[i].text) + 3;
+    char *text = arena_alloc(arena, size + 1), *end = text;
     if (!text) return no_memory(problems);
-    *ret_file = (struct catalog_text){"the entry", text, strlen(text)};
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) *end++ = ',';
+        end = stpcpy(end, values[i].column);
+    }
+    *end++ = '\n';
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) *end++ = ',';
+        end = put_cell(end, values[i].text);
+    }
+    *end++ = '\n';
+    *ret_file = (struct catalog_text){"the entry", text, (size_t)(end - text)};
     return STATUS_OK;
 }
 
@@ -250,6 +251,17 @@ static enum status check_day(const struct changing *changing)
     return problems_add(changing->problems, STATUS_INVALID_VALUE, "as_of", "the known price is newer: of %s", before);
 }
 
+/* What the table has besides the file: a model's config. */
+static size_t add_other_columns(const struct store_change *change, struct store_value *values, size_t count)
+{
+    for (size_t i = 0, added = 0; i < change->value_count && added < EXTRA_COLUMNS; i++) {
+        if (catalog_has_column(change->file, change->values[i].column)) continue;
+        values[count++] = change->values[i];
+        added++;
+    }
+    return count;
+}
+
 /* A price that nobody imported, from now on. */
 static size_t add_price_columns(const struct changing *changing, char now[TIME_BYTES], struct store_value *values,
                                 size_t count)
@@ -285,7 +297,7 @@ static enum status write_offer(struct changing *changing, struct store_value *va
 static enum status write_entry(struct changing *changing)
 {
     const enum catalog_file file = changing->change->file;
-    struct store_value values[STORE_VALUES_MAX + PRICE_COLUMNS];
+    struct store_value values[STORE_VALUES_MAX + EXTRA_COLUMNS];
     struct catalog_text text;
     size_t count = overlay(changing, values), rows = 0;
     enum status status = check_keys(changing);
@@ -293,6 +305,7 @@ static enum status write_entry(struct changing *changing)
     if (status == STATUS_OK) status = check(changing, values, count);
     if (status != STATUS_OK) return status;
     if (file == FILE_OFFERS) return write_offer(changing, values, count, &rows);
+    count = add_other_columns(changing->change, values, count);
     status = make_file(changing->arena, values, count, changing->problems, &text);
     return status == STATUS_OK ? catalog_write_file(changing->db, file, &text, changing->problems, &rows) : status;
 }

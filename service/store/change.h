@@ -15,7 +15,7 @@ struct store_change {
     enum catalog_file file;           /* FILE_GPUS, FILE_MODELS or FILE_OFFERS */
     const char *id;                   /* of the entry; of an offer its number; CHANGE_CREATE of an offer: NULL */
     int64_t version;                  /* that the entry must have; < 0: any */
-    const struct store_value *values; /* the columns that are given */
+    const struct store_value *values; /* the columns that are given; of a model also config and config_sha256 */
     size_t value_count;
     const struct store_actor *actor;
 };

@@ -1,11 +1,11 @@
 /* input.c owns the way from the two forms of a question to the values of its fields, and what is wrong with names. */
 #include "wire/input.h"
+#include "catalog/heap.h"
 #include "catalog/text.h"
 #include "wire/fields.h"
 #include "wire/formats.h"
 #include "wire/json_read.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { SUGGEST_DISTANCE = 3 };
@@ -279,7 +279,7 @@ static const char *cell_text(const char *name, json_t *value, bool may_be_object
     if (object) {
         char *dump = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
         copy = dump ? arena_strdup(arena, dump) : NULL;
-        free(dump);
+        heap_free(dump);
     } else {
         out_init(&text, 0);
         scalar_write(value, &text);

@@ -161,6 +161,37 @@ def test_a_gpu_with_offers_stays(writer):
     assert writer.sql("select count(*) from gpusize.gpu_alias where to_version is null and target = 'x100'") == "0"
 
 
+CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192,
+          "num_attention_heads": 32, "num_key_value_heads": 8, "num_hidden_layers": 16, "vocab_size": 128256,
+          "max_position_embeddings": 131072, "tie_word_embeddings": True, "torch_dtype": "bfloat16"}
+
+
+def test_a_model_by_its_config(writer):
+    made = writer.send("POST", "models", {"id": "acme/conf", "config": CONFIG, "source": "our \"own\"", "note": "a, b"})
+    assert made.status == 201, made.text
+    entry = made.json["entry"]
+    assert (entry["layers"], entry["kv_heads"], entry["attention_kind"], entry["note"]) == (16, 8, "gqa", "a, b")
+    kept = writer.sql("select config::text from gpusize.model where id = 'acme/conf' and to_version is null")
+    assert json.loads(kept) == CONFIG and len(entry["config_sha256"]) == 64
+    writer.listed("models", id="acme/conf")
+    sized = writer.service.call("GET", "/v1/memory", query={"model": "acme/conf", "gpu": "l40s"})
+    by_config = writer.service.call("POST", "/v1/memory", json={"model": {"config": CONFIG}, "gpu": "l40s"})
+    assert sized.json["memory"] == by_config.json["memory"]
+    other = writer.send("PATCH", "models", {"config": {**CONFIG, "num_hidden_layers": 20}}, id="acme/conf", match="*")
+    assert other.status == 422 and fields_of(other) == {"source"}  # a file is from somewhere
+    other = writer.send("PATCH", "models", {"config": {**CONFIG, "num_hidden_layers": 20}, "source": "v2"},
+                        id="acme/conf", match="*")
+    assert other.status == 200 and other.json["entry"]["layers"] == 20, other.text
+    long = writer.send("POST", "models", {"id": "acme/long", "source": "x", "config": {**CONFIG, "notes": "n" * 100000}})
+    assert long.status == 201
+    for body in ({"config": CONFIG, "source": "x"}, {"id": "acme/b", "source": "x", "config": "text"},
+                 {"id": "acme/b", "source": "x", "config": {}}, {"id": "a b", "source": "x", "config": CONFIG},
+                 {"id": "acme/b", "source": "x", "config": {**CONFIG, "hidden_size": -1}}):
+        assert writer.send("POST", "models", body).status in (400, 422), body
+    assert "config" not in writer.sql("select new::text from gpusize.audit_log where subject = 'model' order by id limit 1"
+                                      ).replace("config_sha256", "")
+
+
 def test_a_repeat_is_not_done_again(writer):
     first = writer.send("POST", "gpus", GPU, once="a-1")
     versions = writer.newest()
