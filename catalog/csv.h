@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CSV_FIELDS_MAX = 64, CSV_TEXT_MAX_BYTES = 64 << 20 };
+enum { CSV_FIELDS_MAX = 256, CSV_TEXT_MAX_BYTES = 64 << 20 };
 
 enum csv_result { CSV_RECORD, CSV_END, CSV_BAD };
 

@@ -33,6 +33,7 @@ struct gpu {
     date_t launch_date;
     const char *source;
     date_t as_of;
+    double version; /* of the catalog that brought it; UNKNOWN: built in */
 };
 
 const char *gpu_vendor_name(enum gpu_vendor vendor);

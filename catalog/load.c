@@ -4,6 +4,7 @@
 #include "catalog/loaders.h"
 
 #include <sodium.h>
+#include <string.h>
 
 enum { VERSION_BYTES = 16 };
 
@@ -70,4 +71,37 @@ enum status catalog_load(const struct catalog_text files[CATALOG_FILE_COUNT], st
                          struct snapshot **ret_snapshot)
 {
     return catalog_load_within(files, 0, problems, ret_snapshot);
+}
+
+enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_COUNT], const char *version,
+                                 struct problems *problems, struct snapshot **ret_snapshot)
+{
+    struct snapshot *snapshot = NULL;
+    enum status status = catalog_load(files, problems, &snapshot);
+    if (status != STATUS_OK) return status;
+    snapshot->version = arena_strdup(&snapshot->arena, version);
+    if (!snapshot->version) {
+        snapshot_free(snapshot);
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the catalog");
+    }
+    *ret_snapshot = snapshot;
+    return STATUS_OK;
+}
+
+const char *catalog_column(enum catalog_file file, size_t index)
+{
+    const struct table *table = file == FILE_GPUS ? &gpu_table : file == FILE_MODELS ? &model_table : &offer_table;
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (!table->columns[i].loose && index-- == 0) return table->columns[i].header;
+    }
+    return NULL;
+}
+
+bool catalog_has_column(enum catalog_file file, const char *name)
+{
+    const char *column = NULL;
+    for (size_t i = 0; (column = catalog_column(file, i)); i++) {
+        if (strcmp(column, name) == 0) return true;
+    }
+    return false;
 }

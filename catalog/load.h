@@ -33,5 +33,18 @@ enum status catalog_load(const struct catalog_text files[CATALOG_FILE_COUNT], st
 enum status catalog_load_within(const struct catalog_text files[CATALOG_FILE_COUNT], size_t max_bytes,
                                 struct problems *problems, struct snapshot **ret_snapshot) MUST_CHECK;
 
+/* The same as catalog_load for a catalog whose version is told: a database counts its own. */
+enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_COUNT], const char *version,
+                                 struct problems *problems, struct snapshot **ret_snapshot) MUST_CHECK;
+
 /* The facts that are built into the program (catalog/data). */
 const struct catalog_text *catalog_bundled(void);
+
+/* The columns of FILE_GPUS, FILE_MODELS or FILE_OFFERS, in their order; NULL after the last. What only a database
+ * gives its rows (id of an offer, version) is none of them. */
+const char *catalog_column(enum catalog_file file, size_t index);
+bool catalog_has_column(enum catalog_file file, const char *name);
+
+/* A model as a line of FILE_MODELS, without its end; NULL: the line of the columns. NULL when out of memory. */
+struct model;
+const char *catalog_model_line(const struct model *model, struct arena *arena);

@@ -47,8 +47,9 @@ static const struct column gpu_columns[] = {
     COLUMN_OPT("launch_date", struct gpu_row, gpu.launch_date),
     COLUMN("source", struct gpu_row, gpu.source),
     COLUMN("as_of", struct gpu_row, gpu.as_of),
+    NUMBER_LOOSE("version", struct gpu_row, gpu.version, 1, 9e15),
 };
-static const struct table gpu_table = TABLE(FILE_GPUS, gpu_columns, struct gpu_row);
+const struct table gpu_table = TABLE(FILE_GPUS, gpu_columns, struct gpu_row);
 
 static int compare_gpus(const void *a, const void *b)
 {
@@ -172,8 +173,9 @@ static const struct column model_columns[] = {
     COLUMN("source", struct model_row, model.source),
     COLUMN_OPT("note", struct model_row, model.note),
     COLUMN("as_of", struct model_row, model.as_of),
+    NUMBER_LOOSE("version", struct model_row, model.version, 1, 9e15),
 };
-static const struct table model_table = TABLE(FILE_MODELS, model_columns, struct model_row);
+const struct table model_table = TABLE(FILE_MODELS, model_columns, struct model_row);
 
 static int compare_models(const void *a, const void *b)
 {
@@ -207,6 +209,12 @@ void load_models(struct loading *loading)
     rows_refuse_equal(loading, &rows, "id", compare_models);
     loading->snapshot->models = rows_take(loading, &rows, offsetof(struct model_row, model), sizeof(struct model));
     loading->snapshot->model_count = loading->snapshot->models ? rows.count : 0;
+}
+
+const char *catalog_model_line(const struct model *model, struct arena *arena)
+{
+    const struct model_row row = {.model = model ? *model : (struct model){.id = ""}};
+    return table_line(&model_table, model ? &row : NULL, arena);
 }
 
 /* --- aliases --- */

@@ -89,8 +89,10 @@ static const struct column offer_columns[] = {
     COLUMN("source", struct offer_row, offer.source),
     COLUMN_OPT("url", struct offer_row, offer.url),
     COLUMN_OPT("notes", struct offer_row, offer.notes),
+    NUMBER_LOOSE("id", struct offer_row, offer.id, 1, 9e15),
+    NUMBER_LOOSE("version", struct offer_row, offer.version, 1, 9e15),
 };
-static const struct table offer_table = TABLE(FILE_OFFERS, offer_columns, struct offer_row);
+const struct table offer_table = TABLE(FILE_OFFERS, offer_columns, struct offer_row);
 
 static void find_region(struct loading *loading, const struct rows *rows, struct offer_row *row)
 {

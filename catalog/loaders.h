@@ -14,6 +14,8 @@ void load_purchase_prices(struct loading *loading);
 void load_operating_costs(struct loading *loading);
 void load_api_prices(struct loading *loading);
 
+extern const struct table gpu_table, model_table, offer_table;
+
 /* The index of a GPU id; one that is not empty and not there is reported as a bad cell. */
 bool loading_find_gpu(struct loading *loading, const struct rows *rows, uint32_t line, const char *field,
                       const char *id, uint32_t *ret_gpu);

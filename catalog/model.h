@@ -47,6 +47,7 @@ struct model {
     bool encoder_only;      /* embeds or ranks; generates nothing */
     const char *license, *source, *note;
     date_t as_of;
+    double version; /* of the catalog that brought it; UNKNOWN: built in */
 };
 
 const char *attention_kind_name(enum attention_kind kind);

@@ -27,6 +27,7 @@ struct offer {
     const char *price_basis;       /* how the source states it */
     const char *source, *url, *notes;
     date_t as_of;
+    double id, version; /* in a database: its number, and the version of the catalog that brought it; else UNKNOWN */
 };
 
 enum purchase_kind { /* in the order in which they are believed */

@@ -179,7 +179,8 @@ static bool read_header(struct loading *loading, const char *file_name, const st
         columns[i] = c;
     }
     for (size_t c = 0; c < table->column_count; c++) {
-        if (!seen[c]) loading_refuse(loading, file_name, header->line, table->columns[c].header, "is missing");
+        if (!seen[c] && !table->columns[c].loose)
+            loading_refuse(loading, file_name, header->line, table->columns[c].header, "is missing");
     }
     return loading->bad_count == bad_before;
 }
@@ -188,10 +189,11 @@ static void read_row(struct loading *loading, const char *file_name, const struc
                      const size_t columns[CSV_FIELDS_MAX], struct row *row)
 {
     row->line = csv->line;
-    for (size_t i = 0; i < table->column_count; i++) {
+    for (size_t c = 0; c < table->column_count; c++)
+        set_absent(&table->columns[c], (char *)row + table->columns[c].offset);
+    for (size_t i = 0; i < csv->field_count; i++) {
         const struct column *column = &table->columns[columns[i]];
         struct cell cell = {loading, column, file_name, csv->line, csv->fields[i], (char *)row + column->offset};
-        set_absent(column, cell.member);
         if (*cell.text) {
             cell_readers[column->kind](&cell);
         } else if (column->required) {
@@ -203,7 +205,10 @@ static void read_row(struct loading *loading, const char *file_name, const struc
 /* At most so many records can be in the text: each has a separator per column and, but for the last, a line end. */
 static size_t rows_limit(const struct catalog_text *text, const struct table *table)
 {
-    return text->length / table->column_count + 1;
+    size_t columns = 0;
+    for (size_t c = 0; c < table->column_count; c++)
+        columns += !table->columns[c].loose;
+    return text->length / columns + 1;
 }
 
 static void read_rows(struct loading *loading, const struct table *table, struct csv *csv, struct rows *rows)
@@ -213,10 +218,11 @@ static void read_rows(struct loading *loading, const struct table *table, struct
     enum csv_result result = csv_next(csv);
     if (result == CSV_END) loading_refuse(loading, file_name, 1, "", "the file is empty: it has no header");
     if (result == CSV_RECORD && !read_header(loading, file_name, table, csv, columns)) return;
+    const size_t field_count = csv->field_count;
     while (result == CSV_RECORD && (result = csv_next(csv)) == CSV_RECORD) {
-        if (csv->field_count != table->column_count) {
+        if (csv->field_count != field_count) {
             loading_refuse(loading, file_name, csv->line, "", "%zu fields, but the header has %zu", csv->field_count,
-                           table->column_count);
+                           field_count);
         } else {
             read_row(loading, file_name, table, csv, columns, rows_at(rows, rows->count++));
         }
@@ -268,4 +274,67 @@ void *rows_take(struct loading *loading, const struct rows *rows, size_t offset,
     for (size_t i = 0; items && i < rows->count; i++)
         memcpy(items + i * size_bytes, (char *)rows_at(rows, i) + offset, size_bytes);
     return items;
+}
+
+/* --- writing --- */
+
+static void write_text(FILE *line, const char *text)
+{
+    bool quoted = text[strcspn(text, ",\"\r\n")];
+    if (quoted) (void)fputc('"', line);
+    for (; *text; text++) {
+        if (*text == '"') (void)fputc('"', line);
+        (void)fputc(*text, line);
+    }
+    if (quoted) (void)fputc('"', line);
+}
+
+static void write_number(FILE *line, const struct column *column, double value)
+{
+    char text[NUMBER_TEXT_BYTES];
+    if (!is_known(value) || (value == 0 && !column->required)) return;
+    (void)text_format_double(value, text);
+    (void)fputs(text, line);
+}
+
+static void write_cell(FILE *line, const struct column *column, const void *member)
+{
+    char day[DATE_TEXT_BYTES];
+    const unsigned *choice = member;
+    switch (column->kind) {
+    case CELL_TEXT:
+    case CELL_ID: write_text(line, *(const char *const *)member); break;
+    case CELL_DOUBLE: write_number(line, column, *(const double *)member); break;
+    case CELL_UINT32: write_number(line, column, *(const uint32_t *)member); break;
+    case CELL_BOOL: write_text(line, *(const bool *)member ? "true" : "false"); break;
+    case CELL_DATE:
+        if (date_known(*(const date_t *)member)) write_text(line, date_format(*(const date_t *)member, day));
+        break;
+    case CELL_USD: write_number(line, column, usd_to_double(*(const usd_t *)member)); break;
+    case CELL_CHOICE:
+        if (*choice || column->required) write_text(line, column->choice_name(*choice));
+        break;
+    }
+}
+
+const char *table_line(const struct table *table, const void *row, struct arena *arena)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *line = open_memstream(&text, &length);
+    if (!line) return NULL;
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct column *column = &table->columns[i];
+        if (column->loose) continue;
+        if (i > 0) (void)fputc(',', line);
+        if (row)
+            write_cell(line, column, (const char *)row + column->offset);
+        else
+            write_text(line, column->header);
+    }
+    bool failed = ferror(line);
+    failed = fclose(line) != 0 || failed;
+    const char *copy = failed ? NULL : arena_strndup(arena, text, length);
+    free(text);
+    return copy;
 }

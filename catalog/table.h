@@ -9,6 +9,7 @@ struct column {
     const char *header;
     enum cell_kind kind;
     bool required;
+    bool loose; /* only a database has it: the file need not */
     size_t offset;
     double low, high; /* both included; of numbers and money */
     double absent;    /* a double that is not given */
@@ -56,6 +57,11 @@ struct column {
     {                                                                                                                  \
         .header = (header_), .kind = CELL_OF(type, member), .offset = offsetof(type, member), .low = (low_),           \
         .high = (high_)                                                                                                \
+    }
+#define NUMBER_LOOSE(header_, type, member, low_, high_)                                                               \
+    {                                                                                                                  \
+        .header = (header_), .kind = CELL_OF(type, member), .loose = true, .offset = offsetof(type, member),           \
+        .low = (low_), .high = (high_), .absent = UNKNOWN                                                              \
     }
 #define CHOICE(header_, type, member, name_, count_)                                                                   \
     {                                                                                                                  \
@@ -108,6 +114,9 @@ void loading_refuse(struct loading *loading, const char *file_name, uint32_t lin
 /* Rows in file order, in scratch memory, with texts in the snapshot's arena. Bad cells are reported and left empty; an
  * absent file (text NULL) has no rows. */
 struct rows table_read(struct loading *loading, const struct table *table);
+/* The other way: a row as a line of CSV without its end; NULL: the columns. NULL when out of memory. What a reader would
+ * take an empty cell for is one. */
+const char *table_line(const struct table *table, const void *row, struct arena *arena);
 void *rows_at(const struct rows *rows, size_t index);
 void rows_sort(struct rows *rows, int (*compare)(const void *a, const void *b));
 /* For sorted rows: refuses every row that compares equal to the one before it. Rows with refused cells are not

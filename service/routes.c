@@ -3,34 +3,44 @@
 
 #include "api/operation.h"
 #include "api/pages.h"
+#include "api/service.h"
 #include "catalog/text.h"
 #include "live/live.h"
+#include "record/record.h"
+#include "store/recommendation.h"
 #include "wire/encode.h"
 
 #include <string.h>
 #include <time.h>
 
-enum { QUESTION_MAX_BYTES = 192 * 1024, ANSWER_MAX_BYTES = 8 * 1024 * 1024, ROWS_MAX = 100000 };
+enum {
+    QUESTION_MAX_BYTES = 192 * 1024,
+    ANSWER_MAX_BYTES = 8 * 1024 * 1024,
+    ROWS_MAX = 100000,
+    IMPORT_MAX_BYTES = 64 * 1024 * 1024
+};
 
 /* What the query says about the form of the answer; the rest of it belongs to the operation. */
 struct form {
-    const char *format, *field, *columns, *errors, *limit; /* as given; NULL = not */
-    size_t rows_max;                                       /* limit, read; 0 = all */
+    const char *format, *field, *columns, *errors, *limit, *store; /* as given; NULL = not */
+    size_t rows_max;                                               /* limit, read; 0 = all */
 };
 
 static const struct {
     const char *name;
     size_t offset;
+    bool recorded; /* only for operations whose answers may be stored */
 } form_parameters[] = {
-    {"format", offsetof(struct form, format)},   {"field", offsetof(struct form, field)},
-    {"columns", offsetof(struct form, columns)}, {"errors", offsetof(struct form, errors)},
-    {"limit", offsetof(struct form, limit)},
+    {"format", offsetof(struct form, format), false},   {"field", offsetof(struct form, field), false},
+    {"columns", offsetof(struct form, columns), false}, {"errors", offsetof(struct form, errors), false},
+    {"limit", offsetof(struct form, limit), false},     {"store", offsetof(struct form, store), true},
 };
 enum { FORM_PARAMETER_COUNT = sizeof form_parameters / sizeof *form_parameters };
 
-static const char **form_slot(struct form *form, const char *name)
+static const char **form_slot(struct form *form, const struct operation *operation, const char *name)
 {
     for (size_t i = 0; i < FORM_PARAMETER_COUNT; i++) {
+        if (form_parameters[i].recorded && !operation->recorded) continue;
         if (strcmp(form_parameters[i].name, name) == 0) return (void *)((char *)form + form_parameters[i].offset);
     }
     return NULL;
@@ -47,7 +57,25 @@ static bool has_field(const struct operation *operation, const char *name)
 struct pairs {
     struct pair *items;
     size_t count;
+    char *raw; /* as they stand in the query */
+    size_t raw_length;
 };
+
+static void add_pair(struct pairs *pairs, const struct query_pair *pair)
+{
+    pairs->items[pairs->count++] = (struct pair){pair->name, pair->value};
+    if (pairs->raw_length > 0) pairs->raw[pairs->raw_length++] = '&';
+    memcpy(pairs->raw + pairs->raw_length, pair->raw, pair->raw_length);
+    pairs->raw_length += pair->raw_length;
+}
+
+static size_t raw_bytes(const struct request *request)
+{
+    size_t bytes = request->query_count + 1;
+    for (size_t i = 0; i < request->query_count; i++)
+        bytes += request->query[i].raw_length;
+    return bytes;
+}
 
 /* Shares the query out between the form of the answer and the operation, whose own fields come first: lists have a
  * `limit` of theirs. */
@@ -55,12 +83,14 @@ static enum status split_query(struct request *request, const struct operation *
                                struct pairs *question)
 {
     question->items = ARENA_ARRAY(&request->arena, request->query_count + 1, struct pair);
-    if (!question->items) return problems_add(&request->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the query");
+    question->raw = arena_alloc(&request->arena, raw_bytes(request));
+    if (!question->items || !question->raw)
+        return problems_add(&request->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the query");
     for (size_t i = 0; i < request->query_count; i++) {
         const struct query_pair *pair = &request->query[i];
-        const char **slot = has_field(operation, pair->name) ? NULL : form_slot(form, pair->name);
+        const char **slot = has_field(operation, pair->name) ? NULL : form_slot(form, operation, pair->name);
         if (!slot) {
-            question->items[question->count++] = (struct pair){pair->name, pair->value};
+            add_pair(question, pair);
         } else if (*slot) {
             (void)problems_add(&request->problems, STATUS_DUPLICATE_FIELD, pair->name, "given twice");
         } else {
@@ -113,13 +143,17 @@ static enum status check_form(struct problems *problems, struct form *form, enum
     if (form->limit && (!text_parse_int64(form->limit, &rows) || rows < 1 || rows > ROWS_MAX)) {
         (void)problems_add(problems, STATUS_OUT_OF_RANGE, "limit", "give a whole number from 1 to %d", (int)ROWS_MAX);
     }
+    if (form->store && strcmp(form->store, "true") != 0 && strcmp(form->store, "false") != 0) {
+        (void)problems_add(problems, STATUS_INVALID_VALUE, "store", "give true or false");
+    }
     form->rows_max = (size_t)rows;
     return problems_status(problems);
 }
 
+/* A question by POST is its body; the body of a write is read by its operation, which is named by the query. */
 static enum status read_question(struct request *request, const struct pairs *query, struct input **ret_input)
 {
-    if (strcmp(request->method, "POST") != 0) {
+    if (strcmp(request->method, "POST") != 0 || request->route->access >= ROUTE_WRITE) {
         return input_from_pairs(&request->arena, query->items, query->count, &request->problems, ret_input);
     }
     for (size_t i = 0; i < query->count; i++) {
@@ -166,6 +200,51 @@ static enum status give_answer(struct request *request, const struct call *call,
     return status;
 }
 
+static bool says(const char *parameter, const char *value)
+{
+    return parameter && strcmp(parameter, value) == 0;
+}
+
+/* Answers are recorded for whoever says so, and for callers with a key unless they say not to. */
+static bool wants_record(const struct request *request, const struct form *form)
+{
+    return form->store ? says(form->store, "true") : request->caller.role != ROLE_NONE;
+}
+
+static const char no_database[] = "answers are stored in a database, and this service has none";
+
+static enum status check_store(struct request *request, const struct form *form)
+{
+    const struct service *service = request->data;
+    if (service->recorder || !says(form->store, "true")) return STATUS_OK;
+    return problems_add(&request->problems, STATUS_DATABASE_REQUIRED, "store", "%s",
+                        service->store ? "this service stores no answers: record_max_mib is 0" : no_database);
+}
+
+/* Hands the answer over as JSON, whatever format was asked for. */
+static enum recording record_answer(const struct request *request, const struct call *call,
+                                    const struct operation *operation, const struct form *form,
+                                    const struct pairs *query)
+{
+    const struct service *service = request->data;
+    bool posted = strcmp(request->method, "POST") == 0;
+    if (!service->recorder || !operation->recorded || says(form->store, "false")) return RECORDING_SETTLED;
+    if (!wants_record(request, form)) return RECORDING_OPEN;
+    const struct record record = {
+        .id = call->id,
+        .operation = operation->id,
+        .question_form = posted ? RECORD_JSON : RECORD_QUERY,
+        .catalog_version = call->snapshot->version,
+        .estimator_version = ESTIMATOR_VERSION,
+        .created_by = request->caller.name,
+        .asked_on = call->today,
+        .question = {posted ? request->body : query->raw, posted ? request->body_length : query->raw_length},
+        .answer = {call->out->data, call->out->length},
+    };
+    if (record_add(service->recorder, &record)) return RECORDING_SETTLED;
+    return form->store ? RECORDING_FAILED : RECORDING_OPEN;
+}
+
 static date_t today(void)
 {
     enum { SECONDS_PER_DAY = 86400 };
@@ -180,6 +259,7 @@ static enum status run_question(struct request *request, const struct operation 
     if (status != STATUS_OK) return status;
     struct out answer;
     out_init(&answer, ANSWER_MAX_BYTES);
+    const struct service *service = request->data;
     struct call call = {
         .snapshot = ((const struct live_view *)request->snapshot)->snapshot,
         .input = input,
@@ -187,9 +267,24 @@ static enum status run_question(struct request *request, const struct operation 
         .arena = &request->arena,
         .problems = &request->problems,
         .out = &answer,
+        .store = service->store,
+        .caller = &request->caller,
+        .pairs = query->items,
+        .pair_count = query->count,
+        .body = request->body,
+        .body_length = request->body_length,
+        .if_match = request->if_match,
+        .idempotency_key = request->idempotency_key,
+        .may_wait = request->may_wait,
     };
     status = operation_run(operation, &call);
-    if (status == STATUS_OK) status = give_answer(request, &call, operation, form, format);
+    request->defer = call.defer;
+    if (status == STATUS_OK && !call.defer) status = give_answer(request, &call, operation, form, format);
+    if (status == STATUS_OK && !call.defer)
+        request->reply.recording = record_answer(request, &call, operation, form, query);
+    if (status == STATUS_OK && call.http_status) request->reply.http_status = call.http_status;
+    if (status == STATUS_OK) request->reply.etag = call.etag;
+    if (request->route->access >= ROUTE_WRITE) request->reply.cache_control = "no-store";
     out_done(&answer);
     input_done(input);
     return status;
@@ -213,6 +308,7 @@ static enum status answer_operation(struct request *request)
     if (status == STATUS_OK) status = split_query(request, operation, &form, &question);
     if (status == STATUS_OK) status = choose_format(request, form.format, &format);
     if (status == STATUS_OK) status = check_form(&request->problems, &form, format);
+    if (status == STATUS_OK) status = check_store(request, &form);
     return status == STATUS_OK ? run_question(request, operation, &question, &form, format) : status;
 }
 
@@ -307,6 +403,40 @@ static enum status answer_readyz(struct request *request)
     return status;
 }
 
+static enum status check_stored(struct request *request)
+{
+    const struct service *service = request->data;
+    struct problems *problems = &request->problems;
+    for (size_t i = 0; i < request->query_count; i++) {
+        const char *name = request->query[i].name;
+        if (strcmp(name, "errors") != 0)
+            (void)problems_add(problems, STATUS_UNKNOWN_FIELD, name, "a stored answer takes errors= only");
+    }
+    (void)(answer_id_check(request->path_id, problems) == STATUS_OK); /* reported with the others */
+    if (!service->store) (void)problems_add(problems, STATUS_DATABASE_REQUIRED, "", "%s", no_database);
+    return problems_status(problems);
+}
+
+/* Not kept by the answer cache: what the store has dropped is gone. */
+static enum status answer_stored(struct request *request)
+{
+    const struct service *service = request->data;
+    struct record record;
+    enum status status = check_stored(request);
+    if (status == STATUS_OK)
+        status =
+            store_recommendation_get(service->store, request->path_id, &request->arena, &request->problems, &record);
+    if (status != STATUS_OK) return status;
+    request->reply = (struct reply){
+        .http_status = 200,
+        .content_type = format_content_type(FORMAT_JSON),
+        .body = record.answer.bytes,
+        .body_length = record.answer.length,
+        .etag_id = request->path_id,
+    };
+    return STATUS_OK;
+}
+
 struct page_info {
     const char *file, *content_type;
 };
@@ -337,13 +467,21 @@ static const struct page_info docs_style = {"docs.css", "text/css; charset=utf-8
 static const struct page_info contract_yaml = {"openapi.yaml", "application/yaml; charset=utf-8"};
 static const struct page_info contract_json = {"openapi.json", "application/json"};
 
-#define OPERATION(name, at, bits, body_bytes)                                                                          \
+#define OPERATION(name, at, bits, body_bytes, by)                                                                      \
     {                                                                                                                  \
-        .operation_id = #name, .path = at, .methods = bits, .body_max_bytes = body_bytes, .formats = true,             \
-        .computes = true, .cacheable = true, .handle = answer_operation, .context = &operation_##name                  \
+        .operation_id = #name, .path = at, .methods = bits, .access = ROUTE_READ, .body_max_bytes = body_bytes,        \
+        .formats = true, .work = by, .cacheable = true, .handle = answer_operation, .context = &operation_##name       \
     }
-#define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES)
-#define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0)
+#define QUESTION(name, at) OPERATION(name, at, ROUTE_GET | ROUTE_POST, QUESTION_MAX_BYTES, ROUTE_COMPUTES)
+#define LIST(name, at) OPERATION(name, at, ROUTE_GET, 0, ROUTE_COMPUTES)
+#define WRITE(name, at, method, body_bytes)                                                                            \
+    {                                                                                                                  \
+        .operation_id = #name, .path = at, .methods = method, .access = ROUTE_WRITE, .body_max_bytes = body_bytes,     \
+        .work = ROUTE_STORES, .handle = answer_operation, .context = &operation_##name                                 \
+    }
+#define ENTRY(noun, at)                                                                                                \
+    WRITE(noun##_create, at, ROUTE_POST, QUESTION_MAX_BYTES),                                                          \
+        WRITE(noun##_update, at, ROUTE_PATCH, QUESTION_MAX_BYTES), WRITE(noun##_retire, at, ROUTE_DELETE, 0)
 #define PAGE(name, at, page)                                                                                           \
     {                                                                                                                  \
         .operation_id = name, .path = at, .methods = ROUTE_GET, .cacheable = true, .handle = answer_page,              \
@@ -360,6 +498,25 @@ const struct route routes[] = {
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),
     LIST(offers, "/v1/offers"),
+    OPERATION(offers_history, "/v1/offers/history", ROUTE_GET, 0, ROUTE_STORES),
+    {.operation_id = "recommendation",
+     .path = "/v1/recommendations/{id}",
+     .methods = ROUTE_GET,
+     .access = ROUTE_READ,
+     .work = ROUTE_STORES,
+     .handle = answer_stored},
+    ENTRY(gpu, "/v1/gpus"),
+    ENTRY(model, "/v1/models"),
+    ENTRY(offer, "/v1/offers"),
+    {.operation_id = "offers_import",
+     .path = "/v1/offers/import",
+     .methods = ROUTE_POST,
+     .access = ROUTE_WRITE,
+     .body_max_bytes = IMPORT_MAX_BYTES,
+     .media_types = "text/csv, text/plain, application/json, application/zip, application/octet-stream",
+     .work = ROUTE_STORES,
+     .handle = answer_operation,
+     .context = &operation_offers_import},
     {.operation_id = "livez", .path = "/livez", .methods = ROUTE_GET, .handle = answer_livez},
     {.operation_id = "readyz", .path = "/readyz", .methods = ROUTE_GET, .handle = answer_readyz},
     {.operation_id = "metrics", .path = "/metrics", .methods = ROUTE_GET, .handle = server_metrics_handle},

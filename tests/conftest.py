@@ -10,7 +10,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "tests" / "support"))
 
 from contract import Contract, parse_json  # noqa: E402
+from postgres import Cluster  # noqa: E402
 from service import Service  # noqa: E402
+from waiting import finish  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +63,80 @@ def start_service(program, contract):
     yield start
     for one in running:
         one.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A PostgreSQL of its own for each file of tests."""
+    own = Cluster()
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def database(cluster, program):
+    """The name of a new database with the built-in catalog."""
+    if cluster.server.poll() is not None:  # a test that failed left it so
+        cluster.start()
+    return cluster.database(program)
+
+
+@pytest.fixture
+def make_key(cluster, program):
+    """make_key(database, role, *options): a key, by gpusize key create."""
+    made = []
+
+    def make(database, role, *options):
+        made.append(role)
+        environment = {**os.environ, "DATABASE_URL": cluster.url(database)}
+        done = subprocess.run([program, "key", "create", "--name", f"{role} {len(made)}", "--role", role, *options],
+                              env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return make
+
+
+@pytest.fixture
+def sql(cluster, database):
+    return lambda text: cluster.sql(database, text)
+
+
+@pytest.fixture
+def serve(cluster, start_service):
+    """serve(database, *arguments): a service on that database, which ends with the test."""
+
+    def start(database, *arguments, url=None, env=None):
+        environment = {**os.environ, "DATABASE_URL": url or cluster.url(database), **(env or {})}
+        return start_service(*arguments, env=environment)
+
+    return start
+
+
+@pytest.fixture
+def launch(program):
+    """launch(url, *arguments): the program as a process, which ends with the test."""
+    running = []
+
+    def start(url, *arguments):
+        running.append(subprocess.Popen([program, *map(str, arguments)], env={**os.environ, "DATABASE_URL": url},
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        text=True))
+        return running[-1]
+
+    yield start
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def gpusize(launch):
+    """gpusize(url, *arguments, status=0): what it said."""
+
+    def call(url, *arguments, status=0):
+        return finish(launch(url, *arguments), status)
+
+    return call

@@ -90,13 +90,14 @@ def operations(document, tag):
     for path, item in document["paths"].items():
         for method in ("post", "get"):
             operation = item.get(method)
-            if operation and tag in operation["tags"] and "{" not in path:
+            if operation and tag in operation["tags"] and "{format}" not in path:
                 yield path, method, operation, item
 
 
 def answer_schemas(document, operation):
     schema = resolve(document, operation["responses"]["200"])["content"]["application/json"]["schema"]
-    return [one["$ref"].rsplit("/", 1)[1] for one in schema.get("oneOf", [schema])]
+    choices = schema.get("oneOf") or schema.get("anyOf") or [schema]
+    return [one["$ref"].rsplit("/", 1)[1] for one in choices]
 
 
 def question(document, server, path, operation):
@@ -150,7 +151,7 @@ def form_section(document):
 def docs_page(document):
     server = document["servers"][0]["url"]
     questions = [(p, o) for p, m, o, _ in operations(document, "Questions") if m == "post" and p.startswith("/v1/")]
-    lists = [(p, o) for p, m, o, _ in operations(document, "Catalog")]
+    lists = [(p, o) for tag in ("Answers", "Catalog") for p, m, o, _ in operations(document, tag)]
     others = [(p, o) for tag in ("Operation", "Documentation") for p, m, o, _ in operations(document, tag)]
     links = [(o["operationId"], o["summary"]) for _, o in questions + lists]
     links += [("formats", "Formats"), ("answers", "Answers"), ("others", "Other paths")]

@@ -151,6 +151,13 @@ enum status api_support_check(struct call *call, const struct deployment *deploy
     return status;
 }
 
+enum status api_version_number(struct call *call, int64_t *ret_number)
+{
+    const char *version = call->snapshot->version, *colon = strrchr(version, ':');
+    if (colon && text_parse_int64(colon + 1, ret_number)) return STATUS_OK;
+    return problems_add(call->problems, STATUS_INTERNAL, "", "version %s is no version of a database", version);
+}
+
 enum status api_answer_id(struct call *call, const struct operation *operation, const void *request)
 {
     struct out canonical;

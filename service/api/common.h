@@ -5,9 +5,6 @@
 #include "catalog/value.h"
 #include "sizing/performance.h"
 
-/* Part of every answer's id: a change of any formula or coefficient rule changes it. */
-#define ESTIMATOR_VERSION "1"
-
 enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_LEN_TOKENS = 8192 };
 #define TOKENS_MAX 1e8
 
@@ -117,6 +114,9 @@ enum status api_lengths_resolve(struct call *call, const struct model *model, do
                                 int64_t *max_model_len_tokens) MUST_CHECK;
 /* Engine, architecture, weight and KV format must work together. */
 enum status api_support_check(struct call *call, const struct deployment *deployment) MUST_CHECK;
+
+/* The number of the version that answers, where it is a database's: "<uuid>:<number>". */
+enum status api_version_number(struct call *call, int64_t *ret_number) MUST_CHECK;
 
 /* Sets call->id from the operation, the request with its defaults written in, the catalog and the estimator. */
 enum status api_answer_id(struct call *call, const struct operation *operation, const void *request) MUST_CHECK;

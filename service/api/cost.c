@@ -49,6 +49,7 @@ const struct operation operation_cost = {
     .fields = fleet_fields,
     .field_count = FLEET_FIELD_COUNT,
     .computes = true,
+    .recorded = true,
     .rows = "options",
     .examples = examples,
     .run = run,

@@ -69,6 +69,7 @@ static void put_gpu(struct out *out, const struct snapshot *snapshot, uint32_t i
     put_market(out, snapshot, index);
     out_text(out, "source", gpu->source);
     out_date(out, "as_of", gpu->as_of);
+    out_number(out, "version", gpu->version);
     out_object_end(out);
 }
 

@@ -160,6 +160,7 @@ const struct operation operation_memory = {
     .fields = fields,
     .field_count = FIELD_COUNT,
     .computes = true,
+    .recorded = true,
     .rows = "",
     .examples = examples,
     .run = run,

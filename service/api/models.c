@@ -52,6 +52,7 @@ static void put_model(struct out *out, const struct model *model)
     out_text(out, "source", model->source);
     out_text(out, "note", *model->note ? model->note : NULL);
     out_date(out, "as_of", model->as_of);
+    out_number(out, "version", model->version);
     out_object_end(out);
 }
 

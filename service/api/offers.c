@@ -1,45 +1,21 @@
 /* offers.c owns the operation offers: dated prices of instances that can be rented. */
+#include "api/offer_filter.h"
 #include "api/page.h"
+#include "catalog/load.h"
 #include "catalog/text.h"
+#include "store/store.h"
 
-#include <strings.h>
+#include <string.h>
 
 struct offers_request {
-    struct text_list gpus, providers, regions;
-    uint32_t purchases;
+    struct offer_filter filter;
     int64_t max_price_age_days;
     date_t as_of;
     struct page_request page;
 };
 
-/* Renting only: owning is no offer. In the order of enum purchase. */
-static const char *const rentals[] = {"on_demand", "spot", "reserved", NULL};
-
 static const struct field fields[] = {
-    {.name = "gpus",
-     .group = "constraints",
-     .alias = "gpu",
-     .kind = FIELD_TEXTS,
-     .offset = offsetof(struct offers_request, gpus),
-     .help = "Only these GPUs: ids, aliases or families."},
-    {.name = "providers",
-     .group = "constraints",
-     .alias = "provider",
-     .kind = FIELD_TEXTS,
-     .offset = offsetof(struct offers_request, providers),
-     .help = "Only these providers."},
-    {.name = "regions",
-     .group = "constraints",
-     .alias = "region",
-     .kind = FIELD_TEXTS,
-     .offset = offsetof(struct offers_request, regions),
-     .help = "Only these provider regions, countries or continents."},
-    {.name = "purchase",
-     .group = "constraints",
-     .kind = FIELD_CHOICES,
-     .offset = offsetof(struct offers_request, purchases),
-     .names = rentals,
-     .help = "Ways to pay that may be used."},
+    OFFER_FILTER_FIELDS(struct offers_request),
     {.name = "max_price_age_days",
      .group = "constraints",
      .kind = FIELD_INTEGER,
@@ -53,19 +29,6 @@ static const struct field fields[] = {
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
-static bool listed(const struct text_list *list, const char *name)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcasecmp(list->items[i], name) == 0) return true;
-    }
-    return false;
-}
-
-static bool in_region(const struct text_list *regions, const struct offer *offer)
-{
-    return listed(regions, offer->region) || listed(regions, offer->country) || listed(regions, offer->continent);
-}
-
 /* Age in days on the day of the question; negative = not known yet on that day. */
 static int32_t age_days(const struct offers_request *request, const struct offer *offer)
 {
@@ -76,82 +39,7 @@ static bool matches(const struct offers_request *request, const struct offer *of
 {
     int32_t age = age_days(request, offer);
     return age >= 0 && (request->max_price_age_days == VALUE_ABSENT || age <= request->max_price_age_days) &&
-           (!request->gpus.count || gpu_wanted[offer->gpu]) &&
-           (!request->providers.count || listed(&request->providers, offer->provider)) &&
-           (!request->regions.count || in_region(&request->regions, offer)) &&
-           (!request->purchases || (request->purchases & (1U << offer->purchase)));
-}
-
-/* The names of an offer that a filter can mean. */
-typedef size_t names_of(const struct offer *offer, const char *names[3]);
-
-static size_t provider_of(const struct offer *offer, const char *names[3])
-{
-    names[0] = offer->provider;
-    return 1;
-}
-
-static size_t places_of(const struct offer *offer, const char *names[3])
-{
-    names[0] = offer->region;
-    names[1] = offer->country;
-    names[2] = offer->continent;
-    return 3;
-}
-
-/* The name of any offer within `distance` of `wanted`, the nearest first; NULL if there is none. */
-static const char *nearest_name(const struct snapshot *snapshot, const char *wanted, names_of *get, size_t distance)
-{
-    const char *nearest = NULL, *names[3];
-    for (size_t i = 0; i < snapshot->offer_count; i++) {
-        size_t count = get(&snapshot->offers[i], names);
-        for (size_t j = 0; j < count; j++) {
-            size_t found = *names[j] ? text_distance(wanted, names[j], distance) : distance + 1;
-            if (found > distance) continue;
-            nearest = names[j];
-            if (found == 0) return nearest;
-            distance = found - 1;
-        }
-    }
-    return nearest;
-}
-
-static bool any_offer_has(const struct snapshot *snapshot, const char *wanted, names_of *get)
-{
-    const char *names[3];
-    for (size_t i = 0; i < snapshot->offer_count; i++) {
-        size_t count = get(&snapshot->offers[i], names);
-        for (size_t j = 0; j < count; j++) {
-            if (strcasecmp(names[j], wanted) == 0) return true;
-        }
-    }
-    return false;
-}
-
-/* A name that no offer has is a mistake worth telling, not an empty list. */
-static void check_list(struct call *call, const struct text_list *list, names_of *get, enum status status,
-                       const char *field)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const char *wanted = list->items[i];
-        if (any_offer_has(call->snapshot, wanted, get)) continue;
-        const char *nearest = nearest_name(call->snapshot, wanted, get, 2);
-        const char *element = arena_printf(call->arena, "%s[%zu]", field, i);
-        (void)problems_add(call->problems, status, element ? element : field, "no offer has \"%s\"%s%s%s", wanted,
-                           nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
-    }
-}
-
-static enum status check_names(struct call *call, const struct offers_request *request, bool *gpu_wanted)
-{
-    for (size_t i = 0; i < request->gpus.count; i++) {
-        const char *field = arena_printf(call->arena, "constraints.gpus[%zu]", i);
-        (void)!snapshot_match_gpus(call->snapshot, request->gpus.items[i], field ? field : "constraints.gpus",
-                                   call->problems, gpu_wanted);
-    }
-    check_list(call, &request->providers, provider_of, STATUS_UNKNOWN_PROVIDER, "constraints.providers");
-    check_list(call, &request->regions, places_of, STATUS_UNKNOWN_REGION, "constraints.regions");
-    return problems_status(call->problems);
+           (!request->filter.gpus.count || gpu_wanted[offer->gpu]) && offer_filter_matches(&request->filter, offer);
 }
 
 static void put_offer(struct call *call, const struct offers_request *request, const struct offer *offer)
@@ -178,17 +66,21 @@ static void put_offer(struct call *call, const struct offers_request *request, c
     out_text(out, "source", offer->source);
     out_text(out, "url", *offer->url ? offer->url : NULL);
     out_text(out, "notes", *offer->notes ? offer->notes : NULL);
+    out_number(out, "id", offer->id);
+    out_number(out, "version", offer->version);
     out_object_end(out);
 }
 
-static enum status answer(struct call *call, struct offers_request *request)
+/* From call->snapshot; names that only `now` has are no mistake. */
+static enum status answer(struct call *call, struct offers_request *request, const struct snapshot *now)
 {
     const struct snapshot *snapshot = call->snapshot;
+    const struct offer_list lists[] = {{snapshot->offers, snapshot->offer_count}, {now->offers, now->offer_count}};
     struct page page;
     bool *gpu_wanted = ARENA_ARRAY(call->arena, snapshot->gpu_count, bool);
     if (!gpu_wanted) return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the list");
-    if (!date_known(request->as_of)) request->as_of = call->today;
-    enum status status = check_names(call, request, gpu_wanted);
+    (void)!offer_filter_gpus(call, &request->filter, NULL, NULL, gpu_wanted);
+    enum status status = offer_filter_check(call, &request->filter, lists, snapshot == now ? 1 : 2);
     if (status == STATUS_OK) status = page_open(call, &operation_offers, request, &request->page, &page);
     if (status != STATUS_OK) return status;
     out_object(call->out, NULL);
@@ -204,11 +96,47 @@ static enum status answer(struct call *call, struct offers_request *request)
     return STATUS_OK;
 }
 
+/* The prices that held on the day, as the version that answers knew them: read anew, since a snapshot has one price an
+ * offer. */
+static enum status load_day(struct call *call, date_t day, struct snapshot **ret_snapshot)
+{
+    struct catalog_text files[CATALOG_FILE_COUNT];
+    struct store_version version;
+    struct arena texts;
+    int64_t number = 0;
+    enum status status = api_version_number(call, &number);
+    if (status != STATUS_OK) return status;
+    arena_init(&texts, 0);
+    status = store_catalog_read_on(call->store, number, day, &texts, call->problems, files, &version);
+    if (status == STATUS_OK) status = catalog_load(files, call->problems, ret_snapshot);
+    if (status == STATUS_OK) (*ret_snapshot)->version = call->snapshot->version;
+    arena_done(&texts);
+    return status;
+}
+
+static enum status answer_day(struct call *call, struct offers_request *request)
+{
+    const struct snapshot *now = call->snapshot;
+    struct snapshot *then = NULL;
+    enum status status = load_day(call, request->as_of, &then);
+    if (status != STATUS_OK) return status;
+    call->snapshot = then;
+    status = answer(call, request, now);
+    call->snapshot = now;
+    snapshot_free(then);
+    return status;
+}
+
 static enum status run(struct call *call)
 {
     struct offers_request request;
     enum status status = input_decode(call->input, call->arena, fields, FIELD_COUNT, &request, call->problems);
-    return status == STATUS_OK ? answer(call, &request) : status;
+    if (status != STATUS_OK) return status;
+    if (!date_known(request.as_of)) request.as_of = call->today;
+    bool past = call->store && request.as_of.days < call->today.days;
+    call->defer = past && !call->may_wait;
+    if (call->defer) return STATUS_OK;
+    return past ? answer_day(call, &request) : answer(call, &request, call->snapshot);
 }
 
 static const char *const examples[] = {

@@ -64,6 +64,7 @@ const struct operation operation_recommend = {
     .fields = fleet_fields,
     .field_count = FLEET_FIELD_COUNT,
     .computes = true,
+    .recorded = true,
     .rows = "recommended,alternatives",
     .examples = examples,
     .run = run,

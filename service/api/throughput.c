@@ -181,6 +181,7 @@ const struct operation operation_throughput = {
     .fields = fields,
     .field_count = FIELD_COUNT,
     .computes = true,
+    .recorded = true,
     .rows = "",
     .examples = examples,
     .run = run,

@@ -1,6 +1,8 @@
 /* ask.c owns asking an operation from the command line: options to fields, the answer to text. */
 #include "cli/cli.h"
+#include "cli/settings.h"
 #include "cli/table.h"
+#include "store/store.h"
 #include "wire/encode.h"
 
 #include <stdio.h>
@@ -11,7 +13,7 @@ enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20 };
 
 /* Options that are about the form of the answer, and not fields of the question. */
 struct form {
-    const char *format, *field, *columns, *config;
+    const char *format, *field, *columns, *config, *database_url;
     bool json, help;
 };
 
@@ -26,6 +28,8 @@ static const struct form_option {
      false},
     {"columns", "NAMES", "With --format csv: which columns.", offsetof(struct form, columns), false},
     {"config", "FILE", "The model, as its config.json.", offsetof(struct form, config), false},
+    {"database-url", "TEXT", "Whose catalog answers; DATABASE_URL; empty: the built-in one.",
+     offsetof(struct form, database_url), false},
     {"help", NULL, "This text.", offsetof(struct form, help), true},
 };
 enum { FORM_OPTIONS = sizeof form_options / sizeof form_options[0] };
@@ -36,6 +40,8 @@ struct question {
     struct form form;
     struct pair *pairs;
     size_t pair_count;
+    struct store *store; /* NULL: the catalog is the built-in one */
+    struct snapshot *snapshot;
 };
 
 static const struct form_option *find_form_option(const struct operation *operation, const char *name)
@@ -75,21 +81,6 @@ static enum status read_option(const struct operation *operation, struct questio
     return STATUS_OK;
 }
 
-static enum status read_file(struct question *question, const char *path, const char **ret_text)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = file ? arena_alloc(&question->arena, CONFIG_MAX_BYTES + 1) : NULL;
-    size_t length = text ? fread(text, 1, CONFIG_MAX_BYTES + 1, file) : 0;
-    bool failed = !text || ferror(file);
-    if (file) (void)fclose(file);
-    if (failed) return problems_add(&question->problems, STATUS_INVALID_VALUE, "config", "%s cannot be read", path);
-    if (length > CONFIG_MAX_BYTES || memchr(text, '\0', length)) {
-        return problems_add(&question->problems, STATUS_MALFORMED_CONFIG, "config", "%s is no config.json", path);
-    }
-    *ret_text = text;
-    return STATUS_OK;
-}
-
 static enum status read_options(const struct operation *operation, struct question *question, int argc, char **argv)
 {
     question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 1, struct pair);
@@ -101,7 +92,9 @@ static enum status read_options(const struct operation *operation, struct questi
     }
     if (status != STATUS_OK || !question->form.config) return status;
     const char *config = NULL;
-    status = read_file(question, question->form.config, &config);
+    size_t length = 0;
+    status = cli_read_file(question->form.config, CONFIG_MAX_BYTES, &question->arena, "config", &question->problems,
+                           &config, &length);
     if (status == STATUS_OK) question->pairs[question->pair_count++] = (struct pair){"config", config};
     return status;
 }
@@ -144,29 +137,51 @@ static bool found_nothing(const struct operation *operation, const struct out *a
     return operation == &operation_recommend && memmem(answer->data, answer->length, nothing, sizeof nothing - 1);
 }
 
+/* The catalog of the database that is set, or, where none is, the built-in one: never the one instead of the other. */
+static enum status load_catalog(struct question *question)
+{
+    struct settings settings;
+    bool help = false;
+    const char *url = question->form.database_url;
+    char name[] = "ask", *flag = url ? arena_printf(&question->arena, "--database-url=%s", url) : NULL;
+    char *arguments[] = {name, flag, NULL};
+    if (url && !flag) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    enum status status = settings_read(url ? 2 : 1, arguments, &question->arena, &question->problems, &settings, &help);
+    if (status != STATUS_OK) return status;
+    if (!*settings.database_url) {
+        question->snapshot = cli_load_catalog();
+        return question->snapshot
+                   ? STATUS_OK
+                   : problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
+    }
+    status = cli_open_store(&settings, "gpusize", &question->problems, &question->store);
+    return status == STATUS_OK ? cli_read_catalog(question->store, -1, &question->problems, &question->snapshot)
+                               : status;
+}
+
 static enum status run_question(struct question *question, const struct operation *operation, bool *ret_nothing)
 {
-    struct snapshot *snapshot = cli_load_catalog();
-    if (!snapshot) return problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
+    enum status status = load_catalog(question);
+    if (status != STATUS_OK) return status;
     struct input *input = NULL;
     struct out answer;
     out_init(&answer, 0);
     struct call call = {
-        .snapshot = snapshot,
+        .snapshot = question->snapshot,
         .today = cli_today(),
         .arena = &question->arena,
         .problems = &question->problems,
+        .store = question->store,
         .out = &answer,
+        .may_wait = true,
     };
-    enum status status =
-        input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
+    status = input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
     call.input = input;
     if (status == STATUS_OK) status = operation_run(operation, &call);
     if (status == STATUS_OK) status = print_answer(question, operation, &answer);
     if (status == STATUS_OK) *ret_nothing = found_nothing(operation, &answer);
     input_done(input);
     out_done(&answer);
-    snapshot_free(snapshot);
     return status;
 }
 
@@ -218,6 +233,8 @@ int cli_ask(const struct operation *operation, int argc, char **argv)
     else if (status == STATUS_OK)
         status = run_question(&question, operation, &nothing);
     int code = help || status == STATUS_OK ? (nothing ? CLI_NOTHING : CLI_OK) : cli_report(&question.problems, status);
+    snapshot_free(question.snapshot);
+    store_close(question.store);
     arena_done(&question.arena);
     return code;
 }

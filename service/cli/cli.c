@@ -2,16 +2,34 @@
 #include "cli/cli.h"
 
 #include "catalog/load.h"
+#include "cli/settings.h"
+#include "store/store.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-enum { PROBLEM_ARENA_BYTES = 1 << 20, SECONDS_PER_DAY = 86400 };
+enum { PROBLEM_ARENA_BYTES = 1 << 20, TEXTS_MAX_BYTES = 512 << 20, SECONDS_PER_DAY = 86400 };
 
 date_t cli_today(void)
 {
     return (date_t){(int32_t)(time(NULL) / SECONDS_PER_DAY)};
+}
+
+enum status cli_read_file(const char *path, size_t max_bytes, struct arena *arena, const char *field,
+                          struct problems *problems, const char **ret_text, size_t *ret_length)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = file ? arena_alloc(arena, max_bytes + 1) : NULL;
+    size_t length = text ? fread(text, 1, max_bytes + 1, file) : 0;
+    bool failed = !text || ferror(file);
+    if (file) (void)fclose(file);
+    if (failed) return problems_add(problems, STATUS_INVALID_VALUE, field, "%s cannot be read", path);
+    if (length > max_bytes || memchr(text, '\0', length))
+        return problems_add(problems, STATUS_MALFORMED_CONFIG, field, "%s is no config.json", path);
+    *ret_text = text;
+    *ret_length = length;
+    return STATUS_OK;
 }
 
 bool cli_write(const char *bytes, size_t length)
@@ -41,6 +59,37 @@ struct snapshot *cli_load_catalog(void)
     if (status != STATUS_OK) (void)cli_report(&problems, status);
     arena_done(&arena);
     return snapshot;
+}
+
+enum status cli_open_store(const struct settings *settings, const char *application_name, struct problems *problems,
+                           struct store **ret_store)
+{
+    const struct store_options options = {
+        .url = settings->database_url,
+        .application_name = application_name,
+        .prepared = settings->db_prepared,
+        .statement_timeout_ms = settings->db_statement_timeout_ms,
+        .connections_max = 1,
+    };
+    if (*settings->database_url) return store_open(&options, problems, ret_store);
+    return problems_add(problems, STATUS_MISSING_FIELD, "database_url", "say which database: set DATABASE_URL");
+}
+
+enum status cli_read_catalog(struct store *store, int64_t number, struct problems *problems,
+                             struct snapshot **ret_snapshot)
+{
+    struct arena texts;
+    struct store_schema schema;
+    struct store_version version;
+    struct catalog_text files[CATALOG_FILE_COUNT];
+    arena_init(&texts, TEXTS_MAX_BYTES);
+    enum status status = store_schema_check(store, problems, &schema);
+    if (status == STATUS_OK) status = store_catalog_read(store, number, &texts, problems, files, &version);
+    if (status == STATUS_OK && version.number == 0)
+        status = problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
+    if (status == STATUS_OK) status = catalog_load_version(files, version.text, problems, ret_snapshot);
+    arena_done(&texts);
+    return status;
 }
 
 static int print_version(const struct cli *cli, int argc, char **argv)
@@ -74,13 +123,14 @@ static int print_help(const struct cli *cli, int argc, char **argv)
 {
     if (argc > 1) return help_about(cli, argv[1]);
     (void)printf("gpusize tells which GPUs to buy or rent for a language model, how many, what they cost and how fast\n"
-                 "they will be. No server and no database is needed: the built-in catalog answers.\n\n"
+                 "they will be. No server and no database is needed: the built-in catalog answers, or, where it is\n"
+                 "set, that of DATABASE_URL.\n\n"
                  "Usage: gpusize COMMAND [OPTIONS]\n\nQuestions:\n");
     for (size_t i = 0; operations[i]; i++)
-        (void)printf("  %-12s %s\n", operations[i]->command, operations[i]->summary);
+        (void)printf("  %-14s %s\n", operations[i]->command, operations[i]->summary);
     (void)printf("\nOther commands:\n");
     for (const struct cli_command *command = cli_commands; command->name; command++) {
-        (void)printf("  %-12s %s\n", command->name, command->summary);
+        (void)printf("  %-14s %s\n", command->name, command->summary);
     }
     (void)printf(
         "\nExamples:\n"
@@ -96,6 +146,8 @@ const struct cli_command cli_commands[] = {
     {"serve", "Answers the same questions over HTTP.", cli_serve},
     {"migrate", "Makes or updates the tables of a database for the catalog.", cli_migrate},
     {"import", "Brings prices into the catalog of a database.", cli_import},
+    {"replay", "Computes a stored answer again, and tells whether it is the same.", cli_replay},
+    {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},
     {"help", "Tells about a command.", print_help},
     {"version", "Prints the version.", print_version},

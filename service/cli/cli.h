@@ -33,6 +33,8 @@ void cli_operation_help(const struct operation *operation);
 int cli_serve(const struct cli *cli, int argc, char **argv);
 int cli_migrate(const struct cli *cli, int argc, char **argv);
 int cli_import(const struct cli *cli, int argc, char **argv);
+int cli_replay(const struct cli *cli, int argc, char **argv);
+int cli_key(const struct cli *cli, int argc, char **argv);
 int cli_completion(const struct cli *cli, int argc, char **argv);
 
 /* Problems as lines on standard error. Returns CLI_USAGE for the caller's mistakes, CLI_FAILED for ours. */
@@ -40,6 +42,17 @@ int cli_report(const struct problems *problems, enum status status);
 
 /* The bundled catalog, or NULL after reporting why not. */
 struct snapshot *cli_load_catalog(void);
+struct settings;
+struct store;
+/* The database of the settings, for a command of that name; a problem if none is set. */
+enum status cli_open_store(const struct settings *settings, const char *application_name, struct problems *problems,
+                           struct store **ret_store) MUST_CHECK;
+/* The database's catalog, of the newest version (`number` < 0) or of another. */
+enum status cli_read_catalog(struct store *store, int64_t number, struct problems *problems,
+                             struct snapshot **ret_snapshot) MUST_CHECK;
+/* A whole text file of at most max_bytes, in the arena; problems name `field`. */
+enum status cli_read_file(const char *path, size_t max_bytes, struct arena *arena, const char *field,
+                          struct problems *problems, const char **ret_text, size_t *ret_length) MUST_CHECK;
 /* Today in UTC. */
 date_t cli_today(void);
 /* Writes and flushes; false if standard output is gone or full. */

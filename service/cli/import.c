@@ -1,107 +1,204 @@
-/* import.c owns `gpusize import`: a file of prices into the database's catalog. */
-#include "import/import.h"
+/* import.c owns `gpusize import`: its arguments, its files, and what it prints. */
+#include "api/import_job.h"
 
-#include "catalog/text.h"
+#include "catalog/load.h"
 #include "cli/cli.h"
+#include "cli/import_fetch.h"
+#include "cli/import_model.h"
 #include "cli/settings.h"
-#include "store/import.h"
 
 #include <assert.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
-enum { IMPORT_ARENA_BYTES = 256 << 20, REPORT_ARENA_BYTES = 8 << 20, PROGRESS_BYTES = 4 << 20 };
+enum { REPORT_ARENA_BYTES = 8 << 20, PROGRESS_BYTES = 4 << 20 };
 
+/* The tables that options are looked up in, before the settings. */
+enum table { TABLE_IMPORT, TABLE_FETCH, TABLE_MODEL, TABLES };
+static const struct {
+    const struct field *fields;
+    size_t first, count;
+} tables[TABLES] = {
+    [TABLE_IMPORT] = {import_fields, 1, IMPORT_FIELDS}, /* the first is the kind, which is no option */
+    [TABLE_FETCH] = {fetch_fields, 0, FETCH_FIELDS},
+    [TABLE_MODEL] = {model_import_fields, 0, 1}, /* the others mean what they do for offers */
+};
+
+/* The arguments, sorted: what is in no table and no flag is a setting. */
 struct choices {
-    const char *kind, *file; /* as they were given; NULL: they were not */
-    const char *provider, *source, *as_of, *jump_factor;
-    bool dry_run, accept_jumps, complete, json, help;
+    const char *kind;   /* as it was given; NULL: it was not */
+    const char **files; /* the same */
+    size_t file_count;
+    bool fetch, json, help;
+    struct pair *pairs[TABLES];
+    size_t pair_count[TABLES];
 };
 
 static const struct choice {
-    const char *flag;
+    const char *name, *help;
     size_t offset;
-    bool takes_value;
 } flags[] = {
-    {"--provider", offsetof(struct choices, provider), true},
-    {"--source", offsetof(struct choices, source), true},
-    {"--as-of", offsetof(struct choices, as_of), true},
-    {"--jump-factor", offsetof(struct choices, jump_factor), true},
-    {"--dry-run", offsetof(struct choices, dry_run), false},
-    {"--accept-jumps", offsetof(struct choices, accept_jumps), false},
-    {"--complete", offsetof(struct choices, complete), false},
-    {"--json", offsetof(struct choices, json), false},
-    {"--help", offsetof(struct choices, help), false},
+    {"fetch", "Downloads the prices from where they are published; a URL may follow.", offsetof(struct choices, fetch)},
+    {"json", "The report as one JSON object.", offsetof(struct choices, json)},
+    {"help", "This text.", offsetof(struct choices, help)},
+};
+enum { FLAGS = sizeof flags / sizeof *flags };
+
+/* What one import was given and writes to. */
+struct run {
+    const struct choices *choices;
+    struct store *store;
+    struct arena *arena;
+    struct problems *problems;
 };
 
-/* One import of one file. */
-struct job {
-    const struct snapshot *catalog;
-    struct import_source source; /* its context is this job */
-    struct store_import_options options;
-    struct store_import *import;
-    FILE *file;           /* or */
-    const char *text;     /* the bytes in memory */
-    size_t length, taken; /* of either, the length 0 if it is a file's */
-    crypto_hash_sha256_state hash;
-    bool progress, read_before; /* a try before this one took bytes of the file */
-    struct import_counts counts;
+/* --- arguments --- */
+
+static void print_option(const char *name, const char *value, const char *help, const char *preset)
+{
+    char dashed[64];
+    size_t i = 0;
+    for (; name[i] && i < sizeof dashed - 1; i++)
+        dashed[i] = name[i] == '_' ? '-' : name[i];
+    dashed[i] = '\0';
+    int width = printf("  --%s%s", dashed, value);
+    (void)printf("%*s%s%s%s%s\n", width < 24 ? 24 - width : 1, "", help, preset ? " Default: " : "",
+                 preset ? preset : "", preset ? "." : "");
+}
+
+static const struct {
+    const char *name, *help;
+} kinds[] = {
+    {"bundled", "The facts and prices that are built into this program; no file."},
+    {"csv", "Offers in the columns of docs/prices.md: your contracts."},
+    {"purchase", "What parts cost to buy."},
+    {"skypilot", "vms.csv of a SkyPilot catalog; needs --provider."},
+    {"gpuhunt", "<provider>.csv of gpuhunt, or its catalog.zip with all of them."},
+    {"azure-retail", "Pages of Azure's retail prices API."},
+    {"aws-price-list", "CSV offer file of AWS's price list."},
+    {"model", "config.json files of models, named org--name.json or with --id."},
 };
+
+static void print_fields(enum table table)
+{
+    for (size_t i = tables[table].first; i < tables[table].count; i++) {
+        const struct field *field = &tables[table].fields[i];
+        bool flag = field->kind == FIELD_BOOL;
+        print_option(field->name, flag ? "" : " VALUE", field->help, flag ? NULL : field->preset);
+    }
+}
 
 static int print_help(void)
 {
-    return puts("Brings prices into the database's catalog. Only what differs is written; a price that is older than "
-                "the\n"
-                "known one, a line that names no GPU of the catalog, or 0 as a price is not.\n\n"
-                "Usage: gpusize import KIND FILE [OPTIONS]\n       gpusize import bundled\n\nKinds:\n"
-                "  bundled    The facts and prices that are built into this program; no file.\n"
-                "  csv        Offers in the columns of docs/prices.md: your contracts.\n"
-                "  purchase   What parts cost to buy.\n"
-                "  skypilot   vms.csv of a SkyPilot catalog; needs --provider.\n"
-                "  gpuhunt    <provider>.csv of gpuhunt.\n\nExamples:\n"
-                "  gpusize import csv contract.csv --dry-run\n"
-                "  gpusize import skypilot aws/vms.csv --provider aws --as-of 2026-11-01\n\n"
-                "  --dry-run            Tells what would change, and changes nothing.\n"
-                "  --accept-jumps       Also takes prices that change by more than the factor.\n"
-                "  --jump-factor N      The factor; 3.\n"
-                "  --complete           Offers of the file's providers that it does not name end.\n"
-                "  --provider NAME      Whose prices these are, where the file does not say.\n"
-                "  --as-of DAY          Of when they are, where the file does not say; today.\n"
-                "  --source TEXT        Where they come from, where the file does not say; the file's name.\n"
-                "  --json               The report as one JSON object.\n"
-                "  --database-url TEXT  Which database; see gpusize serve --help.\n\n"
-                "Exit status: 0 applied, or nothing to do; 2 refused, nothing was changed; 3 failed.") < 0
+    (void)printf("Brings prices into the database's catalog. Only what differs is written; a price that is older than "
+                 "the\n"
+                 "known one, a line that names no GPU of the catalog, or 0 as a price is not.\n\n"
+                 "Usage: gpusize import KIND FILE [OPTIONS]\n       gpusize import KIND --fetch [URL] [OPTIONS]\n"
+                 "       gpusize import model FILE... [OPTIONS]\n       gpusize import bundled\n\nKinds:\n");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        (void)printf("  %-15s%s\n", kinds[i].name, kinds[i].help);
+    (void)printf("\nExamples:\n"
+                 "  gpusize import csv contract.csv --dry-run\n"
+                 "  gpusize import skypilot aws/vms.csv --provider aws --as-of 2026-11-01\n"
+                 "  gpusize import azure-retail --fetch\n\nOptions:\n");
+    print_fields(TABLE_IMPORT);
+    for (size_t i = 0; i < FLAGS; i++)
+        print_option(flags[i].name, "", flags[i].help, NULL);
+    print_fields(TABLE_MODEL);
+    (void)printf("\nOf a download:\n");
+    print_fields(TABLE_FETCH);
+    (void)printf("\n");
+    print_option("database_url", " TEXT", "Which database; see gpusize serve --help.", NULL);
+    return puts("\nExit status: 0 applied, or nothing to do; 2 refused, nothing was changed; 3 failed.") < 0
                ? CLI_FAILED
                : CLI_OK;
 }
 
-/* --- arguments --- */
-
-/* Takes the kind, the file and the flags above out of the arguments; the rest are settings. */
-static struct choices take_choices(int *argc, char **argv, struct problems *problems)
+/* "--dry-run" and "dry_run" are the same name. */
+static bool is_option(const char *argument, size_t length, const char *name)
 {
-    struct choices choices = {0};
-    int kept = 1, i = 1;
-    if (i < *argc && strncmp(argv[i], "--", 2) != 0) choices.kind = argv[i++];
-    if (i < *argc && strncmp(argv[i], "--", 2) != 0) choices.file = argv[i++];
-    for (; i < *argc; i++) {
-        const struct choice *flag = NULL;
-        for (size_t f = 0; f < sizeof flags / sizeof *flags; f++) {
-            if (strcmp(flags[f].flag, argv[i]) == 0) flag = &flags[f];
+    for (size_t i = 0; i < length; i++) {
+        if ((argument[i] == '-' ? '_' : argument[i]) != name[i]) return false;
+    }
+    return name[length] == '\0';
+}
+
+static const struct field *find_field(const char *argument, size_t length, enum table *ret_table)
+{
+    for (enum table table = 0; table < TABLES; table++) {
+        for (size_t i = tables[table].first; i < tables[table].count; i++) {
+            *ret_table = table;
+            if (is_option(argument, length, tables[table].fields[i].name)) return &tables[table].fields[i];
         }
-        if (!flag)
-            argv[kept++] = argv[i];
-        else if (!flag->takes_value)
-            *(bool *)((char *)&choices + flag->offset) = true;
-        else if (i + 1 < *argc)
-            *(const char **)((char *)&choices + flag->offset) = argv[++i];
-        else
-            (void)problems_add(problems, STATUS_MISSING_FIELD, flag->flag, "needs a value");
+    }
+    return NULL;
+}
+
+static void add_pair(struct choices *choices, enum table table, const char *name, const char *value)
+{
+    choices->pairs[table][choices->pair_count[table]++] = (struct pair){name, value};
+}
+
+static bool set_flag(const char *argument, size_t length, struct choices *choices)
+{
+    for (size_t i = 0; i < FLAGS; i++) {
+        if (!is_option(argument, length, flags[i].name)) continue;
+        *(bool *)((char *)choices + flags[i].offset) = true;
+        return true;
+    }
+    return false;
+}
+
+static bool is_value(int argc, char **argv, int index)
+{
+    return index < argc && strncmp(argv[index], "--", 2) != 0;
+}
+
+/* Takes one option out of the arguments, unless it is a setting. */
+static bool take_option(int argc, char **argv, int *index, struct problems *problems, struct choices *choices)
+{
+    const char *argument = argv[*index];
+    if (strncmp(argument, "--", 2) != 0) return false;
+    enum table table = TABLE_IMPORT;
+    const char *name = argument + 2, *equals = strchr(name, '=');
+    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    const struct field *field = find_field(name, length, &table);
+    if (!field) {
+        bool fetched = choices->fetch, known = set_flag(name, length, choices);
+        if (choices->fetch && !fetched && is_value(argc, argv, *index + 1))
+            add_pair(choices, TABLE_FETCH, "url", argv[++*index]);
+        return known;
+    }
+    const char *value = equals ? equals + 1 : NULL;
+    if (!value) value = field->kind == FIELD_BOOL ? "true" : is_value(argc, argv, *index + 1) ? argv[++*index] : NULL;
+    if (value)
+        add_pair(choices, table, field->name, value);
+    else
+        (void)problems_add(problems, STATUS_MISSING_FIELD, argument, "needs a value");
+    return true;
+}
+
+static enum status take_choices(int *argc, char **argv, struct arena *arena, struct problems *problems,
+                                struct choices *choices)
+{
+    int kept = 1, i = 1;
+    choices->files = ARENA_ARRAY(arena, (size_t)*argc + 1, const char *);
+    if (!choices->files) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    for (enum table table = 0; table < TABLES; table++) {
+        choices->pairs[table] = ARENA_ARRAY(arena, (size_t)*argc + 1, struct pair);
+        if (!choices->pairs[table]) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    }
+    if (is_value(*argc, argv, i)) choices->kind = argv[i++];
+    for (; is_value(*argc, argv, i); i++)
+        choices->files[choices->file_count++] = argv[i];
+    if (choices->kind) add_pair(choices, TABLE_IMPORT, "kind", choices->kind);
+    for (; i < *argc; i++) {
+        if (!take_option(*argc, argv, &i, problems, choices)) argv[kept++] = argv[i];
     }
     *argc = kept;
-    return choices;
+    return problems_status(problems);
 }
 
 static const char *base_name(const char *path)
@@ -110,211 +207,187 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Fills in what the choices say about the file. */
-static enum status read_choices(const struct choices *choices, struct arena *arena, struct problems *problems,
-                                struct job *job)
+static enum status read_request(const struct run *run, struct import_request *request)
 {
-    const char *name = choices->file ? base_name(choices->file) : "";
-    unsigned format = 0;
-    while (format < IMPORT_FORMAT_COUNT && strcmp(import_format_name((enum import_format)format), choices->kind) != 0)
-        format++;
-    job->source.format = (enum import_format)format;
-    job->source.as_of = cli_today();
-    job->source.source = choices->source ? choices->source : arena_printf(arena, "%s %s", choices->kind, name);
-    job->source.provider = choices->provider;
-    if (format == IMPORT_GPUHUNT && !choices->provider)
-        job->source.provider = arena_strndup(arena, name, strcspn(name, "."));
-    job->options.jump_factor = 3;
-    if (format == IMPORT_FORMAT_COUNT)
-        (void)problems_add(problems, STATUS_INVALID_VALUE, choices->kind, "is no kind of import; see gpusize import");
-    else if (!choices->file)
-        (void)problems_add(problems, STATUS_MISSING_FIELD, "file", "say which file: gpusize import %s FILE",
-                           choices->kind);
-    if (format == IMPORT_SKYPILOT && !choices->provider)
-        (void)problems_add(problems, STATUS_MISSING_FIELD, "--provider", "the file does not say whose prices it holds");
-    if (choices->as_of && !date_parse(choices->as_of, &job->source.as_of))
-        (void)problems_add(problems, STATUS_INVALID_VALUE, "--as-of", "'%s' is no day: YYYY-MM-DD", choices->as_of);
-    if (choices->jump_factor && (!text_parse_double(choices->jump_factor, &job->options.jump_factor) ||
-                                 !(job->options.jump_factor >= 1 && job->options.jump_factor <= 1e6)))
-        (void)problems_add(problems, STATUS_OUT_OF_RANGE, "--jump-factor", "'%s' is not from 1 to 1000000",
-                           choices->jump_factor);
-    return problems_status(problems);
-}
-
-/* --- the rows of a job --- */
-
-static enum status read_bytes(void *context, char *buffer, size_t size, size_t *ret_length)
-{
-    struct job *job = context;
-    size_t left = job->length - job->taken, length = left < size ? left : size;
-    if (job->file)
-        length = fread(buffer, 1, size, job->file);
-    else
-        memcpy(buffer, job->text + job->taken, length);
-    if (job->file && ferror(job->file)) return STATUS_IO;
-    size_t before = job->taken / PROGRESS_BYTES;
-    job->taken += length;
-    (void)crypto_hash_sha256_update(&job->hash, (const unsigned char *)buffer, length);
-    if (job->progress && job->taken / PROGRESS_BYTES != before)
-        (void)fprintf(stderr, "\rread %zu MiB", job->taken >> 20);
-    *ret_length = length;
+    struct input *input = NULL;
+    const struct choices *choices = run->choices;
+    enum status status = input_from_pairs(run->arena, choices->pairs[TABLE_IMPORT], choices->pair_count[TABLE_IMPORT],
+                                          run->problems, &input);
+    if (status == STATUS_OK) status = import_request_decode(input, cli_today(), run->arena, run->problems, request);
+    input_done(input);
+    if (status != STATUS_OK) return status;
+    if (choices->file_count && choices->fetch)
+        return problems_add(run->problems, STATUS_CONTRADICTION, "file", "give a file or --fetch, not both");
+    if (!choices->fetch && choices->pair_count[TABLE_FETCH])
+        return problems_add(run->problems, STATUS_CONTRADICTION, choices->pairs[TABLE_FETCH]->name,
+                            "it is of a download: give --fetch, too");
+    if (choices->file_count != 1 && !choices->fetch)
+        return problems_add(run->problems, STATUS_MISSING_FIELD, "file", "say which one file: gpusize import %s FILE",
+                            choices->kind);
+    if (choices->pair_count[TABLE_MODEL])
+        return problems_add(run->problems, STATUS_UNKNOWN_FIELD, "id", "only a model has one");
     return STATUS_OK;
 }
 
-static double usd_per_unit(void *context, const char *currency)
+static bool ends_in_csv(const char *name)
 {
-    const struct job *job = context;
-    return store_import_rate(job->import, currency);
+    const char *dot = strrchr(name, '.');
+    return dot && strcasecmp(dot, ".csv") == 0;
 }
 
-static enum status take_offer(void *context, uint32_t line, const struct offer *offer)
+/* What the name of the file says where the options do not. */
+static enum status name_source(const struct run *run, const char *path, struct import_request *request)
 {
-    const struct job *job = context;
-    return store_import_offer(job->import, line, offer, job->catalog->gpus[offer->gpu].id);
-}
-
-static enum status take_purchase(void *context, uint32_t line, const struct purchase_price *price)
-{
-    const struct job *job = context;
-    return store_import_purchase(job->import, line, price, job->catalog->gpus[price->gpu].id);
-}
-
-static enum status take_rejection(void *context, uint32_t line, const char *field, const char *reason)
-{
-    const struct job *job = context;
-    return store_import_reject(job->import, line, field, reason);
-}
-
-static enum status rows(void *context, struct store_import *import, struct problems *problems)
-{
-    struct job *job = context;
-    const struct import_sink sink = {job, take_offer, take_purchase, take_rejection};
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    char text[2 * sizeof hash + 1];
-    job->import = import;
-    job->taken = 0;
-    if (job->file && job->read_before && fseek(job->file, 0, SEEK_SET) != 0)
-        return problems_add(
-            problems, STATUS_DATABASE_AWAY, "file",
-            "the connection to the database was lost, and a pipe cannot be read again from its beginning: "
-            "nothing was changed");
-    job->read_before = true;
-    (void)crypto_hash_sha256_init(&job->hash);
-    enum status status = import_read(&job->source, &sink, problems, &job->counts);
-    (void)crypto_hash_sha256_final(&job->hash, hash);
-    store_import_hash(import, sodium_bin2hex(text, sizeof text, hash, sizeof hash));
-    if (job->progress && job->taken >= PROGRESS_BYTES) (void)fprintf(stderr, "\r             \r");
-    return status;
+    const char *name = base_name(path);
+    if (!request->source)
+        request->source = arena_printf(run->arena, "%s %s", run->choices->kind, run->choices->fetch ? path : name);
+    if (request->kind == IMPORT_GPUHUNT && !request->provider && ends_in_csv(name)) {
+        char provider[IMPORT_PROVIDER_BYTES];
+        import_gpuhunt_provider(name, provider);
+        request->provider = arena_strdup(run->arena, provider);
+    }
+    return request->source ? STATUS_OK : problems_add(run->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
 }
 
 /* --- steps --- */
 
-/* What its rows may name: `facts` if it brings them along, else the database's. */
-static enum status load_catalog(struct store *store, const struct catalog_text *facts, struct problems *problems,
-                                struct snapshot **ret_snapshot)
+/* For a terminal: told at every 4 MiB, and wiped at the end. */
+static void show_progress(void *context, size_t bytes)
 {
-    struct arena arena;
-    struct catalog_text files[CATALOG_FILE_COUNT];
-    struct store_version version;
-    struct store_schema schema;
-    arena_init(&arena, IMPORT_ARENA_BYTES);
-    enum status status = store_schema_check(store, problems, &schema);
-    if (facts)
-        memcpy(files, facts, sizeof files);
-    else if (status == STATUS_OK)
-        status = store_catalog_read(store, -1, &arena, problems, files, &version);
-    if (status == STATUS_OK) {
-        files[FILE_OFFERS].text = files[FILE_PURCHASE_PRICES].text = NULL; /* names are all that is wanted */
-        status = catalog_load(files, problems, ret_snapshot);
-    }
-    arena_done(&arena);
-    return status;
+    size_t *shown = context;
+    if (bytes / PROGRESS_BYTES != *shown && bytes) (void)fprintf(stderr, "\rread %zu MiB", bytes >> 20);
+    *shown = bytes / PROGRESS_BYTES;
 }
 
-static bool print_report(const struct choices *choices, const struct job *job, const struct store_import_report *report)
+static bool print_report(const struct run *run, const struct import_job *job, const struct import_outcome *outcome)
 {
-    if (choices->json) return cli_write(report->json, strlen(report->json));
-    if (job->options.facts) (void)printf("%zu facts written\n", report->facts);
-    (void)printf("%llu lines, %llu of them without a GPU\n", (unsigned long long)job->counts.lines,
-                 (unsigned long long)job->counts.no_gpu);
+    const struct store_import_report *report = &outcome->report;
+    if (run->choices->json) return cli_write(report->json, strlen(report->json));
+    if (job->facts) (void)printf("%zu facts written\n", report->facts);
+    (void)printf("%llu lines, %llu of them about something else than rented GPUs\n",
+                 (unsigned long long)outcome->counts.lines, (unsigned long long)outcome->counts.left_out);
     return cli_write(report->summary, strlen(report->summary)) &&
-           (!choices->dry_run || puts("dry run: nothing was changed") >= 0) && fflush(stdout) == 0;
+           (job->request->dry_run != 1 || puts("dry run: nothing was changed") >= 0) && fflush(stdout) == 0;
 }
 
-static enum status run_job(struct store *store, const struct choices *choices, struct job *job,
-                           struct problems *problems)
+static enum status run_job(const struct run *run, struct import_job *job)
 {
-    struct snapshot *catalog = NULL;
-    struct store_import_report report;
-    struct arena arena;
-    arena_init(&arena, REPORT_ARENA_BYTES);
-    enum status status = load_catalog(store, job->options.facts, problems, &catalog);
-    job->catalog = job->source.catalog = catalog;
-    job->source.context = job->options.context = job;
-    job->source.read = read_bytes;
-    job->source.usd_per_unit = usd_per_unit;
-    job->options.rows = rows;
-    job->options.kind = choices->kind;
-    job->options.source = job->source.source;
-    job->options.dry_run = choices->dry_run;
-    job->options.complete = choices->complete;
-    job->options.accept_jumps = choices->accept_jumps;
-    job->progress = isatty(STDERR_FILENO);
-    if (status == STATUS_OK) status = store_import(store, &job->options, &arena, problems, &report);
-    if (status == STATUS_OK && !print_report(choices, job, &report))
-        status = problems_add(problems, STATUS_IO, "", "the report cannot be written; the import was applied");
-    snapshot_free(catalog);
-    arena_done(&arena);
+    struct import_outcome outcome;
+    size_t shown = 0;
+    if (isatty(STDERR_FILENO)) {
+        job->progress = show_progress;
+        job->context = &shown;
+    }
+    enum status status = import_job_run(run->store, job, run->arena, run->problems, &outcome);
+    if (shown) (void)fputs("\r               \r", stderr);
+    if (status == STATUS_OK && !print_report(run, job, &outcome))
+        return problems_add(run->problems, STATUS_IO, "", "the report cannot be written; the import was applied");
     return status;
 }
 
 /* Facts first, then offers like those of any other source: a newer price in the database stays. */
-static enum status import_bundled(struct store *store, const struct choices *choices, struct problems *problems)
+static enum status import_bundled(const struct run *run)
 {
     struct catalog_text facts[CATALOG_FILE_COUNT];
     const struct catalog_text *offers = &catalog_bundled()[FILE_OFFERS];
-    struct job job = {.text = offers->text, .length = offers->length, .options.jump_factor = 3};
-    job.source = (struct import_source){.format = IMPORT_CSV, .source = "built into gpusize", .as_of = cli_today()};
-    if (choices->file || choices->dry_run)
-        return problems_add(problems, STATUS_INVALID_VALUE, "bundled", "takes no file and has no dry run");
+    struct import_request request = {
+        .kind = IMPORT_CSV, .source = "built into gpusize", .as_of = cli_today(), .jump_factor = 3};
+    size_t others = 0;
+    for (size_t i = 1; i < run->choices->pair_count[TABLE_IMPORT]; i++) { /* the first is the kind */
+        const struct pair *option = &run->choices->pairs[TABLE_IMPORT][i];
+        bool accepts = strcmp(option->name, "accept_jumps") == 0 && strcmp(option->value, "true") == 0;
+        request.accept_jumps += accepts;
+        others += !accepts;
+    }
+    struct import_job job = {.request = &request, .text = offers->text, .length = offers->length, .facts = facts};
+    if (run->choices->file_count || run->choices->fetch || others > 0)
+        return problems_add(run->problems, STATUS_INVALID_VALUE, "bundled",
+                            "takes no file, and no option of imports but --accept-jumps");
     memcpy(facts, catalog_bundled(), sizeof facts);
     facts[FILE_OFFERS].text = NULL;
-    job.options.facts = facts;
-    return run_job(store, choices, &job, problems);
+    return run_job(run, &job);
 }
 
-static enum status import_file(struct store *store, const struct choices *choices, struct arena *arena,
-                               struct problems *problems)
+static enum status download(const struct run *run, const struct import_request *request, FILE **ret_file,
+                            const char **ret_path)
 {
-    struct job job = {0};
-    enum status status = read_choices(choices, arena, problems, &job);
+    struct input *input = NULL;
+    struct fetch_request fetch;
+    const struct choices *choices = run->choices;
+    enum status status = input_from_pairs(run->arena, choices->pairs[TABLE_FETCH], choices->pair_count[TABLE_FETCH],
+                                          run->problems, &input);
+    if (status == STATUS_OK) status = fetch_request_decode(input, request, run->arena, run->problems, &fetch);
+    input_done(input);
+    return status == STATUS_OK ? import_fetch(&fetch, run->problems, ret_file, ret_path) : status;
+}
+
+static enum status open_file(const struct run *run, const struct import_request *request, FILE **ret_file,
+                             const char **ret_path)
+{
+    if (run->choices->fetch) return download(run, request, ret_file, ret_path);
+    FILE *file = fopen(run->choices->files[0], "rb");
+    if (!file)
+        return problems_add(run->problems, STATUS_INVALID_VALUE, "file", "%s cannot be read", run->choices->files[0]);
+    *ret_file = file;
+    *ret_path = run->choices->files[0];
+    return STATUS_OK;
+}
+
+static enum status import_file(const struct run *run)
+{
+    struct import_request request;
+    struct import_job job = {.request = &request};
+    const char *path = "";
+    enum status status = read_request(run, &request);
+    if (status == STATUS_OK) status = open_file(run, &request, &job.file, &path);
     if (status != STATUS_OK) return status;
-    job.file = fopen(choices->file, "rb");
-    if (!job.file) return problems_add(problems, STATUS_INVALID_VALUE, "file", "%s cannot be read", choices->file);
-    status = run_job(store, choices, &job, problems);
+    status = name_source(run, path, &request);
+    if (status == STATUS_OK) status = run_job(run, &job);
     (void)fclose(job.file);
     return status;
+}
+
+/* Options of offers that models have not are refused by the table of fields. */
+static enum status import_model(const struct run *run)
+{
+    const struct choices *choices = run->choices;
+    size_t count = choices->pair_count[TABLE_IMPORT] - 1; /* without the kind */
+    struct input *input = NULL;
+    struct pair *pairs = ARENA_ARRAY(run->arena, count + choices->pair_count[TABLE_MODEL] + 1, struct pair);
+    if (!pairs) return problems_add(run->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    memcpy(pairs, choices->pairs[TABLE_IMPORT] + 1, count * sizeof *pairs);
+    memcpy(pairs + count, choices->pairs[TABLE_MODEL], choices->pair_count[TABLE_MODEL] * sizeof *pairs);
+    if (choices->fetch || choices->pair_count[TABLE_FETCH])
+        return problems_add(run->problems, STATUS_INVALID_VALUE, "fetch", "models come from files");
+    enum status status =
+        input_from_pairs(run->arena, pairs, count + choices->pair_count[TABLE_MODEL], run->problems, &input);
+    if (status == STATUS_OK)
+        status = import_models(run->store, choices->files, choices->file_count, input, choices->json, run->problems);
+    input_done(input);
+    return status;
+}
+
+static const struct {
+    const char *kind;
+    enum status (*import)(const struct run *run);
+} others[] = {{"bundled", import_bundled}, {"model", import_model}}; /* besides the formats of offers */
+
+static enum status import_kind(const struct run *run)
+{
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strcmp(others[i].kind, run->choices->kind) == 0) return others[i].import(run);
+    }
+    return import_file(run);
 }
 
 static int run(const struct choices *choices, const struct settings *settings, struct arena *arena,
                struct problems *problems)
 {
     assert(choices->kind); /* it was read from the command line, or we would not be here */
-    struct store *store = NULL;
-    const struct store_options options = {
-        .url = settings->database_url,
-        .application_name = "gpusize import",
-        .prepared = settings->db_prepared,
-        .statement_timeout_ms = settings->db_statement_timeout_ms,
-        .connections_max = 1,
-    };
-    enum status status = *settings->database_url ? store_open(&options, problems, &store)
-                                                 : problems_add(problems, STATUS_MISSING_FIELD, "database_url",
-                                                                "say which database: set DATABASE_URL");
-    if (status == STATUS_OK)
-        status = strcmp(choices->kind, "bundled") == 0 ? import_bundled(store, choices, problems)
-                                                       : import_file(store, choices, arena, problems);
-    store_close(store);
+    struct run run = {.choices = choices, .arena = arena, .problems = problems};
+    enum status status = cli_open_store(settings, "gpusize import", problems, &run.store);
+    if (status == STATUS_OK) status = import_kind(&run);
+    store_close(run.store);
     return status == STATUS_OK ? CLI_OK : cli_report(problems, status);
 }
 
@@ -323,12 +396,13 @@ int cli_import(const struct cli *cli, int argc, char **argv)
     struct arena arena;
     struct problems problems;
     struct settings settings;
+    struct choices choices = {0};
     bool help = false;
     (void)cli;
     arena_init(&arena, REPORT_ARENA_BYTES);
     problems_init(&problems, &arena);
-    struct choices choices = take_choices(&argc, argv, &problems);
-    enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
+    enum status status = take_choices(&argc, argv, &arena, &problems, &choices);
+    if (status == STATUS_OK) status = settings_read(argc, argv, &arena, &problems, &settings, &help);
     if (status == STATUS_OK && !choices.help && !choices.kind)
         status = problems_add(&problems, STATUS_MISSING_FIELD, "kind", "say what to import; see gpusize import --help");
     int code = choices.help          ? print_help()

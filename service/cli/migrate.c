@@ -104,16 +104,7 @@ static enum action take_action(int *argc, char **argv, struct problems *problems
 static int run(enum action action, const struct settings *settings, struct arena *arena, struct problems *problems)
 {
     struct store *store = NULL;
-    const struct store_options options = {
-        .url = settings->database_url,
-        .application_name = "gpusize migrate",
-        .prepared = settings->db_prepared,
-        .statement_timeout_ms = settings->db_statement_timeout_ms,
-        .connections_max = 1,
-    };
-    enum status status = *settings->database_url ? store_open(&options, problems, &store)
-                                                 : problems_add(problems, STATUS_MISSING_FIELD, "database_url",
-                                                                "say which database: set DATABASE_URL");
+    enum status status = cli_open_store(settings, "gpusize migrate", problems, &store);
     if (status == STATUS_OK) status = actions[action](store, arena, problems);
     store_close(store);
     if (status != STATUS_OK) return cli_report(problems, status);

@@ -1,8 +1,13 @@
 /* serve.c owns the life of the service: settings, catalog, server, signals, drain. */
+#include "api/service.h"
 #include "cli/cli.h"
 #include "cli/settings.h"
+#include "http/client.h"
+#include "keys/keys.h"
 #include "live/live.h"
-#include "store/store.h"
+#include "record/record.h"
+#include "store/keys.h"
+#include "store/recommendation.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -18,6 +23,7 @@ enum {
     FIRST_LOAD_MS = 10 * 1000,  /* time to load a catalog before the port is opened without one */
     LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
     LISTEN_RETRY_S = 5,
+    RECORD_DRAIN_MS = 5 * 1000, /* time to store at the end what was accepted */
     LOST_PAUSE_MS = 100, /* before listening anew: whatever ends every session at once is not asked without end */
     SILENCE_MS = 2000,   /* beyond the time of a statement: the database hangs, and is no longer waited for */
 };
@@ -26,10 +32,26 @@ enum {
 struct database {
     const char *listen_url; /* "" = nobody tells of changes */
     struct store *store;
+    struct keyring *keys;            /* kept up to date with the catalog */
+    int64_t keys_state;              /* of what it holds; -1: nothing yet */
     struct store_listener *listener; /* NULL: none now */
     bool cannot_listen;              /* the log was told */
     int64_t listen_after_s;          /* when to try again to have one; of the clock that nobody sets */
 };
+
+/* Whoever looks for a new catalog looks for new keys too. */
+static enum status refresh_keys(struct database *database, struct arena *arena, struct problems *problems)
+{
+    const struct key *keys = NULL;
+    size_t count = 0;
+    int64_t state = 0;
+    enum status status = store_keys_state(database->store, problems, &state);
+    if (status != STATUS_OK || state == database->keys_state) return status;
+    status = store_keys_good(database->store, arena, problems, &keys, &count);
+    if (status == STATUS_OK) status = keyring_replace(database->keys, keys, count);
+    if (status == STATUS_OK) database->keys_state = state;
+    return status;
+}
 
 static enum status load_catalog(void *data, const char *known_version, struct arena *arena, struct problems *problems,
                                 struct live_texts *ret_texts)
@@ -40,6 +62,7 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     enum status status = known_version ? store_catalog_version(database->store, problems, &version) : STATUS_OK;
     bool known = known_version && strcmp(known_version, version.text) == 0;
     if (status == STATUS_OK && !known) status = store_schema_check(database->store, problems, &schema);
+    if (status == STATUS_OK) status = refresh_keys(database, arena, problems);
     if (status == STATUS_OK && !known)
         status = store_catalog_read(database->store, -1, arena, problems, ret_texts->files, &version);
     if (status != STATUS_OK) return status;
@@ -92,13 +115,18 @@ static void print_line(const char *line)
 
 static const void *acquire(void *data)
 {
-    return live_acquire(data);
+    return live_acquire(((const struct service *)data)->live);
 }
 
 static void release(void *data, const void *view)
 {
     (void)data;
     live_release(view);
+}
+
+static enum status authenticate(void *data, const char *key, struct caller *ret_caller)
+{
+    return keyring_find(((const struct service *)data)->keys, key, ret_caller);
 }
 
 /* What the answer cache is keyed by: the default of as_of is the day, so the day is part of it. */
@@ -151,37 +179,56 @@ static void append_health(const struct live_health *health, void (*append)(void 
     append(sink, text);
 }
 
+static void append_records(struct recorder *recorder, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[1024];
+    struct record_counts counts = recorder_count(recorder);
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_recommendations_stored_total Answers stored in the database.\n"
+                   "# TYPE gpusize_recommendations_stored_total counter\ngpusize_recommendations_stored_total %ju\n"
+                   "# HELP gpusize_recommendations_dropped_total Answers that were to be stored and are lost.\n"
+                   "# TYPE gpusize_recommendations_dropped_total counter\ngpusize_recommendations_dropped_total %ju\n"
+                   "# HELP gpusize_recommendation_queue_bytes Of answers that wait to be stored.\n"
+                   "# TYPE gpusize_recommendation_queue_bytes gauge\ngpusize_recommendation_queue_bytes %zu\n",
+                   (uintmax_t)counts.stored, (uintmax_t)counts.dropped, counts.queue_bytes);
+    append(sink, text);
+}
+
 static void append_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
 {
     struct live_health health;
-    const struct live_view *view = live_acquire(data);
+    const struct service *service = data;
+    struct live *live = service->live;
+    const struct live_view *view = live_acquire(live);
     if (view->snapshot) append_catalog(view->snapshot, append, sink);
     live_release(view);
-    live_health(data, &health);
+    live_health(live, &health);
     if (health.sourced) append_health(&health, append, sink);
+    if (service->recorder) append_records(service->recorder, append, sink);
 }
 
 /* Cuts the list at its commas. */
-static const char *const *split_hosts(const char *list, struct arena *arena)
+static const char *const *split_list(const char *list, struct arena *arena)
 {
-    const char **hosts = ARENA_ARRAY(arena, ALLOWED_HOSTS_MAX + 1, const char *);
+    const char **entries = ARENA_ARRAY(arena, LIST_MAX + 1, const char *);
     char *rest = arena_strdup(arena, list);
-    for (size_t i = 0; hosts && rest && i < ALLOWED_HOSTS_MAX;) {
-        char *host = strsep(&rest, ",");
-        host += strspn(host, " ");
-        if (*host) hosts[i++] = host;
+    for (size_t i = 0; entries && rest && i < LIST_MAX;) {
+        char *entry = strsep(&rest, ",");
+        entry += strspn(entry, " ");
+        if (*entry) entries[i++] = entry;
     }
-    return hosts;
+    return entries;
 }
 
-static struct server_settings server_settings(const struct cli *cli, const struct settings *settings, struct live *live,
-                                              const char *const *hosts)
+static struct server_settings server_settings(const struct cli *cli, const struct settings *settings,
+                                              struct service *service, struct arena *arena)
 {
     return (struct server_settings){
         .listen_address = settings->listen,
         .port = (uint16_t)settings->port,
         .threads = (unsigned)settings->threads,
         .workers = (unsigned)settings->workers,
+        .waiters = (unsigned)settings->db_workers,
         .queue_max = (unsigned)settings->queue_max,
         .connections_max = (unsigned)settings->connections_max,
         .connections_per_address_max = (unsigned)settings->connections_per_address_max,
@@ -189,13 +236,18 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .request_deadline_s = (unsigned)settings->request_deadline_s,
         .cache_max_bytes = (size_t)settings->cache_max_mib << 20,
         .cors_origin = settings->cors_origin,
-        .allowed_hosts = hosts,
+        .allowed_hosts = split_list(settings->allowed_hosts, arena),
+        .trusted_proxies = split_list(settings->trusted_proxies, arena),
+        .reading_needs_key = settings->reading_needs_key,
+        .address_requests_per_second = (double)settings->address_requests_per_second,
+        .key_requests_per_second = (double)settings->key_requests_per_second,
         .access_log = settings->access_log,
         .routes = cli->routes,
         .acquire = acquire,
         .release = release,
+        .authenticate = service->store ? authenticate : NULL,
         .version = version_of_day,
-        .data = live,
+        .data = service,
         .fail = cli->fail,
         .metrics = append_metrics,
     };
@@ -227,17 +279,32 @@ static void print_start(const struct settings *settings, struct live *live, uint
     live_release(view);
 }
 
-static int run_server(const struct cli *cli, const struct settings *settings, struct live *live,
+/* What no table of settings can tell. */
+static enum status check_settings(const struct settings *settings, const struct server_settings *wanted,
+                                  struct problems *problems)
+{
+    const char *bad = NULL;
+    if (!wanted->allowed_hosts || !wanted->trusted_proxies)
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the settings");
+    if (!client_networks_valid(wanted->trusted_proxies, &bad))
+        (void)problems_add(problems, STATUS_INVALID_VALUE, "trusted_proxies",
+                           "'%s' is no address or network: 10.0.0.0/8, ::1", bad);
+    if (settings->reading_needs_key && !*settings->database_url)
+        (void)problems_add(problems, STATUS_CONTRADICTION, "reading_needs_key",
+                           "keys are in a database: set DATABASE_URL");
+    return problems_status(problems);
+}
+
+static int run_server(const struct cli *cli, const struct settings *settings, struct service *service,
                       const sigset_t *signals, struct arena *arena, struct problems *problems)
 {
     int signal_number = 0;
     struct server *server = NULL;
-    const char *const *hosts = split_hosts(settings->allowed_hosts, arena);
-    if (!hosts) return cli_report(problems, STATUS_OUT_OF_MEMORY);
-    const struct server_settings wanted = server_settings(cli, settings, live, hosts);
-    enum status status = server_start(&wanted, problems, &server);
+    const struct server_settings wanted = server_settings(cli, settings, service, arena);
+    enum status status = check_settings(settings, &wanted, problems);
+    if (status == STATUS_OK) status = server_start(&wanted, problems, &server);
     if (status != STATUS_OK) return cli_report(problems, status);
-    print_start(settings, live, server_port(server));
+    print_start(settings, service->live, server_port(server));
     (void)sigwait(signals, &signal_number);
     bool drained = server_drain(server, (unsigned)settings->drain_s);
     (void)fprintf(stderr, drained ? "stopped: every open request was answered\n"
@@ -258,25 +325,56 @@ static struct live_settings live_settings(const struct settings *settings, struc
     };
 }
 
+/* Where answers go, and how much of them may be there. */
+struct archive {
+    struct store *store;
+    int64_t max_bytes;
+};
+
+static enum status write_answers(void *data, const struct record *records, size_t count, struct problems *problems)
+{
+    const struct archive *archive = data;
+    return store_recommendations_add(archive->store, records, count, archive->max_bytes, problems);
+}
+
+/* Leaves NULL where nothing is to be stored. */
+static enum status start_recorder(const struct settings *settings, struct archive *archive, struct problems *problems,
+                                  struct recorder **ret_recorder)
+{
+    const struct recorder_settings wanted = {
+        .queue_max_bytes = (size_t)settings->record_queue_max_mib << 20,
+        .drain_ms = RECORD_DRAIN_MS,
+        .write = write_answers,
+        .data = archive,
+        .report = print_line,
+    };
+    return archive->store && archive->max_bytes > 0 ? recorder_new(&wanted, problems, ret_recorder) : STATUS_OK;
+}
+
 /* The catalog of the database, or, where none is set, the bundled one: never the one instead of the other. */
 static int run_catalog(const struct cli *cli, const struct settings *settings, struct database *database,
-                       struct arena *arena, struct problems *problems)
+                       struct service *service, struct arena *arena, struct problems *problems)
 {
     sigset_t signals;
-    struct live *live = NULL;
     struct snapshot *bundled = database->store ? NULL : cli_load_catalog();
     if (!bundled && !database->store) return CLI_FAILED;
     block_signals(&signals);
     const struct live_settings wanted = live_settings(settings, database);
-    enum status status = live_new(&wanted, bundled, problems, &live);
+    enum status status = live_new(&wanted, bundled, problems, &service->live);
     if (status != STATUS_OK) return cli_report(problems, status);
-    live_settle(live, FIRST_LOAD_MS);
-    int code = run_server(cli, settings, live, &signals, arena, problems);
-    live_free(live);
+    live_settle(service->live, FIRST_LOAD_MS);
+    struct archive archive = {.store = service->store, .max_bytes = settings->record_max_mib << 20};
+    status = start_recorder(settings, &archive, problems, &service->recorder);
+    int code = status == STATUS_OK ? run_server(cli, settings, service, &signals, arena, problems)
+                                   : cli_report(problems, status);
+    recorder_free(service->recorder); /* after the last request: nothing that was accepted is lost */
+    live_free(service->live);
     return code;
 }
 
-static enum status open_database(const struct settings *settings, struct problems *problems, struct store **ret_store)
+/* Leaves NULL where no database is set. */
+static enum status open_database(const struct settings *settings, unsigned connections_max, struct problems *problems,
+                                 struct store **ret_store)
 {
     const struct store_options options = {
         .url = settings->database_url,
@@ -284,7 +382,7 @@ static enum status open_database(const struct settings *settings, struct problem
         .prepared = settings->db_prepared,
         .statement_timeout_ms = settings->db_statement_timeout_ms,
         .silence_max_ms = settings->db_statement_timeout_ms ? settings->db_statement_timeout_ms + SILENCE_MS : 0,
-        .connections_max = 1, /* one thread asks */
+        .connections_max = connections_max,
     };
     return *settings->database_url ? store_open(&options, problems, ret_store) : STATUS_OK;
 }
@@ -294,22 +392,30 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     struct arena arena;
     struct problems problems;
     struct settings settings = {0};
-    struct database database = {0};
+    struct database database = {.keys_state = -1};
+    struct service service = {0};
     bool help = false;
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
     database.listen_url = settings.database_listen_url;
-    if (status == STATUS_OK && !help) status = open_database(&settings, &problems, &database.store);
+    database.keys = service.keys = keyring_new();
+    if (status == STATUS_OK && !service.keys) status = STATUS_OUT_OF_MEMORY;
+    if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &database.store);
+    if (status == STATUS_OK && !help)
+        status =
+            open_database(&settings, (unsigned)settings.db_workers + 1 /* stores answers */, &problems, &service.store);
     int code = CLI_OK;
     if (help)
         settings_help();
     else if (status != STATUS_OK)
         code = cli_report(&problems, status);
     else
-        code = run_catalog(cli, &settings, &database, &arena, &problems);
+        code = run_catalog(cli, &settings, &database, &service, &arena, &problems);
     store_listener_close(database.listener);
     store_close(database.store);
+    store_close(service.store);
+    keyring_free(service.keys);
     arena_done(&arena);
     return code;
 }

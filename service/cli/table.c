@@ -24,6 +24,7 @@ struct layout { /* how an operation is shown */
     const struct column *columns; /* of its rows; NULL = no table */
     const char *const *lines;     /* format and path in turn: one line each, left out when the value is null */
     const char *bar;              /* path of the memory to draw; NULL = none */
+    const char *when;             /* only if there is a value at this path; NULL = always */
 };
 
 static const struct column fleet_columns[] = {
@@ -79,6 +80,27 @@ static const struct column offer_columns[] = {
     {"as_of", "as of", AS_IS},
     {NULL, NULL, AS_IS},
 };
+static const struct column price_day_columns[] = {
+    {"gpu", "GPU", AS_IS},
+    {"purchase", "purchase", AS_IS},
+    {"day", "day", AS_IS},
+    {"min_usd_per_gpu_hour", "min USD/GPU/h", MONEY},
+    {"median_usd_per_gpu_hour", "median", MONEY},
+    {"max_usd_per_gpu_hour", "max", MONEY},
+    {"provider_count", "providers", AS_IS},
+    {"offer_count", "offers", AS_IS},
+    {NULL, NULL, AS_IS},
+};
+static const struct column price_span_columns[] = {
+    {"provider", "provider", AS_IS},  {"instance_type", "instance", AS_IS},
+    {"region", "region", AS_IS},      {"gpu", "GPU", AS_IS},
+    {"gpu_count", "count", AS_IS},    {"purchase", "purchase", AS_IS},
+    {"from", "from", AS_IS},          {"until", "until", AS_IS},
+    {"usd_per_hour", "USD/h", MONEY}, {NULL, NULL, AS_IS},
+};
+static const char *const history_lines[] = {
+    "Series: %s\n", "total_count", "More with --cursor %s\n", "next_cursor", NULL,
+};
 static const char *const fleet_lines[] = {
     "Why: %s\n",   "recommended.explanation",    "Asked: %s\n",  "gpu_explanation",
     "Start: %s\n", "recommended.launch_command", "Verify: %s\n", "recommended.verify_command",
@@ -118,14 +140,17 @@ static const char *const throughput_lines[] = {
 };
 
 static const struct layout layouts[] = {
-    {"recommend", fleet_columns, fleet_lines, "recommended.memory"},
-    {"cost", fleet_columns, NULL, NULL},
-    {"memory", NULL, memory_lines, "memory"},
-    {"throughput", NULL, throughput_lines, NULL},
-    {"gpus", gpu_columns, NULL, NULL},
-    {"models", model_columns, NULL, NULL},
-    {"engines", engine_columns, NULL, NULL},
-    {"offers", offer_columns, NULL, NULL},
+    {"recommend", fleet_columns, fleet_lines, "recommended.memory", NULL},
+    {"cost", fleet_columns, NULL, NULL, NULL},
+    {"memory", NULL, memory_lines, "memory", NULL},
+    {"throughput", NULL, throughput_lines, NULL, NULL},
+    {"gpus", gpu_columns, NULL, NULL, NULL},
+    {"models", model_columns, NULL, NULL, NULL},
+    {"engines", engine_columns, NULL, NULL, NULL},
+    {"offers", offer_columns, NULL, NULL, NULL},
+    {"offers_history", price_day_columns, NULL, NULL, "points[0].day"},
+    {"offers_history", price_span_columns, NULL, NULL, "points[0].from"},
+    {"offers_history", NULL, history_lines, NULL, NULL},
 };
 
 /* --- values of the answer ---------------------------------------------------------------------------------------- */
@@ -253,9 +278,10 @@ static void print_rest(struct reader *reader, size_t rows)
         (void)printf("%s of %s: more with --limit 1000 or another --cursor\n", shown, all);
 }
 
-static enum status print_rows(struct reader *reader, const struct operation *operation, const struct column *columns,
+static enum status print_rows(struct reader *reader, const struct operation *operation, const struct layout *layout,
                               struct problems *problems)
 {
+    const struct column *columns = layout->columns;
     struct out csv_text;
     out_init(&csv_text, 0);
     const struct encode_options options = {
@@ -267,7 +293,7 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
         csv_text.length--;
         if (read_grid(&csv_text, columns, &reader->arena, &grid) && grid.rows) {
             print_grid(&grid);
-            print_rest(reader, grid.rows);
+            if (!layout->when) print_rest(reader, grid.rows);
         }
     }
     out_done(&csv_text);
@@ -351,10 +377,11 @@ enum status table_print(const struct operation *operation, const struct out *ans
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
         const struct layout *layout = &layouts[i];
         if (strcmp(layout->operation, operation->id) != 0) continue;
+        if (layout->when && !value_at(&reader, layout->when)) continue;
         if (operation == &operation_recommend && !value_at(&reader, "recommended.gpu")) {
             (void)printf("Nothing fits.\n");
         }
-        if (layout->columns) status = print_rows(&reader, operation, layout->columns, problems);
+        if (layout->columns) status = print_rows(&reader, operation, layout, problems);
         if (status != STATUS_OK) break;
         if (layout->bar) print_bar(&reader, layout->bar);
         if (layout->lines) print_lines(&reader, layout->lines);

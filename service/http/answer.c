@@ -47,7 +47,9 @@ static bool describe(struct MHD_Response *response, const struct reply *reply, e
     const struct header headers[] = {
         {MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type},
         {MHD_HTTP_HEADER_CONTENT_ENCODING, encoding_name(encoding)},
-        {MHD_HTTP_HEADER_ETAG, reply->etag_id ? etag : NULL},
+        {MHD_HTTP_HEADER_ETAG, reply->etag      ? reply->etag
+                               : reply->etag_id ? etag
+                                                : NULL},
         {MHD_HTTP_HEADER_CACHE_CONTROL, reply->cache_control ? reply->cache_control : "no-cache"},
         {MHD_HTTP_HEADER_VARY, varies ? "Accept-Encoding" : NULL},
         {"X-Content-Type-Options", "nosniff"},
@@ -66,9 +68,12 @@ static bool add_extra(struct MHD_Response *response, const struct reply_extra *e
         {"X-Request-Id", extra->request_id},
         {MHD_HTTP_HEADER_ALLOW, extra->allow},
         {MHD_HTTP_HEADER_RETRY_AFTER, extra->retry_after},
+        {MHD_HTTP_HEADER_WWW_AUTHENTICATE, extra->authenticate},
         {"Access-Control-Allow-Methods", extra->preflight ? extra->allow : NULL},
         {"Access-Control-Allow-Headers",
-         extra->preflight ? "Content-Type, If-None-Match, X-Request-Id, traceparent" : NULL},
+         extra->preflight ? "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Api-Key, "
+                            "X-Request-Id, traceparent"
+                          : NULL},
         {"Access-Control-Max-Age", extra->preflight ? "86400" : NULL},
         {MHD_HTTP_HEADER_CONNECTION, extra->close ? "close" : NULL},
     };
@@ -167,8 +172,8 @@ struct answer *answer_new(const struct route *route, const struct reply *reply, 
 {
     char name_text[NAME_TEXT_BYTES];
     const char *name = name_of(route, reply, name_text);
-    size_t texts =
-        text_bytes(reply->content_type) + text_bytes(name) + text_bytes(reply->cache_control) + text_bytes(reply->csp);
+    size_t texts = text_bytes(reply->content_type) + text_bytes(name) + text_bytes(reply->cache_control) +
+                   text_bytes(reply->csp) + text_bytes(reply->etag);
     struct answer *answer = calloc(1, sizeof *answer + texts);
     void *bytes = malloc(reply->body_length + 1);
     if (!answer || !bytes) {
@@ -189,6 +194,8 @@ struct answer *answer_new(const struct route *route, const struct reply *reply, 
         .etag_id = copy_text(&end, name),
         .cache_control = copy_text(&end, reply->cache_control),
         .csp = copy_text(&end, reply->csp),
+        .recording = reply->recording,
+        .etag = copy_text(&end, reply->etag),
     };
     atomic_init(&answer->references, 1);
     struct part *plain = part_new(answer, ENCODING_IDENTITY, bytes, reply->body_length);

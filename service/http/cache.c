@@ -116,6 +116,7 @@ static struct answer *look_up(struct cache *cache, const struct question *questi
     struct shard *shard = &cache->shards[hash % SHARDS];
     pthread_mutex_lock(&shard->lock);
     struct entry *entry = *find(shard, hash, question);
+    if (entry && question->to_be_recorded && entry->answer->reply.recording != RECORDING_SETTLED) entry = NULL;
     struct answer *answer = entry ? answer_hold(entry->answer) : NULL;
     if (entry && entry != shard->newest) {
         list_remove(shard, entry);

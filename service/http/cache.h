@@ -12,6 +12,7 @@ struct question {        /* borrowed texts */
     size_t uri_length;
     const char *body;
     size_t body_length;
+    bool to_be_recorded; /* only an answer whose recording is settled will do */
 };
 
 struct cache_counts {

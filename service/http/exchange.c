@@ -20,6 +20,7 @@ bool exchange_begin(struct exchange *x, const char *uri)
     x->uri = length < sizeof x->uri_inline ? x->uri_inline : malloc(length + 1);
     if (!x->uri) return false;
     memcpy(x->uri, uri ? uri : "", length + 1);
+    x->query_keys = client_take_key(x->uri, &length, x->query_key);
     x->uri_length = length;
     x->path_length = strcspn(x->uri, "?");
     x->started_us = clock_now_us();
@@ -87,6 +88,96 @@ static void refuse(struct exchange *x, enum status status, const char *detail)
     x->refusal_detail = detail;
 }
 
+/* --- who may --- */
+
+/* The key that the request carries; "" if there is none, NULL if there are several. */
+static const char *presented_key(const struct exchange *x)
+{
+    const char *bearer = client_bearer(x->head.authorization), *header = x->head.api_key;
+    size_t count = x->query_keys + (bearer ? 1 : 0) + (header ? 1 : 0);
+    if (count > 1) return NULL;
+    return bearer ? bearer : header ? header : x->query_keys ? x->query_key : "";
+}
+
+static void identify(struct exchange *x)
+{
+    const struct server_settings *settings = &x->server->settings;
+    const char *key = presented_key(x);
+    client_address(x->connection.remote, x->head.forwarded_for, settings->trusted_proxies, x->address);
+    x->caller = (struct caller){.role = ROLE_NONE};
+    x->caller_status = STATUS_OK;
+    if (!key) refuse(x, STATUS_MALFORMED_REQUEST, "more than one key: send one, in Authorization, X-Api-Key or key=");
+    if (!key || !*key) return;
+    x->caller_status =
+        settings->authenticate ? settings->authenticate(settings->data, key, &x->caller) : STATUS_NOT_FOUND;
+    if (x->caller_status == STATUS_NOT_FOUND) /* a token for somebody else, such as a proxy on the way, is no bad key */
+        x->caller_status = x->head.authorization ? STATUS_OK : STATUS_UNAUTHORIZED;
+    if (x->caller_status == STATUS_OK && x->query_keys && x->caller.role > ROLE_READER) {
+        x->caller_status = STATUS_FORBIDDEN; /* what stands in a URL is seen by too many */
+        x->caller = (struct caller){.role = ROLE_NONE};
+    }
+}
+
+static void check_access(struct exchange *x, enum route_access access)
+{
+    static const enum role needed[] = {
+        [ROUTE_OPEN] = ROLE_NONE, [ROUTE_READ] = ROLE_NONE, [ROUTE_WRITE] = ROLE_WRITER, [ROUTE_ADMIN] = ROLE_ADMIN};
+    enum role role = access == ROUTE_READ && x->server->settings.reading_needs_key ? ROLE_READER : needed[access];
+    if (role != ROLE_NONE && !x->server->settings.authenticate)
+        refuse(x, STATUS_READ_ONLY, NULL); /* no key would help */
+    else if (x->caller_status == STATUS_DATABASE_AWAY)
+        refuse(x, STATUS_DATABASE_AWAY, "no key can be checked before the database has been reached once");
+    else if (x->caller_status == STATUS_FORBIDDEN)
+        refuse(x, STATUS_FORBIDDEN, "a key in the query must be a reader's: send others in a header");
+    else if (x->caller_status != STATUS_OK)
+        refuse(x, x->caller_status, "this key is not known, or has expired or been revoked");
+    else if (role > x->caller.role && x->caller.role == ROLE_NONE)
+        refuse(x, STATUS_UNAUTHORIZED, NULL);
+    else if (role > x->caller.role)
+        refuse(x, STATUS_FORBIDDEN, NULL);
+}
+
+/* By key; or by address, where also keys that are none are counted. */
+static void check_limit(struct exchange *x)
+{
+    const struct server_settings *settings = &x->server->settings;
+    bool by_key = x->caller.role != ROLE_NONE;
+    char network[CLIENT_ADDRESS_BYTES];
+    double rate = by_key ? settings->key_requests_per_second : settings->address_requests_per_second;
+    if (by_key && x->caller.requests_per_second > 0) rate = x->caller.requests_per_second; /* false if unknown */
+    client_network(x->address, network);
+    if (rate > 0 &&
+        !limits_take(x->server->limits, by_key ? x->caller.key_id : network, rate, x->started_us, &x->retry_s))
+        refuse(x, STATUS_TOO_MANY_REQUESTS,
+               by_key ? "more requests than this key may make"
+                      : "more requests than one address may make without a key");
+}
+
+/* Once per request, as soon as its route is known. False: it is refused. */
+static bool admit(struct exchange *x, const struct route *route)
+{
+    if (x->admitted || x->refusal != STATUS_OK) return x->refusal == STATUS_OK;
+    x->admitted = true;
+    if (route->access == ROUTE_OPEN) return true;
+    check_limit(x);
+    check_access(x, route->access);
+    return x->refusal == STATUS_OK;
+}
+
+/* --- what comes --- */
+
+/* Whether the list names the type, its parameters aside. */
+static bool is_listed(const char *types, const char *content_type)
+{
+    size_t length = strcspn(content_type, "; \t");
+    for (const char *type = types; *type; type += strspn(type, ", ")) {
+        size_t end = strcspn(type, ",");
+        if (end == length && strncasecmp(type, content_type, length) == 0) return true;
+        type += end;
+    }
+    return false;
+}
+
 static bool is_json(const char *content_type)
 {
     size_t length = strcspn(content_type, "; \t");
@@ -95,7 +186,7 @@ static bool is_json(const char *content_type)
     return plain || derived;
 }
 
-/* The route decides how much of a body may come, so a POST is matched before its body. */
+/* The route decides how much of a body may come, and from whom, so all but GET are matched before their bodies. */
 static void find_route(struct exchange *x, unsigned method)
 {
     const char *path = x->uri;
@@ -122,8 +213,8 @@ static void check_body(struct exchange *x)
     if (!x->route || !head_has_body(&x->head)) return;
     if (x->head.content_encoding && strcasecmp(x->head.content_encoding, "identity") != 0)
         refuse(x, STATUS_UNSUPPORTED_MEDIA_TYPE, "a request body may not be compressed");
-    if (x->head.content_type && !is_json(x->head.content_type))
-        refuse(x, STATUS_UNSUPPORTED_MEDIA_TYPE, "send the body as Content-Type: application/json");
+    const char *types = x->route->media_types, *type = x->head.content_type;
+    if (type && !(types ? is_listed(types, type) : is_json(type))) refuse(x, STATUS_UNSUPPORTED_MEDIA_TYPE, NULL);
     if (x->head.body_bytes > (int64_t)x->route->body_max_bytes) refuse(x, STATUS_BODY_TOO_LARGE, NULL);
 }
 
@@ -145,10 +236,11 @@ bool exchange_head(struct exchange *x, const char *method, const char *version)
     }
     if (x->head.host && !guard_host_allowed(x->head.host, settings->listen_address, settings->allowed_hosts))
         refuse(x, STATUS_MISDIRECTED, NULL);
+    identify(x);
     unsigned known = router_method(method);
-    if (known == ROUTE_POST) {
+    if (known > ROUTE_GET) {
         find_route(x, known);
-        check_body(x);
+        if (x->route && admit(x, x->route)) check_body(x);
     }
     bool waits = x->head.expect && strcasecmp(x->head.expect, "100-continue") == 0;
     x->stage = STAGE_BODY;
@@ -171,7 +263,8 @@ static bool body_grow(struct exchange *x, size_t needed)
 bool exchange_body(struct exchange *x, const char *bytes, size_t length)
 {
     x->body_seen += length;
-    if (x->body_seen > BODY_SWALLOW_MAX_BYTES) return false; /* only chunked bodies get here */
+    size_t most = x->route && x->refusal == STATUS_OK ? x->route->body_max_bytes : 0;
+    if (x->body_seen > most && x->body_seen > BODY_SWALLOW_MAX_BYTES) return false; /* only chunked bodies get here */
     if (x->refusal != STATUS_OK || !x->route) return true;
     if (x->body_length + length > x->route->body_max_bytes) {
         refuse(x, STATUS_BODY_TOO_LARGE, NULL);
@@ -212,6 +305,7 @@ static struct question question_of(const struct exchange *x)
         .uri_length = x->uri_length,
         .body = x->body,
         .body_length = x->body_length,
+        .to_be_recorded = x->caller.role != ROLE_NONE,
     };
 }
 
@@ -224,6 +318,15 @@ static const char *shown_path(struct exchange *x)
     return path ? path : "";
 }
 
+/* The last segment of the path, where the route takes any. */
+static const char *path_id(struct exchange *x)
+{
+    size_t fixed = x->route ? router_fixed_length(x->route) : 0, length = 0;
+    if (!x->route || !x->route->path[fixed]) return "";
+    char *path = arena_alloc(&x->request.arena, x->path_length + 1);
+    return path && query_decode(x->uri, x->path_length, false, path, &length) ? path + fixed : "";
+}
+
 static void prepare_request(struct exchange *x)
 {
     struct request *request = &x->request;
@@ -234,12 +337,24 @@ static void prepare_request(struct exchange *x)
         .body = x->body ? x->body : "",
         .body_length = x->body_length,
         .request_id = x->request_id,
+        .if_match = x->head.if_match,
+        .idempotency_key = x->head.idempotency_key,
+        .caller = x->caller,
         .snapshot = x->acquired ? x->snapshot : NULL,
+        .data = x->server->settings.data,
+        .may_wait = x->may_wait,
     };
     arena_init(&request->arena, ARENA_MAX_BYTES);
     problems_init(&request->problems, &request->arena);
-    request->path = x->route ? x->route->path : shown_path(x);
+    request->path_id = path_id(x);
+    request->path = x->route && !*request->path_id ? x->route->path : shown_path(x);
     x->prepared = true;
+}
+
+static void forget_request(struct exchange *x)
+{
+    if (x->prepared) arena_done(&x->request.arena);
+    x->prepared = x->request.defer = false;
 }
 
 static void fail_request(struct exchange *x, enum status status)
@@ -263,17 +378,21 @@ static enum status parse_query(struct exchange *x)
                        &x->request.query, &x->request.query_count);
 }
 
-/* Not if the version has changed meanwhile: nobody knows which one the handler saw (the day is part of it). */
+/* Not if the version has changed meanwhile: nobody knows which one the handler saw (the day is part of it).
+ *
+ * An answer that is kept is not computed again, and so not recorded either. Where the request itself asked for that in
+ * vain, it is not kept, so that a repeat tries again. Where nobody asked, it is kept for those who do not ask either:
+ * for a caller with a key it counts as a miss (cache.c), and the recorded answer then takes its place for everybody. */
 static void keep_answer(struct exchange *x, const char *version)
 {
     struct question question = question_of(x);
-    bool same = strcmp(version, question.version) == 0;
+    bool same = strcmp(version, question.version) == 0 && x->request.reply.recording != RECORDING_FAILED;
     if (same && x->route->cacheable && x->request.reply.http_status == 200)
         cache_put(x->server->cache, &question, x->answer);
 }
 
-/* Runs the handler; in an HTTP thread or in a computing thread. Leaves an answer in x->answer, or a reply of an
- * error in x->request. */
+/* Runs the handler; in an HTTP thread or in one of a pool. Leaves an answer in x->answer, or a reply of an error in
+ * x->request, or neither where x->request.defer is set. */
 static void run_handler(struct exchange *x)
 {
     prepare_request(x);
@@ -285,9 +404,11 @@ static void run_handler(struct exchange *x)
         status = x->route->handle(request);
     }
     if (status != STATUS_OK) {
+        request->defer = false;
         fail_request(x, status);
         return;
     }
+    if (request->defer) return;
     x->answer = answer_new(x->route, &request->reply, x->server->settings.cors_origin, x->server->compressors);
     if (!x->answer) {
         fail_request(x, problems_add(&request->problems, STATUS_OUT_OF_MEMORY, "", "out of memory"));
@@ -298,6 +419,16 @@ static void run_handler(struct exchange *x)
     (void)answer_part(x->answer, negotiate_encoding(x->head.accept_encoding), &encoding); /* compressed here already */
 }
 
+/* Handed over before it can be refused: a job that has been taken may be finished at any moment. */
+static void hand_over(struct exchange *x, bool may_wait)
+{
+    x->may_wait = may_wait;
+    if (pool_submit(may_wait ? x->server->waiting : x->server->computing, &x->job)) return;
+    refuse(x, STATUS_OVERLOADED, "all threads are busy and enough questions wait already");
+    x->stage = STAGE_BODY;
+    MHD_resume_connection(x->mhd);
+}
+
 /* When many ask a new question at once, the first computes it while the others wait in the queue. */
 static void compute(struct job *job)
 {
@@ -305,6 +436,11 @@ static void compute(struct job *job)
     struct question question = question_of(x);
     if (x->route->cacheable) x->answer = cache_look_again(x->server->cache, &question);
     if (!x->answer) run_handler(x);
+    if (x->request.defer && !x->may_wait) {
+        forget_request(x);
+        hand_over(x, true);
+        return;
+    }
     x->stage = STAGE_READY;
     MHD_resume_connection(x->mhd);
 }
@@ -351,8 +487,11 @@ static bool send_failure(struct exchange *x)
 {
     const struct reply *reply = &x->request.reply;
     struct reply_extra extra = extra_of(x);
-    if (reply->http_status == 503) extra.retry_after = "1";
-    if (reply->http_status == 405) extra.allow = router_allow(x->methods);
+    char allow[ALLOW_BYTES], retry[16];
+    (void)snprintf(retry, sizeof retry, "%u", x->retry_s ? x->retry_s : 1);
+    if (reply->http_status == 503 || reply->http_status == 429) extra.retry_after = retry;
+    if (reply->http_status == 405) extra.allow = router_allow(x->methods, allow);
+    if (reply->http_status == 401) extra.authenticate = "Bearer realm=\"gpusize\"";
     x->sent_bytes = strcmp(x->head.method, "HEAD") == 0 ? 0 : reply->body_length;
     return send_private(x, reply->http_status, reply_private(reply, x->server->settings.cors_origin, &extra));
 }
@@ -362,7 +501,10 @@ static bool send_refusal(struct exchange *x)
     connection_answering(&x->connection);
     prepare_request(x);
     const char *detail = x->refusal_detail ? x->refusal_detail : status_hint(x->refusal);
-    (void)problems_add(&x->request.problems, x->refusal, "", "%s", detail);
+    const char *types = x->route && x->route->media_types ? x->route->media_types : "application/json";
+    bool typed = x->refusal == STATUS_UNSUPPORTED_MEDIA_TYPE && !x->refusal_detail;
+    (void)problems_add(&x->request.problems, x->refusal, "", "%s%s", typed ? "send the body as Content-Type: " : detail,
+                       typed ? types : "");
     if (!x->close) (void)(parse_query(x) == STATUS_OK); /* how the caller wants errors; bad pairs are reported too */
     fail_request(x, x->refusal);
     return send_failure(x);
@@ -371,23 +513,20 @@ static bool send_refusal(struct exchange *x)
 static bool send_options(struct exchange *x)
 {
     struct reply_extra extra = extra_of(x);
+    char allow[ALLOW_BYTES];
     bool all = strcmp(x->uri, "*") == 0;
-    extra.allow = router_allow(all ? ROUTE_GET | ROUTE_POST : x->methods);
+    extra.allow = router_allow(all ? ROUTE_GET | ROUTE_POST | ROUTE_PATCH | ROUTE_DELETE : x->methods, allow);
     extra.preflight = *x->server->settings.cors_origin != '\0';
     struct reply reply = {.body = ""};
     return send_private(x, 204, reply_private(&reply, x->server->settings.cors_origin, &extra));
 }
 
-/* Handed over before it can be refused: a job that has been taken may be finished at any moment. */
 static bool start_computing(struct exchange *x)
 {
     x->stage = STAGE_COMPUTING;
     x->job.run = compute;
     MHD_suspend_connection(x->mhd);
-    if (pool_submit(x->server->pool, &x->job)) return true;
-    refuse(x, STATUS_OVERLOADED, "all computing threads are busy and enough questions wait already");
-    x->stage = STAGE_BODY;
-    MHD_resume_connection(x->mhd);
+    hand_over(x, x->route->work == ROUTE_STORES);
     return true;
 }
 
@@ -405,15 +544,17 @@ bool exchange_answer(struct exchange *x)
     if (x->stage == STAGE_READY) return x->answer ? send_answer(x) : send_failure(x);
     connection_answering(&x->connection);
     unsigned method = router_method(x->head.method);
-    if (x->refusal == STATUS_OK && method == ROUTE_GET && answer_from_cache(x)) return send_answer(x);
+    if (x->refusal == STATUS_OK && method == ROUTE_GET && answer_from_cache(x))
+        return admit(x, x->answer->route) ? send_answer(x) : send_refusal(x);
     if (x->refusal == STATUS_OK && !x->route && strcmp(x->uri, "*") != 0) find_route(x, method);
+    if (x->route) (void)admit(x, x->route);
     if (x->refusal != STATUS_OK) return send_refusal(x);
     if (method == 0) return send_options(x);
     assert(x->route); /* the guard lets "*" through for OPTIONS only */
     if (x->route->cacheable && method == ROUTE_POST && answer_from_cache(x)) return send_answer(x);
     if (x->route->cacheable) x->cache = "miss";
     acquire(x);
-    if (x->route->computes) return start_computing(x);
+    if (x->route->work != ROUTE_INLINE) return start_computing(x);
     run_handler(x);
     return x->answer ? send_answer(x) : send_failure(x);
 }
@@ -430,7 +571,8 @@ static void log_exchange(const struct exchange *x, uint64_t duration_us, bool co
                                   .bytes = x->sent_bytes,
                                   .duration_us = duration_us,
                                   .cache = x->cache,
-                                  .remote = x->connection.remote,
+                                  .remote = *x->address ? x->address : x->connection.remote,
+                                  .key_id = x->caller.key_id,
                                   .complete = complete,
                               });
 }
@@ -443,14 +585,16 @@ void exchange_end(struct exchange *x, bool complete)
     if (x->server->log) log_exchange(x, duration_us, complete);
     release(x);
     answer_release(x->answer);
-    if (x->prepared) arena_done(&x->request.arena);
+    forget_request(x);
     if (x->uri != x->uri_inline) free(x->uri);
     free(x->body);
     x->answer = NULL;
     x->body = NULL;
     x->route = NULL;
     x->format = NULL;
-    x->prepared = x->close = false;
+    x->close = x->may_wait = x->admitted = false;
+    x->retry_s = 0;
+    x->address[0] = '\0';
     x->body_length = x->body_capacity = x->body_seen = x->sent_bytes = 0;
     x->http_status = x->methods = 0;
     x->refusal = STATUS_OK;

@@ -2,9 +2,11 @@
 #pragma once
 #include "http/answer.h"
 #include "http/cache.h"
+#include "http/client.h"
 #include "http/compress.h"
 #include "http/connection.h"
 #include "http/guard.h"
+#include "http/limits.h"
 #include "http/log.h"
 #include "http/metrics.h"
 #include "http/pool.h"
@@ -29,8 +31,9 @@ struct server {
     uint16_t port;
     struct connections connections;
     struct cache *cache;
-    struct pool *pool;
-    struct log *log; /* NULL without access log */
+    struct limits *limits;
+    struct pool *computing, *waiting; /* threads of ROUTE_COMPUTES, of ROUTE_STORES */
+    struct log *log;                  /* NULL without access log */
     struct metrics *metrics;
     struct compressors *compressors;
     uint64_t id_seed;
@@ -44,8 +47,8 @@ enum stage {
     STAGE_IDLE,
     STAGE_HEAD,      /* request line seen */
     STAGE_BODY,      /* header seen; the body comes, or there is none */
-    STAGE_COMPUTING, /* suspended, belongs to a computing thread */
-    STAGE_READY,     /* computed */
+    STAGE_COMPUTING, /* suspended, belongs to a thread of a pool */
+    STAGE_READY,     /* answered by it */
     STAGE_SENDING,
 };
 
@@ -62,11 +65,18 @@ struct exchange {
     unsigned methods;           /* of the path, for Allow */
     enum status refusal;        /* decided before the handler could run */
     const char *refusal_detail; /* constant sentence; NULL = the status's hint */
-    bool close;                 /* the connection cannot be used again */
+    unsigned retry_s;           /* for Retry-After; 0: 1 */
+    struct caller caller;
+    enum status caller_status; /* of its key, if there is one */
+    bool admitted;             /* has the right and keeps the limits */
+    char address[CLIENT_ADDRESS_BYTES];
+    char query_key[CLIENT_KEY_BYTES]; /* taken out of the URI; "" = none */
+    size_t query_keys;
+    bool close; /* the connection cannot be used again */
     char *body;
     size_t body_length, body_capacity, body_seen;
     const void *snapshot;
-    bool acquired;
+    bool acquired, may_wait;
     struct answer *answer;         /* of the cache or of the handler */
     struct MHD_Response *response; /* else */
     unsigned http_status;          /* as sent */
@@ -87,7 +97,7 @@ bool exchange_begin(struct exchange *x, const char *uri);
 bool exchange_head(struct exchange *x, const char *method, const char *version);
 /* Takes a piece of the body. false: close the connection. */
 bool exchange_body(struct exchange *x, const char *bytes, size_t length);
-/* The request is complete, or computed: answers, or hands it to a computing thread. false: close. */
+/* The request is complete, or computed: answers, or hands it to a thread of a pool. false: close. */
 bool exchange_answer(struct exchange *x);
 /* Logs, counts and frees. `complete`: the whole answer was sent. */
 void exchange_end(struct exchange *x, bool complete);

@@ -31,14 +31,15 @@ static const struct wanted {
     const char *name;
     size_t length;
     size_t value, count; /* offsets in struct head; count 0 = not counted */
+    bool last;           /* of several lines the last one counts, not the first */
 } wanted[] = {
 #define WANTED(text, member)                                                                                           \
     {                                                                                                                  \
-        text, sizeof(text) - 1, offsetof(struct head, member), 0                                                       \
+        text, sizeof(text) - 1, offsetof(struct head, member), 0, false                                                \
     }
 #define COUNTED(text, member, counter)                                                                                 \
     {                                                                                                                  \
-        text, sizeof(text) - 1, offsetof(struct head, member), offsetof(struct head, counter)                          \
+        text, sizeof(text) - 1, offsetof(struct head, member), offsetof(struct head, counter), false                   \
     }
     COUNTED("Host", host, hosts),
     COUNTED("Content-Length", content_length, content_lengths),
@@ -50,6 +51,11 @@ static const struct wanted {
     WANTED("If-None-Match", if_none_match),
     WANTED("X-Request-Id", request_id),
     WANTED("traceparent", traceparent),
+    WANTED("Authorization", authorization),
+    WANTED("X-Api-Key", api_key),
+    WANTED("If-Match", if_match),
+    WANTED("Idempotency-Key", idempotency_key),
+    {"X-Forwarded-For", sizeof "X-Forwarded-For" - 1, offsetof(struct head, forwarded_for), 0, true}, /* the proxy's */
 #undef WANTED
 #undef COUNTED
 };
@@ -68,7 +74,7 @@ void head_add(struct head *head, const char *name, size_t name_length, const cha
         if (row->length != name_length || strncasecmp(row->name, name, name_length) != 0) continue;
         if (row->count) (*(unsigned *)(void *)((char *)head + row->count))++;
         const char **slot = (const char **)(void *)((char *)head + row->value);
-        if (!*slot) *slot = value; /* the first line counts; repeats that would matter are refused */
+        if (!*slot || row->last) *slot = value; /* repeats that would matter are refused */
         if (slot == &head->content_length && !text_parse_int64(value, &head->body_bytes)) head->body_bytes = -1;
     }
 }

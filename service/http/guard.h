@@ -19,6 +19,7 @@ struct head {
     bool bad_line;                                              /* a name that is no token, a control character */
     const char *host, *content_length, *transfer_encoding, *content_type, *content_encoding, *expect;
     const char *accept_encoding, *if_none_match, *request_id, *traceparent;
+    const char *authorization, *api_key, *forwarded_for, *if_match, *idempotency_key;
     int64_t body_bytes; /* by Content-Length; 0 without one, -1 when it is no number */
 };
 

@@ -126,11 +126,12 @@ static int format_line(const struct log_entry *entry, char *line, size_t room)
     if (entry->http_status) (void)snprintf(status, sizeof status, "%u", entry->http_status);
     return snprintf(line, room,
                     "{\"time\":\"%s.%03ldZ\",\"request_id\":\"%s\",%s%s%s\"method\":\"%.16s\",\"path\":\"%s\","
-                    "\"status\":%s,\"bytes\":%zu,\"duration_us\":%ju,\"cache\":\"%s\",\"remote\":\"%s\"%s}\n",
+                    "\"status\":%s,\"bytes\":%zu,\"duration_us\":%ju,\"cache\":\"%s\",\"remote\":\"%s\"%s%s%s%s}\n",
                     time_text(&now), now.tv_nsec / 1000000, entry->request_id,
                     *entry->trace_id ? "\"trace_id\":\"" : "", entry->trace_id, *entry->trace_id ? "\"," : "",
                     entry->method, path, status, entry->bytes, (uintmax_t)entry->duration_us, entry->cache,
-                    entry->remote, entry->complete ? "" : ",\"complete\":false");
+                    entry->remote, *entry->key_id ? ",\"key\":\"" : "", entry->key_id, *entry->key_id ? "\"" : "",
+                    entry->complete ? "" : ",\"complete\":false");
 }
 
 void log_write(struct log *log, const struct log_entry *entry)

@@ -12,9 +12,10 @@ struct log_entry {
     unsigned http_status; /* 0 = no answer of ours was sent: null in the log */
     size_t bytes;         /* of the body as sent */
     uint64_t duration_us;
-    const char *cache; /* "hit", "miss", "" = not cacheable */
-    const char *remote;
-    bool complete; /* false: the client went away, or the connection was cut */
+    const char *cache;  /* "hit", "miss", "" = not cacheable */
+    const char *remote; /* address of the client, as far as proxies are trusted */
+    const char *key_id; /* of the caller's key; "" = none */
+    bool complete;      /* false: the client went away, or the connection was cut */
 };
 
 struct log;

@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-static const unsigned statuses[] = {0,   200, 204, 304, 400, 404, 405, 406, 408,
-                                    413, 414, 415, 421, 422, 500, 503, 999 /* any other */};
+static const unsigned statuses[] = {0,   200, 201, 204, 304, 400, 401, 403, 404, 405, 406, 408,
+                                    409, 412, 413, 414, 415, 421, 422, 428, 429, 500, 503, 999 /* any other */};
 static const uint64_t bounds_us[] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 100000, 250000, 1000000, 10000000};
 enum { STATUSES = sizeof statuses / sizeof *statuses, BOUNDS = sizeof bounds_us / sizeof *bounds_us };
 

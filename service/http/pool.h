@@ -1,5 +1,5 @@
-/* pool.h owns the computing threads: a bounded queue, first come first served. They run at a lower priority than
- * the HTTP threads, so that slow questions do not starve quick answers. */
+/* pool.h owns the threads that work on requests: a bounded queue, first come first served. They run at a lower priority
+ * than the HTTP threads, so that slow questions do not starve quick answers. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -59,7 +59,7 @@ static void add_pair(struct arena *arena, const char *part, size_t length, struc
     const char *name = decode_part(arena, part, name_length);
     const char *value = decode_part(arena, equals ? equals + 1 : "", value_length);
     if (name && value && *name)
-        pairs[(*count)++] = (struct query_pair){name, value};
+        pairs[(*count)++] = (struct query_pair){name, value, part, length};
     else
         problems_add(problems, STATUS_MALFORMED_REQUEST, name ? name : "",
                      "a query holds names and values in UTF-8, where %% is followed by two hex digits other than 00");

@@ -5,20 +5,50 @@
 
 #include <string.h>
 
+static const struct {
+    const char *name, *allow;
+    unsigned method;
+} methods[] = {
+    {"GET", "GET, HEAD, ", ROUTE_GET},    {"HEAD", "", ROUTE_GET},
+    {"POST", "POST, ", ROUTE_POST},       {"PATCH", "PATCH, ", ROUTE_PATCH},
+    {"DELETE", "DELETE, ", ROUTE_DELETE},
+};
+enum { METHODS = sizeof methods / sizeof *methods };
+
 unsigned router_method(const char *method)
 {
-    if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) return ROUTE_GET;
-    return strcmp(method, "POST") == 0 ? ROUTE_POST : 0;
+    for (size_t i = 0; i < METHODS; i++) {
+        if (strcmp(methods[i].name, method) == 0) return methods[i].method;
+    }
+    return 0;
 }
 
-const char *router_allow(unsigned methods)
+const char *router_allow(unsigned allowed, char ret_allow[ALLOW_BYTES])
 {
-    static const char *const values[] = {
-        [ROUTE_GET] = "GET, HEAD, OPTIONS",
-        [ROUTE_POST] = "POST, OPTIONS",
-        [ROUTE_GET | ROUTE_POST] = "GET, HEAD, POST, OPTIONS",
-    };
-    return methods && methods < sizeof values / sizeof *values ? values[methods] : "OPTIONS";
+    char *end = ret_allow;
+    for (size_t i = 0; i < METHODS; i++) {
+        if (allowed & methods[i].method) end = stpcpy(end, methods[i].allow);
+    }
+    (void)stpcpy(end, "OPTIONS");
+    return ret_allow;
+}
+
+size_t router_fixed_length(const struct route *route)
+{
+    return strcspn(route->path, "{");
+}
+
+/* The last segment is a parameter: any text without a slash. */
+static void match_parameter(const struct route *routes, unsigned method, const char *path, size_t length,
+                            struct match *match)
+{
+    for (const struct route *route = routes; route->path; route++) {
+        size_t fixed = router_fixed_length(route);
+        if (!route->path[fixed] || length <= fixed || memcmp(route->path, path, fixed) != 0) continue;
+        if (memchr(path + fixed, '/', length - fixed)) continue;
+        match->methods |= route->methods;
+        if (route->methods & method) match->route = route;
+    }
 }
 
 static void match_exact(const struct route *routes, unsigned method, const char *path, size_t length, bool suffixed,
@@ -54,6 +84,7 @@ struct match router_match(const struct route *routes, unsigned method, const cha
         match_exact(routes, method, path, stem, true, &match);
         if (match.methods) match.status = suffix_format(dot + 1, length - stem - 1, &match.format);
     }
+    if (!match.methods) match_parameter(routes, method, path, length, &match);
     if (!match.methods)
         match.status = STATUS_NOT_FOUND;
     else if (match.status == STATUS_OK && !match.route)

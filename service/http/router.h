@@ -9,9 +9,12 @@ struct match {
     enum status status;        /* NOT_FOUND, METHOD_NOT_ALLOWED, NOT_ACCEPTABLE (an unknown suffix) */
 };
 
+/* Bytes of the route's path before its parameter, if it has one. */
+size_t router_fixed_length(const struct route *route);
 /* 0 for a method that no route has. */
 unsigned router_method(const char *method);
 /* `method` 0 finds only what the path allows. */
 struct match router_match(const struct route *routes, unsigned method, const char *path, size_t length);
+enum { ALLOW_BYTES = 64 };
 /* "GET, HEAD, OPTIONS": the value of Allow. */
-const char *router_allow(unsigned methods);
+const char *router_allow(unsigned methods, char ret_allow[ALLOW_BYTES]);

@@ -124,6 +124,7 @@ static void fill_defaults(struct server_settings *settings)
 {
     if (settings->threads == 0) settings->threads = cores();
     if (settings->workers == 0) settings->workers = cores() > 1 ? cores() - 1 : 1;
+    if (settings->waiters == 0) settings->waiters = 1;
     if (settings->connections_max < settings->threads) settings->connections_max = settings->threads;
     if (!settings->cors_origin) settings->cors_origin = "";
 }
@@ -132,7 +133,7 @@ static void fill_defaults(struct server_settings *settings)
 static enum status raise_file_limit(const struct server_settings *settings, struct problems *problems)
 {
     struct rlimit limit;
-    rlim_t needed = (rlim_t)settings->connections_max + FILES_BESIDE_CONNECTIONS;
+    rlim_t needed = (rlim_t)settings->connections_max + settings->waiters + FILES_BESIDE_CONNECTIONS;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return STATUS_OK;
     limit.rlim_cur = needed < limit.rlim_max ? needed : limit.rlim_max;
     if (limit.rlim_cur == needed && setrlimit(RLIMIT_NOFILE, &limit) == 0) return STATUS_OK;
@@ -191,13 +192,15 @@ static enum status start_parts(struct server *server, struct problems *problems)
 {
     const struct server_settings *settings = &server->settings;
     server->cache = cache_new(settings->cache_max_bytes);
+    server->limits = limits_new();
     server->compressors = compressors_new();
     server->metrics = metrics_new(settings->routes);
-    server->pool = pool_new(settings->workers, settings->queue_max);
+    server->computing = pool_new(settings->workers, settings->queue_max);
+    server->waiting = pool_new(settings->waiters, settings->queue_max);
     server->log = settings->access_log ? log_new(STDERR_FILENO) : NULL;
     server->watching = connections_start(&server->connections, settings->request_deadline_s);
-    if (server->cache && server->compressors && server->metrics && server->pool && server->watching &&
-        (server->log || !settings->access_log))
+    if (server->cache && server->limits && server->compressors && server->metrics && server->computing &&
+        server->waiting && server->watching && (server->log || !settings->access_log))
         return STATUS_OK;
     return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "out of memory or threads");
 }
@@ -297,11 +300,13 @@ void server_free(struct server *server)
         atomic_store(&server->draining, true);
         stop_listening(server);
     }
-    pool_free(server->pool); /* finishes and resumes: the library may not be stopped with suspended connections */
+    pool_free(server->computing); /* finishes, or hands over to those who wait */
+    pool_free(server->waiting);   /* finishes and resumes: the library may not be stopped with suspended connections */
     if (server->daemon) MHD_stop_daemon(server->daemon);
     if (server->watching) connections_stop(&server->connections);
     if (server->listen_fd >= 0) close(server->listen_fd);
     cache_free(server->cache);
+    limits_free(server->limits);
     compressors_free(server->compressors);
     metrics_free(server->metrics);
     log_free(server->log);

@@ -1,4 +1,4 @@
-/* server.h owns the HTTP server: libmicrohttpd in poll mode, guard, router, limits, worker pool, answer cache,
+/* server.h owns the HTTP server: libmicrohttpd in poll mode, guard, router, limits, worker pools, answer cache,
  * access log, metrics. It knows no handler: routes come as a table.
  *
  * Not every refusal is ours. libmicrohttpd answers some requests before any code of ours sees them, with a status, a
@@ -11,16 +11,32 @@
 
 #include <stdint.h>
 
-enum route_method { ROUTE_GET = 1, ROUTE_POST = 2 }; /* HEAD follows GET; OPTIONS is answered from the table */
+/* HEAD follows GET; OPTIONS is answered from the table. */
+enum route_method { ROUTE_GET = 1, ROUTE_POST = 2, ROUTE_PATCH = 4, ROUTE_DELETE = 8 };
+
+enum route_access {
+    ROUTE_OPEN,  /* anybody, at any rate: probes, metrics, documentation */
+    ROUTE_READ,  /* anybody, or a reader where reading needs a key */
+    ROUTE_WRITE, /* a writer */
+    ROUTE_ADMIN, /* an admin */
+};
+
+enum route_work {                 /* which thread runs the handler */
+                  ROUTE_INLINE,   /* the HTTP thread: microseconds, and never waits */
+                  ROUTE_COMPUTES, /* a computing thread: as long as it likes, and never waits */
+                  ROUTE_STORES,   /* a thread that may wait for something outside, such as a database */
+};
 
 struct route {
     const char *operation_id; /* as in openapi.yaml */
-    const char *path;         /* exact: "/v1/recommend" */
-    unsigned methods;         /* enum route_method bits */
-    size_t body_max_bytes;    /* 0 = no body */
-    bool formats;             /* .json, .csv, .xml, .txt suffixes and format= are understood */
-    bool computes;            /* runs on the worker pool; otherwise in the HTTP thread */
-    bool cacheable;           /* same question and same catalog version: same answer */
+    const char *path; /* exact: "/v1/recommend"; or the last segment is {…}, which takes any: "/v1/things/{id}" */
+    unsigned methods; /* enum route_method bits */
+    enum route_access access;
+    size_t body_max_bytes;   /* 0 = no body */
+    const char *media_types; /* that a body may have, with commas; NULL = JSON */
+    bool formats;            /* .json, .csv, .xml, .txt suffixes and format= are understood */
+    enum route_work work;
+    bool cacheable; /* same question and same catalog version: same answer */
     /* Fills request->reply, or adds problems and returns their status. On failure the server calls
      * server_settings.fail, which encodes the problems. */
     enum status (*handle)(struct request *request);
@@ -32,12 +48,17 @@ struct server_settings {
     uint16_t port;                                         /* 0 = any free one, see server_port */
     unsigned threads;                                      /* HTTP threads; 0 = cores */
     unsigned workers;                                      /* computing threads; 0 = cores - 1, at least 1 */
-    unsigned queue_max;                                    /* computations that wait; more are 503 with Retry-After */
+    unsigned waiters;                                      /* threads of ROUTE_STORES; 0 = 1 */
+    unsigned queue_max;                                    /* requests that wait for a thread of either kind; more are
+                                                              503 with Retry-After */
     unsigned connections_max, connections_per_address_max; /* the second: 0 = no limit */
     unsigned idle_timeout_s;                               /* of a connection */
     unsigned request_deadline_s;                           /* total time to receive one request */
     size_t cache_max_bytes;                                /* finished answers in all encodings */
     const char *cors_origin;                               /* "*" or one origin; "" = no CORS */
+    const char *const *trusted_proxies; /* addresses and networks whose X-Forwarded-For is believed; NULL-terminated */
+    bool reading_needs_key;
+    double address_requests_per_second, key_requests_per_second; /* limits; 0 = none */
     const char *const *allowed_hosts; /* Host names besides loopback names and addresses; NULL-terminated; "*" = any */
     bool access_log;
     const struct route *routes; /* ended by a NULL path */
@@ -45,8 +66,11 @@ struct server_settings {
      * of every cache key. */
     const void *(*acquire)(void *data);
     void (*release)(void *data, const void *snapshot);
+    /* Whose key it is: STATUS_OK, STATUS_UNAUTHORIZED, STATUS_NOT_FOUND for what does not look like one, or
+     * STATUS_DATABASE_AWAY while nobody can tell. NULL: there are no keys, and nothing that needs one can be done. */
+    enum status (*authenticate)(void *data, const char *key, struct caller *ret_caller);
     const char *(*version)(const void *snapshot);
-    void *data;
+    void *data; /* for these, for metrics, and for handlers: request->data */
     /* Encodes request->problems into request->reply (problem+json, or text). Also used for the server's own refusals.
      */
     void (*fail)(struct request *request, enum status status);

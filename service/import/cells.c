@@ -40,6 +40,22 @@ bool import_number(struct importing *importing, enum import_column column, doubl
     return true;
 }
 
+bool import_wanted(struct importing *importing, const struct import_condition *conditions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct import_condition *condition = &conditions[i];
+        const char *cell = import_cell(importing, condition->column);
+        bool found = false;
+        for (size_t t = 0; condition->texts[t]; t++)
+            found = found || (condition->contains ? strstr(cell, condition->texts[t]) != NULL
+                                                  : strcmp(cell, condition->texts[t]) == 0);
+        if (found != condition->contains) continue;
+        importing->counts.left_out++;
+        return false;
+    }
+    return true;
+}
+
 double import_size(const struct importing *importing, enum import_column column, double low, double high)
 {
     double value = UNKNOWN;
@@ -65,8 +81,14 @@ static bool find_rate(struct importing *importing, double *ret_rate)
 
 bool import_price(struct importing *importing, enum import_column column, usd_t *ret_price)
 {
+    return import_price_of(importing, column, 1, ret_price);
+}
+
+bool import_price_of(struct importing *importing, enum import_column column, double hours, usd_t *ret_price)
+{
     double price = UNKNOWN, rate = 1;
     if (!import_number(importing, column, &price) || (is_known(price) && !find_rate(importing, &rate))) return false;
+    price /= hours;
     if (price == 0) return import_refuse(importing, importing->csv.line, column, "0 is unknown, not free");
     const double low = importing->named[COL_KIND] ? 1 : 0.001, high = importing->named[COL_KIND] ? 1e7 : 1e6;
     if (is_known(price) && !(price * rate >= low && price * rate <= high))
@@ -81,7 +103,8 @@ uint32_t import_term_months(const char *text)
     static const struct {
         const char *unit;
         uint32_t months;
-    } units[] = {{"", 1}, {"mo", 1}, {"-month", 1}, {"m", 1}, {"y", 12}, {"-year", 12}, {"yr", 12}};
+    } units[] = {{"", 1},    {"mo", 1},     {"-month", 1}, {"m", 1},       {"y", 12},
+                 {"yr", 12}, {"-year", 12}, {" Year", 12}, {" Years", 12}, {" Month", 1}};
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > 3) return 0;
     uint32_t count = 0;
@@ -119,12 +142,19 @@ bool import_day(struct importing *importing, date_t *ret_day)
 {
     char shown[NAME_SHOWN_BYTES];
     const char *text = import_cell(importing, COL_AS_OF);
-    date_t day = importing->source->as_of;
+    date_t day = importing->as_of;
     if (*text && !date_parse(text, &day))
         return import_refuse(importing, importing->csv.line, COL_AS_OF, "\"%s\" is no day: YYYY-MM-DD",
                              name_shown(text, shown));
     *ret_day = day;
     return true;
+}
+
+bool import_day_of_time(const char *text, date_t *ret_day)
+{
+    char day[DATE_TEXT_BYTES] = "";
+    (void)strncat(day, text, sizeof "2026-11-20" - 1);
+    return date_parse(day, ret_day);
 }
 
 bool import_draft(struct importing *importing, struct draft *ret_draft)
@@ -133,7 +163,9 @@ bool import_draft(struct importing *importing, struct draft *ret_draft)
     *draft = (struct draft){.line = importing->csv.line};
     struct offer *offer = &draft->offer;
     const char *provider = import_cell(importing, COL_PROVIDER);
-    import_slug(*provider || !importing->source->provider ? provider : importing->source->provider, draft->provider);
+    if (!*provider && importing->format->provider) provider = importing->format->provider;
+    if (!*import_cell(importing, COL_PROVIDER) && importing->source->provider) provider = importing->source->provider;
+    import_slug(provider, draft->provider);
     import_slug(import_cell(importing, COL_INSTANCE_TYPE), draft->instance_type);
     import_slug(import_cell(importing, COL_REGION), draft->region);
     import_slug(import_cell(importing, COL_ZONE), draft->zone);
@@ -164,6 +196,19 @@ bool import_draft_named(struct importing *importing, struct draft *draft, enum a
     if (!*draft->instance_type)
         (void)snprintf(draft->instance_type, sizeof draft->instance_type, "%ux-%s", count, gpu->id);
     return true;
+}
+
+bool import_draft_machine(struct importing *importing, struct draft *draft, const struct import_machine *machine,
+                          double count)
+{
+    if (!machine)
+        return import_refuse(importing, draft->line, COL_INSTANCE_TYPE, "it is not known which GPUs \"%s\" has",
+                             draft->instance_type);
+    if (!is_known(count)) count = machine->gpu_count;
+    if (!(count >= 1 && count <= IMPORT_GPU_COUNT_MAX && count == (double)(uint32_t)count))
+        return import_refuse(importing, draft->line, COL_INSTANCE_TYPE,
+                             "\"%s\" has %.3g of a GPU: a share of one is no offer", draft->instance_type, count);
+    return import_draft_named(importing, draft, ALIAS_USER, machine->gpu, (uint32_t)count, UNKNOWN);
 }
 
 bool import_draft_gpu(struct importing *importing, struct draft *draft, enum alias_namespace space, double memory_mib)

@@ -100,4 +100,5 @@ static void row(struct importing *importing)
     take_reserved(importing, &draft, COL_RESERVED);
 }
 
-const struct format import_csv = {"csv", headers, sizeof headers / sizeof *headers, true, row, NULL};
+const struct format import_csv = {
+    .headers = headers, .header_count = sizeof headers / sizeof *headers, .strict = true, .row = row};

@@ -1,6 +1,7 @@
 /* format_gpuhunt.c owns <provider>.csv of gpuhunt: whole instances, spot in rows of its own. */
 #include "import/formats.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -29,7 +30,7 @@ static void row(struct importing *importing)
     const char *spot = import_cell(importing, COL_PURCHASE);
     if (!import_number(importing, COL_GPU_COUNT, &gpus)) return;
     if (!*import_cell(importing, COL_GPU) || !(gpus > 0)) {
-        importing->counts.no_gpu++;
+        importing->counts.left_out++;
         return;
     }
     if (!reads_as(spot, "true") && !reads_as(spot, "false")) {
@@ -42,4 +43,17 @@ static void row(struct importing *importing)
         import_offer(importing, &draft, reads_as(spot, "true") ? PURCHASE_SPOT : PURCHASE_ON_DEMAND, 0, price);
 }
 
-const struct format import_gpuhunt = {"gpuhunt", headers, sizeof headers / sizeof *headers, false, row, NULL};
+void import_gpuhunt_provider(const char *file_name, char ret_provider[IMPORT_PROVIDER_BYTES])
+{
+    static const struct {
+        const char *gpuhunt, *catalog;
+    } names[] = {{"lambdalabs", "lambda"}, {"vastai", "vast"}, {"datacrunch", "verda"}};
+    const char *slash = strrchr(file_name, '/'), *name = slash ? slash + 1 : file_name;
+    (void)snprintf(ret_provider, IMPORT_PROVIDER_BYTES, "%.*s", (int)strcspn(name, "."), name);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(ret_provider, names[i].gpuhunt) == 0)
+            (void)snprintf(ret_provider, IMPORT_PROVIDER_BYTES, "%s", names[i].catalog);
+    }
+}
+
+const struct format import_gpuhunt = {.headers = headers, .header_count = sizeof headers / sizeof *headers, .row = row};

@@ -57,4 +57,5 @@ static void row(struct importing *importing)
     }
 }
 
-const struct format import_purchase = {"purchase", headers, sizeof headers / sizeof *headers, true, row, NULL};
+const struct format import_purchase = {
+    .headers = headers, .header_count = sizeof headers / sizeof *headers, .strict = true, .row = row};

@@ -142,7 +142,7 @@ static void row(struct importing *importing)
         if (machine)
             keep_machine(importing, machine);
         else
-            importing->counts.no_gpu++;
+            importing->counts.left_out++;
     } else if (!*instance_type) {
         keep_gpus(importing);
     } else if (import_draft(importing, &draft) &&
@@ -183,4 +183,5 @@ static void end(struct importing *importing)
     }
 }
 
-const struct format import_skypilot = {"skypilot", headers, sizeof headers / sizeof *headers, false, row, end};
+const struct format import_skypilot = {
+    .headers = headers, .header_count = sizeof headers / sizeof *headers, .row = row, .end = end};

@@ -27,6 +27,21 @@ enum import_column {
     COL_SOURCE,
     COL_URL,
     COL_NOTES,
+    COL_SERVICE, /* from here on: what tells whether a record is of any interest, and from when to when it holds */
+    COL_PRODUCT,
+    COL_SKU,
+    COL_METER,
+    COL_UNIT,
+    COL_TENANCY,
+    COL_SYSTEM,
+    COL_SOFTWARE,
+    COL_LICENSE,
+    COL_CAPACITY,
+    COL_MARKET,
+    COL_PLACE_KIND,
+    COL_PRIMARY,
+    COL_BEGINS,
+    COL_ENDS,
     COL_IGNORED, /* known, and of no use here */
     IMPORT_COLUMNS
 };
@@ -39,14 +54,17 @@ struct import_header {
 
 struct importing;
 struct format {
-    const char *name;
     const struct import_header *headers;
     size_t header_count;
-    bool strict;                              /* a column that is not in the list is refused, else ignored */
-    void (*row)(struct importing *importing); /* one record */
-    void (*end)(struct importing *importing); /* after the last; may be NULL */
+    bool strict;                                   /* a column that is not in the list is refused, else ignored */
+    bool json;                                     /* pages of JSON instead of CSV */
+    const char *provider;                          /* whose prices they are by default; may be NULL */
+    bool (*preamble)(struct importing *importing); /* whether the record stands before the header; may be NULL */
+    void (*row)(struct importing *importing);      /* one record */
+    void (*end)(struct importing *importing);      /* after the last; may be NULL */
 };
-extern const struct format import_csv, import_skypilot, import_gpuhunt, import_purchase;
+extern const struct format import_csv, import_skypilot, import_gpuhunt, import_purchase, import_azure_retail,
+    import_aws_price_list;
 
 /* One file on its way. */
 struct importing {
@@ -58,11 +76,20 @@ struct importing {
     struct csv csv;
     struct arena arena;            /* what a format keeps until the end */
     void *kept;                    /* the same; the format's own */
+    date_t as_of;                  /* of records without a day */
     size_t fields[IMPORT_COLUMNS]; /* one more than the place of the column in a record; 0: not there */
     const struct import_header *named[IMPORT_COLUMNS]; /* as which it is there */
     size_t field_count;
     enum status status; /* of the sink: what is not OK ends the reading */
 };
+
+/* What records a format is about; the others are left out, and counted. */
+struct import_condition {
+    enum import_column column;
+    bool contains;        /* left out is what has any of the texts in it; else what is none of them */
+    const char *texts[5]; /* up to the first NULL */
+};
+bool import_wanted(struct importing *importing, const struct import_condition *conditions, size_t count);
 
 /* The text of a cell of the current record, "" where there is none. */
 const char *import_cell(const struct importing *importing, enum import_column column);
@@ -77,12 +104,16 @@ bool import_number(struct importing *importing, enum import_column column, doubl
 double import_size(const struct importing *importing, enum import_column column, double low, double high);
 /* An hourly price in dollars, USD_UNKNOWN if the cell is empty. Zero means unknown and is refused. */
 bool import_price(struct importing *importing, enum import_column column, usd_t *ret_price);
+/* The same for a price of so many hours. */
+bool import_price_of(struct importing *importing, enum import_column column, double hours, usd_t *ret_price);
 /* Months of "1y", "3-year", "6mo", "12"; 0 if the text tells none. */
 uint32_t import_term_months(const char *text);
 /* A text of at most 2000 bytes. False after a refusal. */
 bool import_text(struct importing *importing, enum import_column column, const char **ret_text);
 /* The day of the record, or of the whole file. False after a refusal. */
 bool import_day(struct importing *importing, date_t *ret_day);
+/* The day of a time such as 2026-11-20T18:00:01Z. */
+bool import_day_of_time(const char *text, date_t *ret_day);
 /* The text as an id: everything but letters, digits and . _ / - becomes one dash. */
 void import_slug(const char *text, char ret_id[IMPORT_ID_BYTES]);
 
@@ -103,6 +134,18 @@ bool import_draft_named(struct importing *importing, struct draft *draft, enum a
 /* Hands the draft on as an offer, if the price is known. */
 void import_offer(struct importing *importing, const struct draft *draft, enum purchase purchase, uint32_t term_months,
                   usd_t usd_per_hour);
+
+/* What an instance type has in it. */
+struct import_machine {
+    const char *provider, *instance_type; /* the latter a pattern of fnmatch */
+    const char *gpu;                      /* an id of the catalog */
+    double gpu_count;                     /* below 1: a share of one; 0: the pattern does not tell */
+};
+/* NULL if it is not known to have any. */
+const struct import_machine *import_find_machine(const char *provider, const char *instance_type);
+/* The GPUs of a known machine in the draft; false after a refusal. `count` overrides the table's if it is known. */
+bool import_draft_machine(struct importing *importing, struct draft *draft, const struct import_machine *machine,
+                          double count);
 
 /* The one GPU that a source's name means: in its namespace, by what is known of the instance, by its memory. NULL with
  * the reason why not. */

@@ -2,38 +2,9 @@
 #include "catalog/name.h"
 #include "import/formats.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-/* Instances whose part is known where the source's name for it is not enough. From the providers' own documentation of
- * their machine types. */
-static const struct {
-    const char *provider, *instance_type, *gpu;
-} instances[] = {
-    {"aws", "p3.*", "v100-16gb-sxm"},
-    {"aws", "p3dn.*", "v100-32gb-sxm"},
-    {"aws", "p4d.*", "a100-40gb-sxm"},
-    {"aws", "p4de.*", "a100-80gb-sxm"},
-    {"aws", "p5.*", "h100-sxm"},
-    {"azure", "Standard_NC*s_v3", "v100-16gb-pcie"},
-    {"azure", "Standard_ND40rs_v2", "v100-32gb-sxm"},
-    {"azure", "Standard_ND*asr_v4", "a100-40gb-sxm"},
-    {"azure", "Standard_ND*amsr_A100_v4", "a100-80gb-sxm"},
-    {"azure", "Standard_NC*ads_A100_v4", "a100-80gb-pcie"},
-    {"azure", "Standard_ND*isr_H100_v5", "h100-sxm"},
-    {"azure", "Standard_NC*s_H100_v5", "h100-nvl"},
-    {"gcp", "a2-highgpu-*", "a100-40gb-sxm"},
-    {"gcp", "a2-megagpu-*", "a100-40gb-sxm"},
-    {"gcp", "a2-ultragpu-*", "a100-80gb-sxm"},
-    {"gcp", "a3-highgpu-*", "h100-sxm"},
-    {"gcp", "a3-megagpu-*", "h100-sxm"},
-    {"oci", "BM.GPU4.8", "a100-40gb-sxm"},
-    {"oci", "BM.GPU.A100-v2.8", "a100-80gb-sxm"},
-    {"oci", "BM.GPU.H100.8", "h100-sxm"},
-    {"oci", "*.GPU3.*", "v100-16gb-sxm"},
-};
 
 /* Parts that a name may mean. */
 struct candidates {
@@ -79,16 +50,6 @@ static struct candidates find_aliases(const struct snapshot *catalog, enum alias
     for (; low < catalog->alias_count && compare_alias(&catalog->aliases[low], space, name) == 0; low++)
         add(&found, &catalog->gpus[catalog->aliases[low].target]);
     return found;
-}
-
-static const struct gpu *find_by_instance(const struct snapshot *catalog, const char *provider,
-                                          const char *instance_type)
-{
-    for (size_t i = 0; i < sizeof instances / sizeof *instances; i++) {
-        if (strcmp(instances[i].provider, provider) == 0 && fnmatch(instances[i].instance_type, instance_type, 0) == 0)
-            return find_id(catalog, instances[i].gpu);
-    }
-    return NULL;
 }
 
 /* Labels, NVML totals and what sources make of them differ by up to an eighth: 22.4 GiB is the A10G's 24 GB. */
@@ -152,7 +113,8 @@ const struct gpu *import_find_gpu(const struct snapshot *catalog, enum alias_nam
     const struct gpu *exact = space == ALIAS_USER ? find_id(catalog, name) : NULL;
     if (exact) return exact;
     struct candidates candidates = find_aliases(catalog, space, name);
-    const struct gpu *known = find_by_instance(catalog, provider, instance_type);
+    const struct import_machine *machine = import_find_machine(provider, instance_type);
+    const struct gpu *known = machine ? find_id(catalog, machine->gpu) : NULL;
     if (known && (candidates.count == 0 || strcmp(known->family, candidates.gpus[0]->family) == 0)) return known;
     if (candidates.count == 0) {
         (void)snprintf(reason, reason_bytes, *shown ? "\"%s\" is no GPU of the catalog" : "no GPU is named%s", shown);

@@ -3,6 +3,7 @@
 
 #include "catalog/name.h"
 #include "import/formats.h"
+#include "import/json_pages.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +16,14 @@ static const struct format *const formats[IMPORT_FORMAT_COUNT] = {
     [IMPORT_SKYPILOT] = &import_skypilot,
     [IMPORT_GPUHUNT] = &import_gpuhunt,
     [IMPORT_PURCHASE] = &import_purchase,
+    [IMPORT_AZURE_RETAIL] = &import_azure_retail,
+    [IMPORT_AWS_PRICE_LIST] = &import_aws_price_list,
 };
 
-const char *import_format_name(enum import_format format)
-{
-    return formats[format]->name;
-}
+const char *const import_format_names[IMPORT_FORMAT_COUNT + 1] = {
+    [IMPORT_CSV] = "csv",           [IMPORT_SKYPILOT] = "skypilot",         [IMPORT_GPUHUNT] = "gpuhunt",
+    [IMPORT_PURCHASE] = "purchase", [IMPORT_AZURE_RETAIL] = "azure-retail", [IMPORT_AWS_PRICE_LIST] = "aws-price-list",
+};
 
 /* --- blocks --- */
 
@@ -117,6 +120,7 @@ static enum status read_records(struct importing *importing)
     enum csv_result result = CSV_END;
     while (importing->status == STATUS_OK && (result = csv_next(&importing->csv)) == CSV_RECORD) {
         if (!importing->field_count) {
+            if (importing->format->preamble && importing->format->preamble(importing)) continue;
             enum status status = read_header(importing);
             if (status != STATUS_OK) return status;
             continue;
@@ -133,7 +137,7 @@ static enum status read_records(struct importing *importing)
                         importing->csv.error);
 }
 
-static enum status read_file(struct importing *importing, struct window *window)
+static enum status read_csv_within(struct importing *importing, struct window *window)
 {
     enum status status = STATUS_OK;
     while (status == STATUS_OK && !(window->end && window->cut == window->length)) {
@@ -142,6 +146,69 @@ static enum status read_file(struct importing *importing, struct window *window)
     }
     if (status == STATUS_OK && !importing->field_count)
         return problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "it is empty: it has no header");
+    return status;
+}
+
+static enum status read_csv(struct importing *importing)
+{
+    struct window window = {.bytes = malloc(BLOCK_BYTES + 1)};
+    if (!window.bytes) return problems_add(importing->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the file");
+    enum status status = read_csv_within(importing, &window);
+    free(window.bytes);
+    return status;
+}
+
+/* --- pages --- */
+
+/* An item of a page as a record: its members are the cells, its number is the line. */
+static enum status take_item(void *context, uint32_t number, const char *const *members)
+{
+    struct importing *importing = context;
+    const struct format *format = importing->format;
+    bool whole = true;
+    importing->csv.line = number;
+    importing->counts.lines++;
+    for (size_t i = 0; i < format->header_count; i++) {
+        importing->csv.fields[i] = members[i] ? members[i] : "";
+        if (!members[i] && format->headers[i].required)
+            whole = import_refuse(importing, number, format->headers[i].column, "is missing");
+    }
+    if (whole) format->row(importing);
+    return importing->status;
+}
+
+static enum status read_pages(struct importing *importing)
+{
+    const struct format *format = importing->format;
+    const char *names[CSV_FIELDS_MAX];
+    struct json_pages pages = {.source = importing->source,
+                               .problems = importing->problems,
+                               .names = names,
+                               .name_count = format->header_count,
+                               .context = importing,
+                               .item = take_item};
+    for (size_t i = 0; i < format->header_count; i++) {
+        names[i] = format->headers[i].name;
+        importing->fields[format->headers[i].column] = i + 1;
+        importing->named[format->headers[i].column] = &format->headers[i];
+    }
+    enum status status = json_pages_read(&pages);
+    importing->counts.incomplete = *pages.next_page != '\0';
+    return status;
+}
+
+enum status import_next_page(const struct import_source *source, struct problems *problems,
+                             char ret_url[IMPORT_URL_BYTES])
+{
+    struct json_pages pages = {.source = source, .problems = problems};
+    enum status status = json_pages_read(&pages);
+    if (status == STATUS_OK) memcpy(ret_url, pages.next_page, IMPORT_URL_BYTES);
+    return status;
+}
+
+static enum status read_file(struct importing *importing)
+{
+    enum status status = importing->format->json ? read_pages(importing) : read_csv(importing);
     if (status == STATUS_OK && importing->format->end) importing->format->end(importing);
     return status == STATUS_OK ? importing->status : status;
 }
@@ -149,13 +216,14 @@ static enum status read_file(struct importing *importing, struct window *window)
 enum status import_read(const struct import_source *source, const struct import_sink *sink, struct problems *problems,
                         struct import_counts *ret_counts)
 {
-    struct importing importing = {
-        .source = source, .sink = sink, .format = formats[source->format], .problems = problems, .csv.next_line = 1};
+    struct importing importing = {.source = source,
+                                  .sink = sink,
+                                  .format = formats[source->format],
+                                  .problems = problems,
+                                  .as_of = source->as_of,
+                                  .csv.next_line = 1};
     arena_init(&importing.arena, 0);
-    struct window window = {.bytes = malloc(BLOCK_BYTES + 1)};
-    enum status status = window.bytes ? read_file(&importing, &window)
-                                      : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the file");
-    free(window.bytes);
+    enum status status = read_file(&importing);
     arena_done(&importing.arena);
     if (status == STATUS_OK) *ret_counts = importing.counts;
     return status;

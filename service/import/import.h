@@ -4,13 +4,15 @@
 #include "catalog/snapshot.h"
 
 enum import_format {
-    IMPORT_CSV,      /* our own layout (catalog/data/offers.csv), or one price per purchase kind in columns */
-    IMPORT_SKYPILOT, /* vms.csv of a SkyPilot catalog */
-    IMPORT_GPUHUNT,  /* <provider>.csv of gpuhunt */
-    IMPORT_PURCHASE, /* what parts cost to buy */
+    IMPORT_CSV,            /* our own layout (catalog/data/offers.csv), or one price per purchase kind in columns */
+    IMPORT_SKYPILOT,       /* vms.csv of a SkyPilot catalog */
+    IMPORT_GPUHUNT,        /* <provider>.csv of gpuhunt */
+    IMPORT_PURCHASE,       /* what parts cost to buy */
+    IMPORT_AZURE_RETAIL,   /* pages of Azure's retail prices API, one after another or in a list */
+    IMPORT_AWS_PRICE_LIST, /* CSV offer file of AWS's price list */
     IMPORT_FORMAT_COUNT
 };
-const char *import_format_name(enum import_format format);
+extern const char *const import_format_names[IMPORT_FORMAT_COUNT + 1]; /* ended by NULL */
 
 struct import_source {
     enum import_format format;
@@ -37,9 +39,20 @@ struct import_counts {
     uint64_t lines;    /* records besides the header */
     uint64_t accepted; /* rows: a line with two prices is two */
     uint64_t rejected; /* refusals: a line may have several, each is told */
-    uint64_t no_gpu;   /* lines about machines without a GPU: not told one by one */
+    uint64_t left_out; /* lines about something else, such as machines without a GPU: not told one by one */
+    bool incomplete;   /* the file's last page names another one */
 };
 
 /* Reads the whole file. STATUS_INVALID_VALUE and problems that name the line when it is not of this format at all. */
 enum status import_read(const struct import_source *source, const struct import_sink *sink, struct problems *problems,
                         struct import_counts *ret_counts) MUST_CHECK;
+
+/* The address of the page that follows the pages of `source`, of which only `read` and `context` count; "" after the
+ * last. For azure-retail. Fails like import_read. */
+enum { IMPORT_URL_BYTES = 4096 };
+enum status import_next_page(const struct import_source *source, struct problems *problems,
+                             char ret_url[IMPORT_URL_BYTES]) MUST_CHECK;
+
+/* Whose prices gpuhunt's file of a name has, by the catalog's name for them: "lambda" for v2/lambdalabs.csv. */
+enum { IMPORT_PROVIDER_BYTES = 64 };
+void import_gpuhunt_provider(const char *file_name, char ret_provider[IMPORT_PROVIDER_BYTES]);

@@ -121,21 +121,6 @@ static const char *first_detail(const struct problems *problems, enum status sta
     return problems->count ? problems->items[0].detail : status_hint(status);
 }
 
-static enum status build(const struct live_texts *texts, struct problems *problems, struct snapshot **ret_snapshot)
-{
-    struct snapshot *snapshot = NULL;
-    enum status status = catalog_load(texts->files, problems, &snapshot);
-    if (status != STATUS_OK) return status;
-    snapshot->version = arena_strdup(&snapshot->arena, texts->version);
-    if (!snapshot->version) {
-        snapshot_free(snapshot);
-        (void)problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the catalog");
-        return STATUS_OUT_OF_MEMORY;
-    }
-    *ret_snapshot = snapshot;
-    return STATUS_OK;
-}
-
 static void keep_texts(struct live *live, const struct live_texts *texts, struct problems *problems)
 {
     enum status status = STATUS_OK;
@@ -156,7 +141,7 @@ static enum status refresh(struct live *live, struct arena *arena, struct proble
     struct slot *slot = free_slot(live);
     if (!slot) return problems_add(problems, STATUS_OVERLOADED, "", "requests hold %d older catalogs", SLOTS - 1);
     struct snapshot *snapshot = NULL;
-    status = build(&texts, problems, &snapshot);
+    status = catalog_load_version(texts.files, texts.version, problems, &snapshot);
     if (status != STATUS_OK) return status;
     report(live, "catalog %s: %zu GPUs, %zu models, %zu offers", snapshot->version, snapshot->gpu_count,
            snapshot->model_count, snapshot->offer_count);
@@ -247,7 +232,7 @@ static struct snapshot *read_cache(struct live *live)
     problems_init(&problems, &arena);
     int64_t current_unix_s = 0;
     enum status status = cache_file_read(live->settings.cache_path, &arena, &problems, &texts, &current_unix_s);
-    if (status == STATUS_OK) status = build(&texts, &problems, &snapshot);
+    if (status == STATUS_OK) status = catalog_load_version(texts.files, texts.version, &problems, &snapshot);
     if (status == STATUS_OK) live->health.current_unix_s = current_unix_s;
     if (status == STATUS_OK)
         report(live, "catalog %s: %zu GPUs, %zu models, %zu offers, from %s", snapshot->version, snapshot->gpu_count,

@@ -1,5 +1,5 @@
 /* catalog.c owns the catalog's tables as texts in the layout of catalog/data: reading a version, writing rows. */
-#include "store/db.h"
+#include "store/catalog.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,15 +28,20 @@ static const struct catalog_table {
 
 /* --- the version --- */
 
-static enum status read_version(struct db *db, void *context, struct problems *problems)
+enum status catalog_read_version(struct db *db, struct problems *problems, struct store_version *ret_version)
 {
-    struct store_version *version = context;
+    struct store_version *version = ret_version;
     DB_RESULT *result = NULL;
     enum status status = db_query(db, QUERY_CATALOG_VERSION, NULL, problems, &result);
     if (status != STATUS_OK) return status;
     version->number = db_int64(result, 0, 1);
     (void)snprintf(version->text, sizeof version->text, "%s:%lld", db_text(result, 0, 0), (long long)version->number);
     return STATUS_OK;
+}
+
+static enum status read_version(struct db *db, void *context, struct problems *problems)
+{
+    return catalog_read_version(db, problems, context);
 }
 
 enum status store_catalog_version(struct store *store, struct problems *problems, struct store_version *ret_version)
@@ -50,7 +55,9 @@ enum status store_catalog_version(struct store *store, struct problems *problems
 /* --- reading --- */
 
 struct reading {
-    int64_t number; /* < 0: the newest */
+    int64_t number;  /* < 0: the newest */
+    unsigned wanted; /* bits of the files */
+    date_t day;      /* of the offers; unknown: those that hold */
     struct arena *arena;
     struct catalog_text files[CATALOG_FILE_COUNT];
     struct store_version version;
@@ -60,7 +67,7 @@ struct reading {
 static enum status choose_version(struct db *db, int64_t number, struct problems *problems,
                                   struct store_version *version)
 {
-    enum status status = read_version(db, version, problems);
+    enum status status = catalog_read_version(db, problems, version);
     if (status != STATUS_OK || number < 0) return status;
     char text[VERSION_TEXT_BYTES];
     const char *const values[] = {text};
@@ -76,30 +83,66 @@ static enum status choose_version(struct db *db, int64_t number, struct problems
     return STATUS_OK;
 }
 
+/* COPY takes no parameters: its queries read settings. */
+static enum status set_readings(struct db *db, struct reading *reading, struct problems *problems)
+{
+    char day[DATE_TEXT_BYTES];
+    const char *values[1];
+    enum status status = choose_version(db, reading->number, problems, &reading->version);
+    if (status != STATUS_OK) return status;
+    values[0] = strchr(reading->version.text, ':') + 1;
+    status = db_query(db, QUERY_CATALOG_READING, values, problems, NULL);
+    if (status != STATUS_OK || !date_known(reading->day)) return status;
+    values[0] = date_format(reading->day, day);
+    return db_query(db, QUERY_CATALOG_READING_DAY, values, problems, NULL);
+}
+
 static enum status read_tables(struct db *db, void *context, struct problems *problems)
 {
     struct reading *reading = context;
-    enum status status = choose_version(db, reading->number, problems, &reading->version);
-    if (status != STATUS_OK) return status;
-    const char *const values[] = {strchr(reading->version.text, ':') + 1};
-    status = db_query(db, QUERY_CATALOG_READING, values, problems, NULL);
-    for (size_t i = 0; i < CATALOG_FILE_COUNT && status == STATUS_OK; i++) {
-        reading->files[i].name = catalog_bundled()[i].name;
-        status = db_copy_out(db, query_text(tables[i].read), reading->arena, problems, &reading->files[i].text,
-                             &reading->files[i].length);
+    enum status status = set_readings(db, reading, problems);
+    for (enum catalog_file file = 0; file < CATALOG_FILE_COUNT && status == STATUS_OK; file++) {
+        struct catalog_text *text = &reading->files[file];
+        enum query query = file == FILE_OFFERS && date_known(reading->day) ? QUERY_READ_OFFERS_ON : tables[file].read;
+        *text = (struct catalog_text){.name = catalog_bundled()[file].name};
+        if (reading->wanted & 1U << file)
+            status = db_copy_out(db, query_text(query), reading->arena, problems, &text->text, &text->length);
     }
     return status;
+}
+
+static enum status read_texts(struct store *store, struct reading *reading, struct problems *problems,
+                              struct catalog_text ret_files[CATALOG_FILE_COUNT], struct store_version *ret_version)
+{
+    enum status status = tx_run(store, TX_READ, read_tables, reading, problems);
+    if (status != STATUS_OK) return status;
+    memcpy(ret_files, reading->files, sizeof reading->files);
+    *ret_version = reading->version;
+    return STATUS_OK;
 }
 
 enum status store_catalog_read(struct store *store, int64_t number, struct arena *arena, struct problems *problems,
                                struct catalog_text ret_files[CATALOG_FILE_COUNT], struct store_version *ret_version)
 {
-    struct reading reading = {.number = number, .arena = arena};
-    enum status status = tx_run(store, TX_READ, read_tables, &reading, problems);
-    if (status != STATUS_OK) return status;
-    memcpy(ret_files, reading.files, sizeof reading.files);
-    *ret_version = reading.version;
-    return STATUS_OK;
+    struct reading reading = {.number = number, .wanted = ~0U, .day = DATE_UNKNOWN, .arena = arena};
+    return read_texts(store, &reading, problems, ret_files, ret_version);
+}
+
+enum status store_catalog_read_on(struct store *store, int64_t number, date_t day, struct arena *arena,
+                                  struct problems *problems, struct catalog_text ret_files[CATALOG_FILE_COUNT],
+                                  struct store_version *ret_version)
+{
+    const unsigned wanted = 1U << FILE_GPUS | 1U << FILE_GPU_ALIASES | 1U << FILE_REGIONS | 1U << FILE_OFFERS;
+    struct reading reading = {.number = number, .wanted = wanted, .day = day, .arena = arena};
+    return read_texts(store, &reading, problems, ret_files, ret_version);
+}
+
+enum status store_catalog_read_some(struct store *store, unsigned wanted, struct arena *arena,
+                                    struct problems *problems, struct catalog_text ret_files[CATALOG_FILE_COUNT])
+{
+    struct store_version version;
+    struct reading reading = {.number = -1, .wanted = wanted, .day = DATE_UNKNOWN, .arena = arena};
+    return read_texts(store, &reading, problems, ret_files, &version);
 }
 
 /* --- writing --- */
@@ -139,13 +182,12 @@ static enum status stage(struct db *db, const struct catalog_text *file, struct 
     return db_copy_end(db, status, problems, NULL);
 }
 
-static enum status merge(struct db *db, const char *table, const char *keys, struct catalog_writing *writing,
-                         struct problems *problems)
+static enum status merge(struct db *db, const char *table, const char *keys, struct problems *problems, size_t *rows)
 {
     const char *const values[] = {table, "pg_temp.staged", keys};
     DB_RESULT *result = NULL;
     enum status status = db_query(db, QUERY_MERGE_ROWS, values, problems, &result);
-    if (status == STATUS_OK) writing->rows += (size_t)db_int64(result, 0, 0);
+    if (status == STATUS_OK) *rows += (size_t)db_int64(result, 0, 0);
     return status;
 }
 
@@ -158,6 +200,8 @@ static const struct {
     {FILE_ENGINE_PROFILES,
      "insert into gpusize.engine select distinct engine from pg_temp.staged on conflict do nothing"},
     {FILE_REGIONS, "insert into gpusize.provider select distinct provider from pg_temp.staged on conflict do nothing"},
+    {FILE_OFFERS, "update pg_temp.staged s set provider = p.provider from gpusize.provider p "
+                  "where lower(p.provider) = lower(s.provider) and p.provider <> s.provider"},
     {FILE_OFFERS, "insert into gpusize.provider select distinct provider from pg_temp.staged on conflict do nothing"},
 };
 
@@ -171,7 +215,7 @@ static enum status add_words(struct db *db, enum catalog_file file, struct probl
 }
 
 /* A file of offers is two tables, and only the newest price of each offer counts. */
-static enum status merge_offers(struct db *db, struct catalog_writing *writing, struct problems *problems)
+static enum status merge_offers(struct db *db, struct problems *problems, size_t *rows)
 {
     enum status status = db_command(
         db,
@@ -182,7 +226,7 @@ static enum status merge_offers(struct db *db, struct catalog_writing *writing, 
         problems);
     if (status == STATUS_OK)
         status = merge(db, "gpusize.offer",
-                       "{provider,instance_type,region,zone,gpu_id,gpu_count,purchase,term_months}", writing, problems);
+                       "{provider,instance_type,region,zone,gpu_id,gpu_count,purchase,term_months}", problems, rows);
     if (status == STATUS_OK)
         status =
             db_command(db,
@@ -192,30 +236,45 @@ static enum status merge_offers(struct db *db, struct catalog_writing *writing, 
                        "s.purchase) and (o.region, o.zone, o.term_months) = (coalesce(s.region, ''), "
                        "coalesce(s.zone, ''), coalesce(s.term_months, '0')::integer)",
                        problems);
-    return status == STATUS_OK ? merge(db, "gpusize.offer_price", "{offer_id}", writing, problems) : status;
+    return status == STATUS_OK ? merge(db, "gpusize.offer_price", "{offer_id}", problems, rows) : status;
+}
+
+/* Many rows at once are one line of the audit log. */
+static enum status record_rows(struct db *db, size_t rows, struct problems *problems)
+{
+    char count[VERSION_TEXT_BYTES];
+    (void)snprintf(count, sizeof count, "%zu", rows);
+    const char *const values[] = {count};
+    return db_query(db, QUERY_AUDIT_FILES, values, problems, NULL);
+}
+
+enum status catalog_write_file(struct db *db, enum catalog_file file, const struct catalog_text *text,
+                               struct problems *problems, size_t *rows)
+{
+    enum status status = stage(db, text, problems);
+    if (status == STATUS_OK) status = add_words(db, file, problems);
+    if (status != STATUS_OK) return status;
+    return tables[file].table ? merge(db, tables[file].table, tables[file].keys, problems, rows)
+                              : merge_offers(db, problems, rows);
 }
 
 static enum status write_tables(struct db *db, struct catalog_writing *writing, struct problems *problems)
 {
-    enum status status = STATUS_OK;
+    enum status status = db_command(db, "set local gpusize.bulk = on", problems);
     for (enum catalog_file file = 0; file < CATALOG_FILE_COUNT && status == STATUS_OK; file++) {
-        if (!writing->files[file].text) continue;
-        status = stage(db, &writing->files[file], problems);
-        if (status == STATUS_OK) status = add_words(db, file, problems);
-        if (status != STATUS_OK) return status;
-        status = tables[file].table ? merge(db, tables[file].table, tables[file].keys, writing, problems)
-                                    : merge_offers(db, writing, problems);
+        if (writing->files[file].text)
+            status = catalog_write_file(db, file, &writing->files[file], problems, &writing->rows);
     }
-    return status;
+    return status == STATUS_OK && writing->rows > 0 ? record_rows(db, writing->rows, problems) : status;
 }
 
-enum status db_write_catalog(struct db *db, void *context, struct problems *problems)
+enum status catalog_write(struct db *db, void *context, struct problems *problems)
 {
     struct catalog_writing *writing = context;
     struct store_version version = {0};
     enum status status = db_lift_limits(db, problems);
     if (status == STATUS_OK) status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
-    if (status == STATUS_OK && writing->only_empty) status = read_version(db, &version, problems);
+    if (status == STATUS_OK && writing->only_empty) status = catalog_read_version(db, problems, &version);
     writing->rows = 0;
     return status == STATUS_OK && version.number == 0 ? write_tables(db, writing, problems) : status;
 }
@@ -223,7 +282,7 @@ enum status db_write_catalog(struct db *db, void *context, struct problems *prob
 static enum status write_catalog(struct store *store, struct catalog_writing writing, struct problems *problems,
                                  size_t *ret_rows)
 {
-    enum status status = tx_run(store, TX_WRITE, db_write_catalog, &writing, problems);
+    enum status status = tx_run(store, TX_WRITE, catalog_write, &writing, problems);
     if (status == STATUS_OK) *ret_rows = writing.rows;
     return status;
 }

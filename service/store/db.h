@@ -59,15 +59,6 @@ enum status db_copy_begin(struct db *db, const char *sql, struct problems *probl
 enum status db_copy_put(struct db *db, const char *bytes, size_t length, struct problems *problems) MUST_CHECK;
 enum status db_copy_end(struct db *db, enum status source, struct problems *problems, size_t *ret_rows) MUST_CHECK;
 
-/* What store_catalog_write and store_catalog_fill do, as the work of a transaction or as a part of it; the context is a
- * struct catalog_writing. */
-struct catalog_writing {
-    const struct catalog_text *files; /* CATALOG_FILE_COUNT */
-    bool only_empty;                  /* nothing is written if there is a version already */
-    size_t rows;                      /* inserted or changed */
-};
-enum status db_write_catalog(struct db *db, void *context, struct problems *problems) MUST_CHECK;
-
 /* COPY … TO STDOUT as one text in the arena, NUL-terminated; *ret_length without the NUL. */
 enum status db_copy_out(struct db *db, const char *sql, struct arena *arena, struct problems *problems,
                         const char **ret_text, size_t *ret_length) MUST_CHECK;

@@ -5,7 +5,7 @@
 #include "catalog/csv.h"
 #include "catalog/embed.h"
 #include "catalog/text.h"
-#include "store/db.h"
+#include "store/catalog.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -209,8 +209,8 @@ static enum status set_options(struct store_import *import)
     char command[COMMAND_BYTES], factor[NUMBER_TEXT_BYTES];
     text_format_double(import->options->jump_factor, factor);
     (void)snprintf(command, sizeof command,
-                   "set local gpusize.import_complete = %s; set local gpusize.import_jump_factor = '%s'; "
-                   "set local gpusize.import_max_bytes = %d",
+                   "set local gpusize.bulk = on; set local gpusize.import_complete = %s; "
+                   "set local gpusize.import_jump_factor = '%s'; set local gpusize.import_max_bytes = %d",
                    import->options->complete ? "on" : "off", factor, CSV_TEXT_MAX_BYTES);
     return db_command(import->db, command, import->problems);
 }
@@ -284,18 +284,26 @@ static enum status run(struct db *db, void *context, struct problems *problems)
     import->problems = problems;
     import->used = import->rate_count = 0; /* an earlier try may have left some */
     import->purchases = false;
-    enum status status = db_lift_limits(db, problems);
+    struct store_written written;
+    const struct store_actor *actor = import->options->actor;
+    enum status status = actor_begin(db, actor, import->arena, problems, &written);
+    if (status == STATUS_OK && written.repeated)
+        import->report = (struct store_import_report){.json = written.json, .summary = ""};
+    if (status != STATUS_OK || written.repeated) return status;
+    status = db_lift_limits(db, problems);
     if (status == STATUS_OK) status = set_options(import);
     if (status == STATUS_OK) status = db_command(db, "savepoint import", problems);
     struct catalog_writing facts = {.files = import->options->facts};
-    if (status == STATUS_OK && facts.files) status = db_write_catalog(db, &facts, problems);
+    if (status == STATUS_OK && facts.files) status = catalog_write(db, &facts, problems);
     import->report.facts = facts.rows;
     if (status == STATUS_OK) status = read_rates(import);
     if (status == STATUS_OK) status = stage(import);
     if (status == STATUS_OK) status = record_run(import, run_id);
     if (status == STATUS_OK) status = compare_and_apply(import);
-    if (status != STATUS_OK || !import->options->dry_run) return status;
-    return db_command(db, "rollback to savepoint import", problems);
+    if (status == STATUS_OK && import->options->dry_run)
+        status = db_command(db, "rollback to savepoint import", problems);
+    written = (struct store_written){.http_status = 200, .json = import->report.json};
+    return status == STATUS_OK ? actor_end(db, actor, &written, problems) : status;
 }
 
 enum status store_import(struct store *store, const struct store_import_options *options, struct arena *arena,

@@ -1,7 +1,7 @@
 /* import.h owns bringing prices into the catalog: staged, compared with what is there, and applied or taken back, all
  * in one transaction. */
 #pragma once
-#include "store/store.h"
+#include "store/actor.h"
 
 /* One import under way, for the calls below. */
 struct store_import;
@@ -12,6 +12,7 @@ struct store_import_options {
     bool dry_run;                     /* tells what would change, and changes nothing */
     bool accept_jumps;                /* else an import with a price that changes by more than jump_factor is refused */
     double jump_factor;               /* at least 1 */
+    const struct store_actor *actor;  /* who imports; NULL: the role of the session */
     const struct catalog_text *facts; /* CATALOG_FILE_COUNT files to be written before, as store_catalog_write does;
                                          NULL: none */
     void *context;

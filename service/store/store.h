@@ -74,6 +74,18 @@ enum status store_catalog_read(struct store *store, int64_t number, struct arena
                                struct catalog_text ret_files[CATALOG_FILE_COUNT],
                                struct store_version *ret_version) MUST_CHECK;
 
+/* The same of the newest version for some of the tables: bits 1U << FILE_…; the texts of the others are NULL. */
+enum status store_catalog_read_some(struct store *store, unsigned wanted, struct arena *arena,
+                                    struct problems *problems,
+                                    struct catalog_text ret_files[CATALOG_FILE_COUNT]) MUST_CHECK;
+
+/* What prices were on a day, as that version knew them: GPUs, their other names, regions, and each offer that held then
+ * with the price that it had; offers that have ended since, and the GPUs and regions that they name, are in it. The
+ * other files are left NULL. */
+enum status store_catalog_read_on(struct store *store, int64_t number, date_t day, struct arena *arena,
+                                  struct problems *problems, struct catalog_text ret_files[CATALOG_FILE_COUNT],
+                                  struct store_version *ret_version) MUST_CHECK;
+
 /* Makes the database's rows those of the files: new ones are inserted, changed ones changed; rows of files whose text
  * is NULL, and offers that a file does not name, are left alone. One transaction and at most one new version; none if
  * nothing differs. `ret_rows`: how many were inserted or changed. */

@@ -5,16 +5,18 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { CONFLICT_TRIES = 6, LOST_TRIES = 2, BACKOFF_MAX_MS = 20, BEGIN_BYTES = 256 };
+enum { CONFLICT_TRIES = 6, LOST_TRIES = 2, BACKOFF_MAX_MS = 20, BEGIN_BYTES = 320 };
 
 /* The settings hold for the transaction only, since behind a pooler the session is shared, and they are what the texts
- * of the catalog are written by. One message for all: they are one transaction anyway. */
+ * of the catalog are written by. Compiling a query takes longer than running any of ours. One message for all: they are
+ * one transaction anyway. */
 static enum status begin(struct db *db, enum tx_mode mode, struct problems *problems)
 {
     char sql[BEGIN_BYTES];
     (void)snprintf(sql, sizeof sql,
                    "begin isolation level %s; set local statement_timeout = %lld; set local datestyle = 'ISO'; "
-                   "set local timezone = 'UTC'; set local extra_float_digits = 1; set local search_path = pg_catalog",
+                   "set local timezone = 'UTC'; set local extra_float_digits = 1; set local search_path = pg_catalog; "
+                   "set local jit = off",
                    mode == TX_READ ? "repeatable read read only" : "read committed",
                    (long long)db->options->statement_timeout_ms);
     return db_command(db, sql, problems);

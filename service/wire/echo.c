@@ -155,10 +155,19 @@ static void echo_model(struct out *out, const char *key, const struct field *fie
 }
 
 static echo_function *const writers[] = {
-    [FIELD_NUMBER] = echo_number, [FIELD_INTEGER] = echo_integer,     [FIELD_BOOL] = echo_bool,
-    [FIELD_CHOICE] = echo_choice, [FIELD_CHOICES] = echo_choices,     [FIELD_TEXT] = echo_text,
-    [FIELD_DATE] = echo_date,     [FIELD_TEXTS] = echo_texts,         [FIELD_COUNTS] = echo_counts,
-    [FIELD_MODEL] = echo_model,   [FIELD_HISTOGRAM] = echo_histogram, [FIELD_ADJUSTMENTS] = echo_adjustments,
+    [FIELD_NUMBER] = echo_number,
+    [FIELD_INTEGER] = echo_integer,
+    [FIELD_BOOL] = echo_bool,
+    [FIELD_CHOICE] = echo_choice,
+    [FIELD_CHOICES] = echo_choices,
+    [FIELD_TEXT] = echo_text,
+    [FIELD_LINE] = echo_text,
+    [FIELD_DATE] = echo_date,
+    [FIELD_TEXTS] = echo_texts,
+    [FIELD_COUNTS] = echo_counts,
+    [FIELD_MODEL] = echo_model,
+    [FIELD_HISTOGRAM] = echo_histogram,
+    [FIELD_ADJUSTMENTS] = echo_adjustments,
 };
 
 static void echo_field(struct out *out, const struct field *field, const void *request)

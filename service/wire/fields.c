@@ -9,7 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TEXT_MAX_BYTES = 200, LIST_MAX = 1000, EXCERPT_BYTES = 60 };
+enum { TEXT_MAX_BYTES = 200, LINE_MAX_BYTES = 500, LIST_MAX = 1000, EXCERPT_BYTES = 60 };
 #define INTEGER_MAX 9007199254740992.0 /* 2^53: beyond it a double does not name one integer */
 
 const struct field model_fields[] = {
@@ -335,6 +335,27 @@ static void decode_text(const struct decoder *decoder, const struct field *field
     *text = read_text(decoder, path, value);
 }
 
+/* Goes into the database and into reports, and never into a command line. */
+static void decode_line(const struct decoder *decoder, const struct field *field, const char *path, json_t *value,
+                        void *member)
+{
+    const char **text = member, *line = json_string_value(value);
+    (void)field;
+    if (!line) {
+        wrong_type(decoder, path, "a text", value);
+        return;
+    }
+    for (const char *c = line; *c; c++) {
+        if ((unsigned char)*c >= ' ' && *c != 0x7f && c - line < LINE_MAX_BYTES) continue;
+        (void)problems_add(decoder->problems, STATUS_INVALID_VALUE, path,
+                           "\"%s\" is not one line of at most %d bytes without control characters",
+                           excerpt(decoder->arena, line), LINE_MAX_BYTES);
+        return;
+    }
+    *text = arena_strdup(decoder->arena, line);
+    if (!*text) no_memory(decoder);
+}
+
 static void decode_date(const struct decoder *decoder, const struct field *field, const char *path, json_t *value,
                         void *member)
 {
@@ -500,6 +521,7 @@ static const struct {
     [FIELD_CHOICE] = {ABSENT(absent_integer), decode_choice},
     [FIELD_CHOICES] = {ABSENT(absent_bits), decode_choices},
     [FIELD_TEXT] = {ABSENT(absent_text), decode_text},
+    [FIELD_LINE] = {ABSENT(absent_text), decode_line},
     [FIELD_DATE] = {ABSENT(absent_date), decode_date},
     [FIELD_TEXTS] = {ABSENT(absent_texts), decode_texts},
     [FIELD_COUNTS] = {ABSENT(absent_counts), decode_counts},

@@ -164,11 +164,21 @@ static json_t *from_adjustments(const struct decoder *decoder, const struct fiel
 json_t *field_from_text(const struct decoder *decoder, const struct field *field, const char *path, const char *text)
 {
     static text_function *const readers[] = {
-        [FIELD_NUMBER] = from_number,       [FIELD_INTEGER] = from_number,      [FIELD_BOOL] = from_bool,
-        [FIELD_CHOICE] = from_text,         [FIELD_CHOICES] = from_list,        [FIELD_TEXT] = from_text,
-        [FIELD_DATE] = from_text,           [FIELD_TEXTS] = from_list,          [FIELD_COUNTS] = from_counts,
-        [FIELD_MODEL] = from_text,          [FIELD_HISTOGRAM] = from_histogram, [FIELD_ADJUSTMENTS] = from_adjustments,
-        [FIELD_MAGNITUDE] = from_magnitude, [FIELD_CONFIG] = from_config,
+        [FIELD_NUMBER] = from_number,
+        [FIELD_INTEGER] = from_number,
+        [FIELD_BOOL] = from_bool,
+        [FIELD_CHOICE] = from_text,
+        [FIELD_CHOICES] = from_list,
+        [FIELD_TEXT] = from_text,
+        [FIELD_LINE] = from_text,
+        [FIELD_DATE] = from_text,
+        [FIELD_TEXTS] = from_list,
+        [FIELD_COUNTS] = from_counts,
+        [FIELD_MODEL] = from_text,
+        [FIELD_HISTOGRAM] = from_histogram,
+        [FIELD_ADJUSTMENTS] = from_adjustments,
+        [FIELD_MAGNITUDE] = from_magnitude,
+        [FIELD_CONFIG] = from_config,
     };
     size_t before = decoder->problems->count + decoder->problems->dropped;
     if (*text == '\0') {

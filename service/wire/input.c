@@ -2,8 +2,10 @@
 #include "wire/input.h"
 #include "catalog/text.h"
 #include "wire/fields.h"
+#include "wire/formats.h"
 #include "wire/json_read.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { SUGGEST_DISTANCE = 3 };
@@ -259,4 +261,50 @@ enum status input_decode(const struct input *input, struct arena *arena, const s
     for (size_t i = 0; i < field_count; i++)
         decode_slot(&reading, &fields[i], &reading.slots[i], request);
     return problems->count + problems->dropped > before ? problems_status(problems) : STATUS_OK;
+}
+
+/* --- bodies without a table --- */
+
+/* NULL, with a problem, for what is no scalar, or when out of memory. */
+static const char *cell_text(const char *name, json_t *value, bool may_be_object, struct arena *arena,
+                             struct problems *problems)
+{
+    struct out text;
+    const char *copy = NULL;
+    bool object = may_be_object && json_is_object(value);
+    if (!object && (json_is_object(value) || json_is_array(value))) {
+        (void)problems_add(problems, STATUS_WRONG_TYPE, name, "must be %s", may_be_object ? "an object" : "one value");
+        return NULL;
+    }
+    if (object) {
+        char *dump = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+        copy = dump ? arena_strdup(arena, dump) : NULL;
+        free(dump);
+    } else {
+        out_init(&text, 0);
+        scalar_write(value, &text);
+        copy = text.failed ? NULL : arena_strndup(arena, text.data ? text.data : "", text.length);
+        out_done(&text);
+    }
+    if (!copy) (void)no_memory(problems);
+    return copy;
+}
+
+enum status input_cells(const struct input *input, const char *object, struct arena *arena, struct problems *problems,
+                        const struct pair **ret_cells, size_t *ret_count)
+{
+    size_t count = 0;
+    const char *name = NULL;
+    json_t *value = NULL;
+    struct pair *cells = ARENA_ARRAY(arena, json_object_size(input->body) + 1, struct pair);
+    if (!cells) return no_memory(problems);
+    json_object_foreach(input->body, name, value)
+    {
+        const char *text = cell_text(excerpt(arena, name), value, object && strcmp(name, object) == 0, arena, problems);
+        const char *copy = arena_strdup(arena, name);
+        if (text && copy) cells[count++] = (struct pair){copy, text};
+    }
+    *ret_cells = cells;
+    *ret_count = count;
+    return problems_status(problems);
 }

@@ -11,7 +11,8 @@ enum field_kind {
     FIELD_BOOL,        /* int64_t: 0, 1, VALUE_ABSENT */
     FIELD_CHOICE,      /* int64_t: index into names */
     FIELD_CHOICES,     /* uint32_t: bits of the indexes into names; 0 = absent */
-    FIELD_TEXT,        /* const char * */
+    FIELD_TEXT,        /* const char *: a name */
+    FIELD_LINE,        /* const char *: any text of one line, at most 500 bytes */
     FIELD_DATE,        /* date_t */
     FIELD_TEXTS,       /* struct text_list */
     FIELD_COUNTS,      /* struct count_map */
@@ -57,3 +58,9 @@ enum status input_decode(const struct input *input, struct arena *arena, const s
  * an answer and the canonical form behind its id. Absent members are null; a config.json is its size and hash. */
 void input_encode(struct out *out, const char *key, const struct field *fields, size_t field_count,
                   const void *request);
+
+/* The members of a JSON body as texts, for tables whose columns no struct has: null is "", numbers are as short as they
+ * read back. A member of the name `object` (NULL: none) may be an object, and is compact JSON with sorted keys; other
+ * lists and objects are problems. */
+enum status input_cells(const struct input *input, const char *object, struct arena *arena, struct problems *problems,
+                        const struct pair **ret_cells, size_t *ret_count) MUST_CHECK;

@@ -1,4 +1,4 @@
--- finish.sql owns what is kept about an import: counts, the version that it made, the first refusals.
+-- finish.sql owns what is kept about an import: counts, the version that it made, the first refusals, who ran it.
 update gpusize.import_run r
    set accepted_rows = (select count(*) from import_row where reason is null),
        rejected_rows = (select count(*) from import_row where reason is not null),
@@ -12,4 +12,8 @@ update gpusize.import_run r
        changed_rows = (select count(*) from import_diff where state in ('changed', 'described')),
        gone_rows = case when r.complete then (select count(*) from import_gone) else 0 end,
        catalog_version = nullif(current_setting('gpusize.version', true), '')::bigint
- where id = currval(pg_get_serial_sequence('gpusize.import_run', 'id'))
+ where id = currval(pg_get_serial_sequence('gpusize.import_run', 'id'));
+
+insert into gpusize.audit_log (action, subject, new, catalog_version)
+select 'import', 'import_run', to_jsonb(r) - 'rejections', r.catalog_version
+  from gpusize.import_run r where id = currval(pg_get_serial_sequence('gpusize.import_run', 'id'))

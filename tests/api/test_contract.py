@@ -27,7 +27,7 @@ def declared_paths(contract):
 
 def routed_paths(tables):
     for route in tables["routes"]:
-        for method in ("get", "post"):
+        for method in ("get", "post", "patch", "delete"):
             if route[method]:
                 yield route, route["path"], method
                 if route["formats"]:
@@ -50,10 +50,11 @@ def test_operation_ids_are_those_of_the_routes(tables, contract):
     assert len(names) == len(set(names))
 
 
-def test_routes_compute_where_operations_do(tables):
-    computing = {operation["id"]: operation["computes"] for operation in tables["operations"]}
+def test_routes_work_where_operations_do(tables):
+    work = {operation["id"]: operation["work"] for operation in tables["operations"] + tables["writes"]}
     for route in tables["routes"]:
-        assert route["computes"] == computing.get(route["operation_id"], False), route["path"]
+        works = [work[route["operation_id"]]] if route["operation_id"] in work else ["inline", "stores"]
+        assert route["work"] in works, route["path"]
 
 
 def test_every_operation_has_a_route_and_examples(tables):
@@ -112,7 +113,7 @@ def value_of(contract, schema):
 
 
 TYPES = {"number": "number", "integer": "integer", "bool": "boolean", "choice": "string", "choices": "array",
-         "text": "string", "date": "string", "texts": "array", "counts": "object", "histogram": "array",
+         "text": "string", "line": "string", "date": "string", "texts": "array", "counts": "object", "histogram": "array",
          "adjustments": "array"}
 FLAT_TYPES = {**TYPES, "counts": "string", "histogram": "string", "adjustments": "string", "model": "string"}
 
@@ -168,7 +169,7 @@ def test_queries_and_field_tables_agree(tables, contract):
         parameters = {one["name"]: one for one in map(contract.resolve, declared["parameters"])}
         assert all(one["in"] == "query" for one in parameters.values())
         own = {field["name"]: field for field in operation["fields"]} if method == "get" else {}
-        expected = FORM | set(own)
+        expected = FORM | set(own) | ({"store"} if operation["recorded"] else set())
         if any(field["kind"] == "model" for field in own.values()):
             expected |= MODEL_IN_QUERY
         assert set(parameters) == expected, f"{method} {path}"
@@ -177,6 +178,50 @@ def test_queries_and_field_tables_agree(tables, contract):
             check_field(field, parameters[name]["schema"], FLAT_TYPES, where)
             check_described(field, parameters[name]["description"], where)
             assert parameters[name].get("x-alias") == field["alias"], where
+
+
+HEADERS = {"create": {"Idempotency-Key"}, "update": {"Idempotency-Key", "If-Match"},
+           "retire": {"Idempotency-Key", "If-Match"}, "import": {"Idempotency-Key"}}
+
+
+def test_writes_need_a_key_and_say_what_they_take(tables, contract):
+    by_id = {operation["id"]: operation for operation in tables["writes"]}
+    for route, path, method in routed_paths(tables):
+        declared = contract.operations[method, path]
+        assert route["writes"] == (route["operation_id"] in by_id) == ("security" in declared), path
+        if not route["writes"]:
+            continue
+        assert all(declared["security"]), "a write without a key"
+        own = {field["name"]: field for field in by_id.pop(route["operation_id"])["fields"]}
+        parameters = [contract.resolve(one) for one in declared["parameters"]]
+        headers = {one["name"] for one in parameters if one["in"] == "header"}
+        assert headers == HEADERS[route["operation_id"].split("_")[1]]
+        queries = {one["name"]: one for one in parameters if one["in"] == "query"}
+        assert set(queries) == set(own), f"{method} {path}"
+        for name, field in own.items():
+            where = f"{method} {path} {name}"
+            check_field(field, queries[name]["schema"], FLAT_TYPES, where)
+            check_described(field, queries[name]["description"], where)
+            assert queries[name].get("required", False) == field["required"], where
+    assert not by_id, "writes without a route"
+
+
+def test_entries_and_catalog_columns_agree(tables, contract):
+    types = {"text": "string", "number": "number", "integer": "integer", "bool": "boolean", "date": "string",
+             "choice": "string"}
+    for noun, columns in tables["entries"].items():
+        schema = contract.document["components"]["schemas"][f"{noun.capitalize()}Entry"]
+        assert schema["additionalProperties"] is False
+        assert list(schema["properties"]) == [column["name"] for column in columns], noun
+        for column in columns:
+            member, where = schema["properties"][column["name"]], f"{noun} {column['name']}"
+            kind = types[column["kind"]]
+            assert member["type"] == (kind if column["required"] else [kind, "null"]), where
+            if column["kind"] in ("number", "integer"):
+                assert (member["minimum"], member["maximum"]) == (column["min"], column["max"]), where
+            if column["kind"] == "choice":
+                assert member["enum"] == column["names"] + ([] if column["required"] else [None]), where
+            assert member["description"].endswith("."), where
 
 
 def test_examples_match_their_schemas(contract):

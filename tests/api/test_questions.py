@@ -272,8 +272,8 @@ def test_head_is_get_without_a_body(service, name, suffix):
 
 def test_every_get_is_conditional(service, tables):
     for route in tables["routes"]:
-        if not route["formats"]:
-            continue
+        if not route["formats"] or route["work"] == "stores":
+            continue  # without a database; see test_database.py
         name = route["operation_id"]
         for suffix in ("", ".json"):
             path, flat = route["path"] + suffix, FLAT[name][1]
@@ -591,7 +591,7 @@ def test_probes(service):
 def test_unknown_paths_and_methods(service):
     missing = service.call("GET", "/v1/recommendations")
     assert missing.status == 404 and missing.json["errors"][0]["code"] == "not_found"
-    for method, path in (("POST", "/v1/gpus"), ("DELETE", "/v1/memory"), ("POST", "/livez")):
+    for method, path in (("POST", "/v1/engines"), ("DELETE", "/v1/memory"), ("POST", "/livez")):
         refused = service.call(method, path, body=b"{}", headers={"Content-Type": "application/json"}, check=False)
         assert refused.status == 405 and "GET" in refused.headers["Allow"]
     assert service.call("GET", "/v1/gpus.xlsx").status == 406

@@ -100,6 +100,7 @@ def test_help_teaches_by_example(command):
 def test_help_is_found():
     assert run("help", "memory").stdout == run("memory", "--help").stdout == run("memory", "-h").stdout
     assert run("help", "serve").stdout == run("serve", "--help").stdout
+    assert run("help", "offers-history").stdout == run("offers-history", "--help").stdout
     assert "bash" in run("help", "completion").stdout
     assert run("help").stdout == run("--help").stdout == run("-h").stdout
     assert "json, csv, xml or txt" in run("gpus", "--format", "pdf", status=2).stderr

@@ -31,11 +31,13 @@ first_lines() {
 }
 
 rules() {
-    only_in jansson.h catalog/hf service/wire
+    only_in jansson.h catalog/hf service/wire service/import
     only_in microhttpd.h service/http
     only_in libpq-fe.h service/store
-    only_in sodium.h catalog service/http service/api service/store service/cli
-    only_in zlib.h service/http
+    only_in sodium.h catalog service/http service/api service/store service/keys service/cli
+    only_in curl/ service/fetch
+    only_in zip.h service/import
+    only_in zlib.h service/http service/record
     only_in brotli/ service/http
     never '\b(atoi|atol|atoll|atof|sprintf|vsprintf|strcpy|strcat|gets|strtok|alloca)[[:space:]]*\(' 'banned function'
     never '\bstrto(d|f|ld|l|ll|ul|ull|imax|umax)[[:space:]]*\(' 'text becomes a number in catalog/text.c only' 'catalog/text\.c'

@@ -146,22 +146,24 @@ static void describe(PGconn *conn, enum query query)
     assert_string_equal(columns, query_infos[query].columns);
 }
 
-/* COPY cannot be prepared; the first line that it gives must be that of the file that it stands for. */
+/* COPY cannot be prepared; the first line that it gives must be that of the file that it stands for, and perhaps what
+ * only a database knows. */
 static void describe_copy(PGconn *conn, enum query query)
 {
     PGresult *result = PQexec(conn, query_text(query));
     if (PQresultStatus(result) != PGRES_COPY_OUT) fail_msg("%s: %s", query_infos[query].name, PQerrorMessage(conn));
     PQclear(result);
-    char *header = NULL, *row = NULL, file[64];
+    char *header = NULL, *row = NULL;
     assert_true(PQgetCopyData(conn, &header, 0) > 0);
     while (PQgetCopyData(conn, &row, 0) > 0)
         PQfreemem(row);
     PQclear(PQgetResult(conn));
-    (void)snprintf(file, sizeof file, "%s.csv", query_infos[query].name + strlen("read_"));
+    const char *name = query_infos[query].name + strlen("read_"); /* offers_on stands for offers, too */
     const struct catalog_text *text = catalog_bundled();
-    while (strcmp(text->name, file) != 0)
+    while (strncmp(text->name, name, strcspn(text->name, ".")) != 0)
         text++;
-    assert_true(strncmp(text->text, header, strlen(header)) == 0);
+    size_t length = strcspn(text->text, "\n");
+    assert_true(strncmp(text->text, header, length) == 0 && (header[length] == '\n' || header[length] == ','));
     PQfreemem(header);
 }
 
@@ -171,7 +173,7 @@ static void test_describe(void **state)
     char url[POSTGRES_URL_BYTES];
     PGconn *conn = PQconnectdb(postgres_url(&cluster, migrated, url));
     assert_int_equal(PQstatus(conn), CONNECTION_OK);
-    PQclear(PQexec(conn, "set gpusize.reading = 1"));
+    PQclear(PQexec(conn, "set gpusize.reading = 1; set gpusize.day = '2026-01-01'"));
     for (enum query query = 0; query < QUERY_COUNT; query++) {
         if (strncmp(query_text(query), "copy", 4) == 0)
             describe_copy(conn, query);

@@ -252,6 +252,40 @@ static void test_purchase_prices(void **state)
         assert_null(strstr(snapshot->purchase_prices[i].source, "article"));
 }
 
+/* A model written as a line is read back as the same model. */
+static void test_models_survive_being_written(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < snapshot->model_count; i++) {
+        struct catalog_text files[CATALOG_FILE_COUNT] = {0};
+        struct problems problems;
+        struct snapshot *again = NULL;
+        const char *line = catalog_model_line(&snapshot->models[i], &arena);
+        assert_non_null(line);
+        files[FILE_MODELS].text = arena_printf(&arena, "%s\n%s\n", catalog_model_line(NULL, &arena), line);
+        files[FILE_MODELS].length = strlen(files[FILE_MODELS].text);
+        files[FILE_MODELS].name = "models.csv";
+        problems_init(&problems, &arena);
+        assert_int_equal(catalog_load(files, &problems, &again), STATUS_OK);
+        assert_int_equal(again->model_count, 1);
+        assert_string_equal(catalog_model_line(&again->models[0], &arena), line);
+        snapshot_free(again);
+    }
+}
+
+/* Every cell of the first model's own line comes back, whatever the columns are. */
+static void test_a_line_is_what_the_file_has(void **state)
+{
+    (void)state;
+    struct model odd = *find_model("01-ai/Yi-34B");
+    const char *begin = strstr(catalog_bundled()[FILE_MODELS].text, "\n01-ai/Yi-34B,");
+    assert_non_null(begin);
+    const char *line = catalog_model_line(&odd, &arena);
+    assert_memory_equal(line, begin + 1, strlen(line));
+    odd.note = "a \"note\", of\ntwo lines";
+    assert_non_null(strstr(catalog_model_line(&odd, &arena), ",\"a \"\"note\"\", of\ntwo lines\","));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +298,8 @@ int main(void)
         cmocka_unit_test(test_all_providers),
         cmocka_unit_test(test_article_facts),
         cmocka_unit_test(test_purchase_prices),
+        cmocka_unit_test(test_models_survive_being_written),
+        cmocka_unit_test(test_a_line_is_what_the_file_has),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -90,7 +90,8 @@ static void test_statuses(void **state)
     for (enum status status = STATUS_OK + 1; status < STATUS_COUNT; status++) {
         assert_true(status_http(status) >= 400 && status_http(status) < 600);
         assert_true(strlen(status_hint(status)) > 0);
-        if (status_retryable(status)) assert_true(status_http(status) == 503 || status_http(status) == 408);
+        if (status_retryable(status))
+            assert_true(status_http(status) == 503 || status_http(status) == 429 || status_http(status) == 408);
     }
     assert_int_equal(status_http(STATUS_OK), 200);
 }

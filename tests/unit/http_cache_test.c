@@ -27,7 +27,7 @@ static int free_compressors(void **state)
 
 static struct question ask(const char *version, char kind, const char *uri, const char *body)
 {
-    return (struct question){version, kind, uri, strlen(uri), body, body ? strlen(body) : 0};
+    return (struct question){version, kind, uri, strlen(uri), body, body ? strlen(body) : 0, false};
 }
 
 static void put(struct cache *cache, const struct question *question, const char *text, size_t length)
@@ -115,6 +115,30 @@ static void keeps_nothing_without_room(void **state)
     cache_free(cache);
 }
 
+/* For whom an answer is to be recorded, one that is not does not do. */
+static void tells_recorded_answers_apart(void **state)
+{
+    (void)state;
+    static const enum recording states[] = {RECORDING_OPEN, RECORDING_FAILED, RECORDING_SETTLED};
+    struct cache *cache = cache_new(1 << 20);
+    struct question question = ask("v1", 'G', "/", NULL);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        const struct reply reply = {.http_status = 200, .body = "text", .body_length = 4, .recording = states[i]};
+        struct answer *answer = answer_new(NULL, &reply, "", compressors);
+        assert_non_null(answer);
+        cache_put(cache, &question, answer);
+        answer_release(answer);
+        question.to_be_recorded = true;
+        assert_int_equal(holds(cache, &question, "text"), states[i] == RECORDING_SETTLED);
+        question.to_be_recorded = false;
+        assert_true(holds(cache, &question, "text"));
+    }
+    struct cache_counts counts = cache_count(cache);
+    assert_int_equal(counts.hits, 4);
+    assert_int_equal(counts.misses, 2);
+    cache_free(cache);
+}
+
 static void *use(void *data)
 {
     struct cache *cache = data;
@@ -152,9 +176,8 @@ static void serves_many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_exact_repeats_only),
-        cmocka_unit_test(stays_under_its_limit_and_drops_the_oldest),
-        cmocka_unit_test(keeps_nothing_without_room),
+        cmocka_unit_test(finds_exact_repeats_only),   cmocka_unit_test(stays_under_its_limit_and_drops_the_oldest),
+        cmocka_unit_test(keeps_nothing_without_room), cmocka_unit_test(tells_recorded_answers_apart),
         cmocka_unit_test(serves_many_threads),
     };
     return cmocka_run_group_tests(tests, make_compressors, free_compressors);

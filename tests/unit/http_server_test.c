@@ -82,6 +82,24 @@ static enum status slow(struct request *request)
     return answer_text(request, "slow", 4);
 }
 
+/* What the query says decides whether it waits. */
+static enum status slow_if_asked(struct request *request)
+{
+    bool waits = request->query_count > 0;
+    if (!waits) return answer_text(request, "quick", 5);
+    if (!request->may_wait) {
+        (void)answer_text(request, "too early", 9);
+        request->defer = true;
+        return STATUS_OK;
+    }
+    return slow(request);
+}
+
+static enum status data_of(struct request *request)
+{
+    return answer_text(request, request->data, strlen(request->data));
+}
+
 static enum status answer_big(struct request *request)
 {
     atomic_fetch_add(&calls, 1);
@@ -118,13 +136,21 @@ static const struct route routes[] = {
      .body_max_bytes = ECHO_MAX_BYTES,
      .formats = true,
      .handle = echo},
-    {.operation_id = "slow", .path = "/slow", .methods = ROUTE_GET, .computes = true, .handle = slow},
+    {.operation_id = "slow", .path = "/slow", .methods = ROUTE_GET, .work = ROUTE_COMPUTES, .handle = slow},
+    {.operation_id = "wait", .path = "/wait", .methods = ROUTE_GET, .work = ROUTE_STORES, .handle = slow},
+    {.operation_id = "maybe",
+     .path = "/maybe",
+     .methods = ROUTE_GET,
+     .work = ROUTE_COMPUTES,
+     .cacheable = true,
+     .handle = slow_if_asked},
+    {.operation_id = "data", .path = "/data", .methods = ROUTE_GET, .work = ROUTE_STORES, .handle = data_of},
     {.operation_id = "block", .path = "/block", .methods = ROUTE_GET, .handle = slow}, /* in the HTTP thread */
     {.operation_id = "big",
      .path = "/big",
      .methods = GET_POST,
      .body_max_bytes = ECHO_MAX_BYTES,
-     .computes = true,
+     .work = ROUTE_COMPUTES,
      .cacheable = true,
      .handle = answer_big},
     {.operation_id = "page", .path = "/page", .methods = ROUTE_GET, .cacheable = true, .handle = answer_page},
@@ -184,6 +210,7 @@ static const struct server_settings usual = {
     .acquire = acquire,
     .release = release,
     .version = version,
+    .data = (char[]){"the data"},
     .fail = encode_failure,
 };
 
@@ -536,7 +563,7 @@ static const struct exchange_row {
      "Allow: GET, HEAD, POST, OPTIONS\nAccess-Control-Allow-Origin: https://page.example\n"
      "Access-Control-Allow-Methods: GET, HEAD, POST, OPTIONS"},
     {"OPTIONS /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, NULL, ""},
-    {"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 204, "", "Allow: GET, HEAD, POST, OPTIONS"},
+    {"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n", 204, "", "Allow: GET, HEAD, POST, PATCH, DELETE, OPTIONS"},
     {GET("/page"), 200, NULL,
      "Content-Security-Policy: default-src 'none'\nCache-Control: public, max-age=300\nVary: Accept-Encoding"},
     {GET("/big"), 200, NULL, "ETag: W/\"0123abcd\"\nAccess-Control-Allow-Origin: https://page.example"},
@@ -717,6 +744,52 @@ static void computes_once_what_many_ask_at_once(void **state)
     raw_close(&blocker);
     raw_close(&watcher);
     server_free(server);
+}
+
+/* Both pools have one thread: what waits holds up nobody who computes, and the other way round. */
+static void computes_while_others_wait(void **state)
+{
+    static const char *const waiting[] = {GET("/wait"), GET("/maybe?slow")};
+    for (size_t i = 0; i < 2; i++) {
+        struct raw waiter = raw_open(server_port(*state)), other = raw_open(server_port(*state));
+        gate_set(false);
+        assert_true(raw_send_text(&waiter, waiting[i]));
+        gate_await(1);
+        assert_string_equal(raw_ask(&other, GET("/maybe")).body, "quick");
+        assert_int_equal(raw_ask(&other, GET("/big?i")).status, 200);
+        gate_set(true);
+        assert_string_equal(raw_take(&waiter, false).body, "slow");
+        assert_string_equal(raw_ask(&waiter, GET("/data")).body, "the data");
+        raw_close(&waiter);
+        raw_close(&other);
+    }
+}
+
+/* One has the thread, one waits for it; the next is refused, whether its route says that it waits or its question. */
+static void refuses_what_cannot_wait(void **state)
+{
+    static const char *const more[] = {GET("/wait"), GET("/maybe?refused")};
+    struct raw raws[2], other = raw_open(server_port(*state));
+    for (size_t i = 0; i < 2; i++) {
+        raws[i] = raw_open(server_port(*state));
+        assert_true(raw_send_text(&raws[i], GET("/maybe?slow&held")));
+        if (i == 0) gate_await(1);
+    }
+    struct raw_answer metrics = {0};
+    for (int i = 0; i < 1000 && !(metrics.body && strstr(metrics.body, "waiting_requests 1\n")); i++)
+        metrics = raw_ask(&other, GET("/metrics"));
+    for (size_t i = 0; i < 2; i++) {
+        struct raw_answer answer = raw_ask(&other, more[i]);
+        assert_int_equal(answer.status, 503);
+        assert_non_null(strstr(answer.body, "overloaded"));
+    }
+    gate_set(true);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(raw_take(&raws[i], false).body, "slow");
+        raw_close(&raws[i]);
+    }
+    assert_string_equal(raw_ask(&other, GET("/maybe?refused")).body, "slow");
+    raw_close(&other);
 }
 
 static void survives_a_client_that_leaves_while_it_computes(void **state)
@@ -993,6 +1066,8 @@ int main(void)
         WITH_SERVER(forgets_with_a_new_catalog),
         WITH_SERVER(refuses_what_the_queue_cannot_hold),
         cmocka_unit_test(computes_once_what_many_ask_at_once),
+        WITH_SERVER(computes_while_others_wait),
+        WITH_SERVER(refuses_what_cannot_wait),
         WITH_SERVER(survives_a_client_that_leaves_while_it_computes),
         cmocka_unit_test(serves_many_connections_readable_at_once),
         WITH_SERVER(serves_a_thousand_connections),

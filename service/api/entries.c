@@ -1,0 +1,196 @@
+/* entries.c owns the operations that make, change and retire single entries of the catalog: GPUs, models, offers. */
+#include "api/actor.h"
+
+#include "catalog/text.h"
+#include "store/change.h"
+
+#include <string.h>
+
+enum { SUGGEST_DISTANCE = 3, ETAG_TEXT_BYTES = 32 };
+
+struct entry_request {
+    const char *id;
+};
+
+static const struct field id_field[] = {
+    {.name = "id",
+     .group = "",
+     .kind = FIELD_TEXT,
+     .offset = offsetof(struct entry_request, id),
+     .required = true,
+     .help = "Which entry: its id in the list."},
+};
+
+/* What an operation does to which kind of entry: its context. */
+struct entry_operation {
+    enum catalog_file file;
+    enum store_change_kind kind;
+};
+
+/* --- what is given --- */
+
+/* The column that a name probably meant, or NULL. */
+static const char *nearest_column(enum catalog_file file, const char *name)
+{
+    const char *nearest = NULL, *column = NULL;
+    size_t distance = SUGGEST_DISTANCE + 1;
+    for (size_t i = 0; (column = catalog_column(file, i)); i++) {
+        size_t here = text_distance(name, column, SUGGEST_DISTANCE);
+        if (here >= distance) continue;
+        nearest = column;
+        distance = here;
+    }
+    return nearest;
+}
+
+static void refuse_name(struct call *call, enum catalog_file file, const char *name)
+{
+    const char *nearest = nearest_column(file, name);
+    (void)problems_add(call->problems, STATUS_UNKNOWN_FIELD, name, "no such field%s%s%s",
+                       nearest ? "; did you mean " : "; see /docs for the fields", nearest ? nearest : "",
+                       nearest ? "?" : "");
+}
+
+/* Names of GPUs are as in questions: ids or aliases of one part. */
+static const char *gpu_id_of(struct call *call, const char *name)
+{
+    const struct gpu *gpu = NULL;
+    enum status status = snapshot_find_gpu(call->snapshot, ALIAS_USER, name, "gpu_id", call->problems, &gpu);
+    return status == STATUS_OK ? gpu->id : "";
+}
+
+/* Members of the body, all of which must be columns. */
+static enum status read_values(struct call *call, enum catalog_file file, struct store_value values[STORE_VALUES_MAX],
+                               size_t *ret_count)
+{
+    struct input *input = NULL;
+    const struct pair *cells = NULL;
+    size_t count = 0, kept = 0;
+    enum status status = input_from_json(call->arena, call->body, call->body_length, call->problems, &input);
+    if (status == STATUS_OK) status = input_cells(input, NULL, call->arena, call->problems, &cells, &count);
+    input_done(input);
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        bool gpu = file == FILE_OFFERS && strcmp(cells[i].name, "gpu_id") == 0;
+        if (!catalog_has_column(file, cells[i].name))
+            refuse_name(call, file, cells[i].name);
+        else if (kept < STORE_VALUES_MAX)
+            values[kept++] =
+                (struct store_value){cells[i].name, gpu ? gpu_id_of(call, cells[i].value) : cells[i].value};
+    }
+    *ret_count = kept;
+    return status == STATUS_OK ? problems_status(call->problems) : status;
+}
+
+/* "17" of If-Match, with its quotes; "*" is any version. */
+static enum status read_if_match(struct call *call, int64_t *ret_version)
+{
+    char digits[ETAG_TEXT_BYTES];
+    const char *given = call->if_match;
+    if (!given)
+        return problems_add(call->problems, STATUS_PRECONDITION_REQUIRED, "If-Match",
+                            "send the version that you have read, as in If-Match: \"17\"; \"*\" is any");
+    size_t length = strlen(given);
+    bool quoted = length >= 2 && given[0] == '"' && given[length - 1] == '"';
+    const char *text = quoted ? given + 1 : given;
+    length -= quoted ? 2 : 0;
+    *ret_version = -1;
+    if (length == 1 && *text == '*') return STATUS_OK;
+    if (length > 0 && length < sizeof digits) {
+        memcpy(digits, text, length);
+        digits[length] = '\0';
+        if (text_parse_int64(digits, ret_version) && *ret_version > 0) return STATUS_OK;
+    }
+    return problems_add(call->problems, STATUS_INVALID_VALUE, "If-Match",
+                        "is no version of an entry: it looks like \"17\", and the entry's `version` tells it");
+}
+
+static enum status read_id(struct call *call, enum catalog_file file, const char **ret_id)
+{
+    struct entry_request request;
+    int64_t number = 0;
+    enum status status = input_decode(call->input, call->arena, id_field, 1, &request, call->problems);
+    if (status != STATUS_OK) return status;
+    *ret_id = request.id;
+    if (file != FILE_OFFERS || (text_parse_int64(request.id, &number) && number > 0)) return STATUS_OK;
+    return problems_add(call->problems, STATUS_INVALID_VALUE, "id", "\"%s\" is no number of an offer; see /v1/offers",
+                        request.id);
+}
+
+/* --- the change --- */
+
+static const char *given_id(const struct store_value *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(values[i].column, "id") == 0) return values[i].text;
+    }
+    return NULL;
+}
+
+static enum status apply(struct call *call, struct store_change *change)
+{
+    struct store_actor actor;
+    struct store_written written;
+    int64_t version = 0;
+    enum status status = api_actor_init(call, &actor);
+    if (status != STATUS_OK) return status;
+    change->actor = &actor;
+    status = store_change(call->store, change, call->arena, call->problems, &written, &version);
+    if (status != STATUS_OK) return status;
+    out_raw(call->out, written.json, strlen(written.json));
+    call->http_status = written.http_status;
+    if (version > 0) call->etag = arena_printf(call->arena, "\"%lld\"", (long long)version);
+    return STATUS_OK;
+}
+
+static enum status run(struct call *call)
+{
+    const struct entry_operation *of = call->operation->context;
+    struct store_value values[STORE_VALUES_MAX];
+    struct store_change change = {.file = of->file, .kind = of->kind, .version = -1, .values = values};
+    enum status status = api_store_required(call);
+    if (status != STATUS_OK) return status;
+    bool is_new = of->kind == CHANGE_CREATE;
+    const enum status statuses[] = {
+        is_new ? STATUS_OK : read_id(call, of->file, &change.id),
+        is_new ? STATUS_OK : read_if_match(call, &change.version),
+        of->kind == CHANGE_RETIRE ? STATUS_OK : read_values(call, of->file, values, &change.value_count),
+    };
+    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+        if (statuses[i] != STATUS_OK) return problems_status(call->problems);
+    }
+    if (is_new && of->file != FILE_OFFERS) change.id = given_id(values, change.value_count);
+    if (of->kind == CHANGE_UPDATE && change.value_count == 0)
+        return problems_add(call->problems, STATUS_MISSING_FIELD, "", "say what is to change");
+    return apply(call, &change);
+}
+
+#define CREATE(noun, of, text)                                                                                         \
+    const struct operation operation_##noun##_create = {                                                               \
+        .id = #noun "_create",                                                                                         \
+        .summary = text,                                                                                               \
+        .stores = true,                                                                                                \
+        .rows = "entry",                                                                                               \
+        .run = run,                                                                                                    \
+        .context = &(const struct entry_operation){of, CHANGE_CREATE},                                                 \
+    }
+#define CHANGE(noun, verb, of, as, text)                                                                               \
+    const struct operation operation_##noun##_##verb = {                                                               \
+        .id = #noun "_" #verb,                                                                                         \
+        .summary = text,                                                                                               \
+        .fields = id_field,                                                                                            \
+        .field_count = sizeof id_field / sizeof *id_field,                                                             \
+        .stores = true,                                                                                                \
+        .rows = "entry",                                                                                               \
+        .run = run,                                                                                                    \
+        .context = &(const struct entry_operation){of, as},                                                            \
+    }
+
+CREATE(gpu, FILE_GPUS, "Adds a GPU to the catalog.");
+CHANGE(gpu, update, FILE_GPUS, CHANGE_UPDATE, "Changes facts about a GPU.");
+CHANGE(gpu, retire, FILE_GPUS, CHANGE_RETIRE, "Takes a GPU, its names and purchase prices out of the catalog.");
+CREATE(model, FILE_MODELS, "Adds a model to the catalog.");
+CHANGE(model, update, FILE_MODELS, CHANGE_UPDATE, "Changes facts about a model.");
+CHANGE(model, retire, FILE_MODELS, CHANGE_RETIRE, "Takes a model and its names out of the catalog.");
+CREATE(offer, FILE_OFFERS, "Adds an offer and its price to the catalog.");
+CHANGE(offer, update, FILE_OFFERS, CHANGE_UPDATE, "Changes the price of an offer, or facts about it.");
+CHANGE(offer, retire, FILE_OFFERS, CHANGE_RETIRE, "Ends an offer.");

@@ -1,0 +1,381 @@
+/* change.c owns the steps of a single change: what the entry was, what it becomes, whether a service could load that.
+ */
+#include "store/change.h"
+
+#include "catalog/text.h"
+#include "store/catalog.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    ID_BYTES = 24,
+    TIME_BYTES = 32,
+    KEYS_MAX = 8,
+    PRICE_COLUMNS = 2,
+    CELL_MAX_BYTES = 4000
+}; /* what is longer is refused by the catalog's limits, cut or not */
+
+static const struct kind {
+    const char *noun;
+    enum query row, entry, retire;
+    size_t key_count;
+    const char *keys[KEYS_MAX]; /* columns that may not be changed: they make it another entry */
+} kinds[CATALOG_FILE_COUNT] = {
+    [FILE_GPUS] = {.noun = "GPU",
+                   .row = QUERY_GPU_ROW,
+                   .entry = QUERY_GPU_ENTRY,
+                   .retire = QUERY_GPU_RETIRE,
+                   .key_count = 1,
+                   .keys = {"id"}},
+    [FILE_MODELS] = {.noun = "model",
+                     .row = QUERY_MODEL_ROW,
+                     .entry = QUERY_MODEL_ENTRY,
+                     .retire = QUERY_MODEL_RETIRE,
+                     .key_count = 1,
+                     .keys = {"id"}},
+    [FILE_OFFERS] = {.noun = "offer",
+                     .row = QUERY_OFFER_ROW,
+                     .entry = QUERY_OFFER_ENTRY,
+                     .retire = QUERY_OFFER_RETIRE,
+                     .key_count = 8,
+                     .keys = {"provider", "instance_type", "region", "zone", "gpu_id", "gpu_count", "purchase",
+                              "term_months"}},
+};
+
+/* One change under way. */
+struct changing {
+    const struct store_change *change;
+    const struct kind *kind;
+    struct arena *arena;
+    struct db *db;
+    struct problems *problems;
+    struct store_value before[STORE_VALUES_MAX]; /* what the entry is; columns of the file and a few others */
+    size_t before_count;
+    struct store_written written;
+    int64_t version;
+};
+
+static enum status no_memory(struct problems *problems)
+{
+    return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the change");
+}
+
+static const char *find_value(const struct store_value *values, size_t count, const char *column)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(values[i].column, column) == 0) return values[i].text;
+    }
+    return NULL;
+}
+
+/* --- what the entry was --- */
+
+/* Column and value of every column of a row, as texts of the catalog's files. */
+static enum status read_row(struct changing *changing, enum query query, const char *id, struct store_value *values,
+                            size_t *ret_count)
+{
+    const char *const parameters[] = {id};
+    DB_RESULT *row = NULL;
+    enum status status = db_query(changing->db, query, parameters, changing->problems, &row);
+    if (status != STATUS_OK) return status;
+    size_t count = db_rows(row) < STORE_VALUES_MAX ? db_rows(row) : STORE_VALUES_MAX;
+    for (size_t i = 0; i < count; i++) {
+        values[i] = (struct store_value){arena_strdup(changing->arena, db_text(row, i, 0)),
+                                         arena_strdup(changing->arena, db_text(row, i, 1))};
+        if (!values[i].column || !values[i].text) return no_memory(changing->problems);
+    }
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+static enum status read_before(struct changing *changing)
+{
+    const struct store_change *change = changing->change;
+    const char *noun = changing->kind->noun, *version = NULL;
+    int64_t number = 0;
+    if (!change->id) return STATUS_OK;
+    enum status status = read_row(changing, changing->kind->row, change->id, changing->before, &changing->before_count);
+    if (status != STATUS_OK) return status;
+    bool there = changing->before_count > 0;
+    if (change->kind == CHANGE_CREATE && there)
+        return problems_add(changing->problems, STATUS_ALREADY_EXISTS, "id", "there is a %s \"%s\" already", noun,
+                            change->id);
+    if (change->kind == CHANGE_CREATE) return STATUS_OK;
+    if (!there)
+        return problems_add(changing->problems, STATUS_NOT_FOUND, "id", "there is no %s \"%s\"", noun, change->id);
+    version = find_value(changing->before, changing->before_count, "version");
+    if (change->version >= 0 && version && text_parse_int64(version, &number) && number != change->version)
+        return problems_add(changing->problems, STATUS_PRECONDITION_FAILED, "If-Match",
+                            "the %s has version %s now: it was changed since it was read", noun, version);
+    return STATUS_OK;
+}
+
+/* --- what it becomes --- */
+
+/* The line with one cell more; an empty one is not quoted: null. */
+static const char *append_cell(struct arena *arena, const char *line, bool first, const char *text)
+{
+    char quoted[2 * CELL_MAX_BYTES + 3], *end = quoted;
+    *end++ = '"';
+    for (const char *c = text; *c && end < quoted + sizeof quoted - 3; c++) {
+        if (*c == '"') *end++ = '"';
+        *end++ = *c;
+    }
+    *end++ = '"';
+    *end = '\0';
+    return arena_printf(arena, "%s%s%s", line, first ? "" : ",", *text ? quoted : "");
+}
+
+/* A file of one row. */
+static enum status make_file(struct arena *arena, const struct store_value *values, size_t count,
+                             struct problems *problems, struct catalog_text *ret_file)
+{
+    const char *header = "", *line = "";
+    for (size_t i = 0; i < count && header && line; i++) {
+        header = arena_printf(arena, "%s%s%s", header, i ? "," : "", values[i].column);
+        line = append_cell(arena, line, i == 0, values[i].text);
+    }
+    const char *text = header && line ? arena_printf(arena, "%s\n%s\n", header, line) : NULL;
+    if (!text) return no_memory(problems);
+    *ret_file = (struct catalog_text){"the entry", text, strlen(text)};
+    return STATUS_OK;
+}
+
+/* All columns of the file: the given values over those of before over nothing. */
+static size_t overlay(const struct changing *changing, struct store_value *values)
+{
+    const struct store_change *change = changing->change;
+    const char *column = NULL;
+    size_t count = 0;
+    for (; count < STORE_VALUES_MAX && (column = catalog_column(change->file, count)); count++) {
+        const char *text = find_value(change->values, change->value_count, column);
+        if (!text) text = find_value(changing->before, changing->before_count, column);
+        values[count] = (struct store_value){column, text ? text : ""};
+    }
+    return count;
+}
+
+/* What an offer refers to, so that it can be loaded by itself. */
+static enum status add_references(struct changing *changing, const struct store_value *offer, size_t count,
+                                  struct catalog_text files[CATALOG_FILE_COUNT])
+{
+    struct store_value row[STORE_VALUES_MAX], gpu[STORE_VALUES_MAX];
+    size_t row_count = 0, gpu_count = 0;
+    enum status status = read_row(changing, QUERY_GPU_ROW, find_value(offer, count, "gpu_id"), row, &row_count);
+    for (size_t i = 0; row_count > 0 && catalog_column(FILE_GPUS, i); i++) {
+        const char *column = catalog_column(FILE_GPUS, i), *text = find_value(row, row_count, column);
+        gpu[gpu_count++] = (struct store_value){column, text ? text : ""};
+    }
+    if (status == STATUS_OK && gpu_count > 0)
+        status = make_file(changing->arena, gpu, gpu_count, changing->problems, &files[FILE_GPUS]);
+    const struct store_value place[] = {{"provider", find_value(offer, count, "provider")},
+                                        {"region", find_value(offer, count, "region")},
+                                        {"country", ""},
+                                        {"continent", ""},
+                                        {"source", "a request"},
+                                        {"as_of", "2000-01-01"}};
+    if (status == STATUS_OK && *place[0].text && *place[1].text)
+        status =
+            make_file(changing->arena, place, sizeof place / sizeof *place, changing->problems, &files[FILE_REGIONS]);
+    return status;
+}
+
+/* "the entry:2 tdp_watts" is tdp_watts of the request. */
+static enum status name_fields(const struct problems *found, struct problems *problems)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        const char *space = strrchr(found->items[i].field, ' ');
+        (void)problems_add(problems, STATUS_INVALID_VALUE, space ? space + 1 : "", "%s", found->items[i].detail);
+    }
+    return problems_status(problems);
+}
+
+/* What the services could not load is refused here, with every bad cell. */
+static enum status check(struct changing *changing, const struct store_value *values, size_t count)
+{
+    struct catalog_text files[CATALOG_FILE_COUNT] = {0};
+    struct problems found;
+    struct snapshot *snapshot = NULL;
+    const enum catalog_file file = changing->change->file;
+    problems_init(&found, changing->arena);
+    enum status status = make_file(changing->arena, values, count, changing->problems, &files[file]);
+    if (status == STATUS_OK && file == FILE_OFFERS) status = add_references(changing, values, count, files);
+    if (status != STATUS_OK) return status;
+    status = catalog_load(files, &found, &snapshot);
+    snapshot_free(snapshot);
+    return status == STATUS_OK ? status : name_fields(&found, changing->problems);
+}
+
+/* The keys stay: another key is another entry. */
+static enum status check_keys(const struct changing *changing)
+{
+    const struct store_change *change = changing->change;
+    for (size_t i = 0; change->kind == CHANGE_UPDATE && i < changing->kind->key_count; i++) {
+        const char *key = changing->kind->keys[i], *given = find_value(change->values, change->value_count, key);
+        const char *before = find_value(changing->before, changing->before_count, key);
+        if (given && before && strcmp(given, before) != 0)
+            (void)problems_add(changing->problems, STATUS_INVALID_VALUE, key,
+                               "is \"%s\" and tells which %s it is: make another one and retire this", before,
+                               changing->kind->noun);
+    }
+    return problems_status(changing->problems);
+}
+
+/* Two offers of one key would be one. */
+static enum status check_new_offer(const struct changing *changing, const struct store_value *values, size_t count)
+{
+    const char *parameters[KEYS_MAX];
+    DB_RESULT *found = NULL;
+    for (size_t i = 0; i < KEYS_MAX; i++)
+        parameters[i] = find_value(values, count, changing->kind->keys[i]);
+    if (!*parameters[KEYS_MAX - 1]) parameters[KEYS_MAX - 1] = "0"; /* no term */
+    enum status status = db_query(changing->db, QUERY_OFFER_FIND, parameters, changing->problems, &found);
+    if (status != STATUS_OK || db_rows(found) == 0) return status;
+    return problems_add(changing->problems, STATUS_ALREADY_EXISTS, "", "this is offer %s: change its price by that id",
+                        db_text(found, 0, 0));
+}
+
+/* A price of a day before the known one's would never be shown. */
+static enum status check_day(const struct changing *changing)
+{
+    const char *given = find_value(changing->change->values, changing->change->value_count, "as_of");
+    const char *before = find_value(changing->before, changing->before_count, "as_of");
+    date_t day, known;
+    if (changing->change->file != FILE_OFFERS || !given || !before || !date_parse(given, &day) ||
+        !date_parse(before, &known) || day.days >= known.days)
+        return STATUS_OK;
+    return problems_add(changing->problems, STATUS_INVALID_VALUE, "as_of", "the known price is newer: of %s", before);
+}
+
+/* A price that nobody imported, from now on. */
+static size_t add_price_columns(const struct changing *changing, char now[TIME_BYTES], struct store_value *values,
+                                size_t count)
+{
+    struct tm parts;
+    time_t seconds = time(NULL);
+    const char *given = find_value(values, count, "usd_per_hour");
+    const char *before = find_value(changing->before, changing->before_count, "usd_per_hour");
+    double price = UNKNOWN, known = UNKNOWN;
+    if (before && text_parse_double(given, &price) && text_parse_double(before, &known) && price == known) return count;
+    (void)strftime(now, TIME_BYTES, "%Y-%m-%d %H:%M:%S+00", gmtime_r(&seconds, &parts));
+    values[count] = (struct store_value){"valid_from", now};
+    values[count + 1] = (struct store_value){"import_run_id", ""};
+    return count + 2;
+}
+
+static enum status write_offer(struct changing *changing, struct store_value *values, size_t count, size_t *rows)
+{
+    char now[TIME_BYTES];
+    struct catalog_text text;
+    const char *const place[] = {find_value(values, count, "provider"), find_value(values, count, "region"),
+                                 find_value(values, count, "source"), find_value(values, count, "as_of")};
+    enum status status = STATUS_OK;
+    if (changing->change->kind == CHANGE_CREATE) status = check_new_offer(changing, values, count);
+    if (status == STATUS_OK && *place[1])
+        status = db_query(changing->db, QUERY_REGION_ADD, place, changing->problems, NULL);
+    count = add_price_columns(changing, now, values, count);
+    if (status == STATUS_OK) status = make_file(changing->arena, values, count, changing->problems, &text);
+    return status == STATUS_OK ? catalog_write_file(changing->db, FILE_OFFERS, &text, changing->problems, rows)
+                               : status;
+}
+
+static enum status write_entry(struct changing *changing)
+{
+    const enum catalog_file file = changing->change->file;
+    struct store_value values[STORE_VALUES_MAX + PRICE_COLUMNS];
+    struct catalog_text text;
+    size_t count = overlay(changing, values), rows = 0;
+    enum status status = check_keys(changing);
+    if (status == STATUS_OK) status = check_day(changing);
+    if (status == STATUS_OK) status = check(changing, values, count);
+    if (status != STATUS_OK) return status;
+    if (file == FILE_OFFERS) return write_offer(changing, values, count, &rows);
+    status = make_file(changing->arena, values, count, changing->problems, &text);
+    return status == STATUS_OK ? catalog_write_file(changing->db, file, &text, changing->problems, &rows) : status;
+}
+
+static enum status retire(struct changing *changing)
+{
+    const char *const parameters[] = {changing->change->id};
+    struct problems found;
+    problems_init(&found, changing->arena);
+    enum status status = db_query(changing->db, changing->kind->retire, parameters, &found, NULL);
+    if (status == STATUS_IN_USE)
+        return problems_add(changing->problems, status, "id", "offers or other entries refer to the %s \"%s\"",
+                            changing->kind->noun, changing->change->id);
+    for (size_t i = 0; i < found.count; i++)
+        (void)problems_add(changing->problems, found.items[i].status, found.items[i].field, "%s",
+                           found.items[i].detail);
+    return status;
+}
+
+/* --- the answer --- */
+
+/* The id of an offer that this transaction has made. */
+static enum status find_new(struct changing *changing, char id[ID_BYTES])
+{
+    DB_RESULT *result = NULL;
+    enum status status = db_query(changing->db, QUERY_OFFER_NEW, NULL, changing->problems, &result);
+    if (status == STATUS_OK) (void)snprintf(id, ID_BYTES, "%s", db_text(result, 0, 0));
+    return status;
+}
+
+static enum status tell(struct changing *changing)
+{
+    const struct store_change *change = changing->change;
+    char id[ID_BYTES];
+    const char *parameters[] = {change->id};
+    struct store_version version;
+    DB_RESULT *entry = NULL;
+    enum status status = catalog_read_version(changing->db, changing->problems, &version);
+    if (status == STATUS_OK && !change->id) {
+        status = find_new(changing, id);
+        parameters[0] = id;
+    }
+    if (status == STATUS_OK && change->kind != CHANGE_RETIRE)
+        status = db_query(changing->db, changing->kind->entry, parameters, changing->problems, &entry);
+    if (status != STATUS_OK) return status;
+    changing->version = entry && db_rows(entry) ? db_int64(entry, 0, 1) : 0;
+    changing->written = (struct store_written){
+        .http_status = change->kind == CHANGE_CREATE ? 201 : 200,
+        .json = entry && db_rows(entry)
+                    ? arena_printf(changing->arena, "{\"entry\":%s,\"version\":%lld,\"catalog_version\":\"%s\"}",
+                                   db_text(entry, 0, 0), (long long)changing->version, version.text)
+                    : arena_printf(changing->arena, "{\"entry\":null,\"version\":null,\"catalog_version\":\"%s\"}",
+                                   version.text),
+    };
+    return changing->written.json ? STATUS_OK : no_memory(changing->problems);
+}
+
+static enum status run(struct db *db, void *context, struct problems *problems)
+{
+    struct changing *changing = context;
+    changing->db = db;
+    changing->problems = problems;
+    changing->before_count = 0; /* an earlier try may have left some */
+    enum status status = actor_begin(db, changing->change->actor, changing->arena, problems, &changing->written);
+    if (status != STATUS_OK || changing->written.repeated) return status;
+    status = db_query(db, QUERY_CATALOG_LOCK, NULL, problems, NULL);
+    if (status == STATUS_OK) status = read_before(changing);
+    if (status == STATUS_OK)
+        status = changing->change->kind == CHANGE_RETIRE ? retire(changing) : write_entry(changing);
+    if (status == STATUS_OK) status = tell(changing);
+    return status == STATUS_OK ? actor_end(db, changing->change->actor, &changing->written, problems) : status;
+}
+
+enum status store_change(struct store *store, const struct store_change *change, struct arena *arena,
+                         struct problems *problems, struct store_written *ret_written, int64_t *ret_version)
+{
+    struct changing *changing = ARENA_NEW(arena, struct changing);
+    if (!changing) return no_memory(problems);
+    *changing = (struct changing){.change = change, .kind = &kinds[change->file], .arena = arena};
+    assert(changing->kind->noun); /* one of the three files */
+    enum status status = tx_run(store, TX_WRITE, run, changing, problems);
+    if (status != STATUS_OK) return status;
+    *ret_written = changing->written;
+    *ret_version = changing->version;
+    return STATUS_OK;
+}

@@ -1,0 +1,1 @@
+select set_config('gpusize.actor', $1, true)

@@ -1,0 +1,1 @@
+select set_config('gpusize.day', $1, true)

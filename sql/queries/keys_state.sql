@@ -1,0 +1,1 @@
+select coalesce(max(change), 0) as change from gpusize.api_key

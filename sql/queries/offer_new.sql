@@ -1,0 +1,1 @@
+select currval(pg_get_serial_sequence('gpusize.offer', 'id')) as id

@@ -1,0 +1,1 @@
+delete from gpusize.offer where live_id = $1

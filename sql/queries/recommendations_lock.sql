@@ -1,0 +1,1 @@
+select bytes from gpusize.recommendation_size for update

@@ -1,0 +1,104 @@
+"""test_import_formats.py owns the tests of the price lists of others on a real database: what their files become."""
+import json
+import zipfile
+
+from price_lists import AWS_HEAD, aws_row, azure_item, azure_page
+
+OFFERS = ("select o.provider, o.instance_type, o.region, o.gpu_id, o.gpu_count, o.purchase, o.term_months,"
+          " p.usd_per_hour, p.as_of from gpusize.offer o join gpusize.offer_price p on p.live_offer_id = o.id"
+          " where p.import_run_id is not null order by 1, 2, 3, 6, 7")
+VERSIONS = "select count(*) from gpusize.catalog_version"
+
+
+def test_azure_retail(run, sql, tmp_path):
+    file = tmp_path / "prices.json"
+    reservation = azure_item(price=20000, type="Reservation", reservationTerm="1 Year")
+    file.write_text(azure_page(azure_item(), reservation, azure_item("Standard_NV6ads_A10_v5"),
+                               azure_item(productName="NCads A100 v4 Series Windows"))
+                    + azure_page(azure_item(meter="NC24ads A100 v4 Spot", price=1.2)))
+    report = run("azure-retail", file, "--as-of", "2026-11-02")
+    assert (report["new_rows"], report["rejected_rows"]) == (3, 1)
+    assert report["rejections"][0]["line"] == 3 and "a share of one is no offer" in report["rejections"][0]["reason"]
+    assert sql(OFFERS) == "\n".join(
+        f"azure|Standard_NC24ads_A100_v4|westus2|a100-80gb-pcie|1|{offer}|2026-11-02"
+        for offer in ["on_demand|0|3.673000", "reserved|12|2.283105", "spot|0|1.200000"])
+    versions = sql(VERSIONS)
+    assert run("azure-retail", file, "--as-of", "2026-11-03")["unchanged_rows"] == 3
+    assert sql(VERSIONS) == versions
+
+
+def test_a_part_of_the_pages_is_not_all(run, sql, tmp_path):
+    file = tmp_path / "prices.json"
+    file.write_text(azure_page(azure_item(), following="https://prices.azure.com/api/retail/prices?$skip=1000"))
+    versions = sql(VERSIONS)
+    assert "last page names another one" in run("azure-retail", file, "--complete", status=2)
+    assert sql(VERSIONS) == versions
+    assert run("azure-retail", file)["new_rows"] == 1
+
+
+def test_aws_price_list(run, sql, tmp_path):
+    file = tmp_path / "index.csv"
+    file.write_text(AWS_HEAD + aws_row("p5.48xlarge", "55.04", 8) + aws_row("p5.48xlarge", "60", 8, "Windows")
+                    + aws_row("g5.12xlarge", "5.672", "") + aws_row("g6f.large", "0.2", "0.125")
+                    + aws_row("c7i.large", "0.09", ""))
+    report = run("aws-price-list", file)
+    assert (report["new_rows"], report["as_of"]) == (2, "2026-10-20")
+    assert [one["line"] for one in report["rejections"]] == [10]
+    assert sql(OFFERS) == ("aws|g5.12xlarge|test-east-1|a10g|4|on_demand|0|5.672000|2026-10-20\n"
+                           "aws|p5.48xlarge|test-east-1|h100-sxm|8|on_demand|0|55.040000|2026-10-20")
+    versions = sql(VERSIONS)
+    assert run("aws-price-list", file)["unchanged_rows"] == 2
+    assert sql(VERSIONS) == versions
+
+
+def test_cut_files_change_nothing(run, sql, tmp_path):
+    file = tmp_path / "cut"
+    versions = sql(VERSIONS)
+    file.write_text(azure_page(azure_item(), azure_item())[:-200])
+    assert "cut off" in run("azure-retail", file, status=2)
+    file.write_text(AWS_HEAD + aws_row("p5.48xlarge", "55.04", 8)[:-5])
+    assert "no closing quote" in run("aws-price-list", file, status=2)
+    file.write_text(json.dumps({"error": {"code": "BadRequest"}}))
+    assert 'no list "Items"' in run("azure-retail", file, status=2)
+    assert sql(VERSIONS) == versions and sql("select count(*) from gpusize.import_run") == "0"
+
+
+GPUHUNT = "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot\n"
+
+
+def write_zip(path, **files):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in files.items():
+            file.writestr(f"{name}.csv", GPUHUNT + text)
+        file.writestr("version", "20261101")
+    return path
+
+
+def test_gpuhunt_zip(run, sql, tmp_path):
+    file = write_zip(tmp_path / "catalog.zip", lambdalabs="one,eu-1,0.6,8,32.0,1,L4,24.0,False\n",
+                     acme="one,eu-1,0.7,8,32.0,1,L4,24.0,False\none,eu-1,0.2,8,32.0,1,L4,24.0,True\n"
+                          "odd,eu-1,0,8,32.0,1,L4,24.0,False\nsmall,eu-1,0.1,4,16.0,0,,,False\n")
+    report = run("gpuhunt", file, "--as-of", "2026-11-01")
+    assert (report["new_rows"], report["accepted_rows"], report["rejected_rows"]) == (3, 3, 1)
+    assert report["rejections"] == [{"line": 4, "field": "price", "reason": "acme.csv: 0 is unknown, not free"}]
+    assert sql(OFFERS) == ("acme|one|eu-1|l4|1|on_demand|0|0.700000|2026-11-01\n"
+                           "acme|one|eu-1|l4|1|spot|0|0.200000|2026-11-01\n"
+                           "lambda|one|eu-1|l4|1|on_demand|0|0.600000|2026-11-01")
+    assert sql("select count(*), max(length(file_sha256)) from gpusize.import_run") == "1|64"
+    versions = sql(VERSIONS)
+    assert run("gpuhunt", file, "--as-of", "2026-11-02")["unchanged_rows"] == 3
+    assert sql(VERSIONS) == versions
+
+
+def test_zips_that_are_refused(run, sql, tmp_path):
+    versions = sql(VERSIONS)
+    good = write_zip(tmp_path / "good.zip", acme="one,eu-1,0.7,8,32.0,1,L4,24.0,False\n")
+    assert "names of the zip's files say it" in run("gpuhunt", good, "--provider", "acme", status=2)
+    cut = tmp_path / "cut.zip"
+    cut.write_bytes(good.read_bytes()[:-30])
+    assert "damaged or cut off" in run("gpuhunt", cut, status=2)
+    odd = write_zip(tmp_path / "odd.zip", acme='"', other="one,eu-1,0.7,8,32.0,1,L4,24.0,False\n")
+    error = run("gpuhunt", odd, status=2)
+    assert "no closing quote" in error and "that is in acme.csv of the zip" in error
+    assert "no .csv in it" in run("gpuhunt", write_zip(tmp_path / "none.zip"), status=2)
+    assert sql(VERSIONS) == versions and sql("select count(*) from gpusize.import_run") == "0"
