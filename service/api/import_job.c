@@ -129,6 +129,58 @@ static enum status take_purchase(void *context, uint32_t line, const struct purc
     return store_import_purchase(running->import, line, price, running->source.catalog->gpus[price->gpu].id);
 }
 
+static void put_text(struct out *out, const char *key, const char *text)
+{
+    if (*text) out_text(out, key, text);
+}
+
+/* Members are columns of gpusize.observation. */
+static void put_observation(struct out *out, const struct observation *observation, const char *gpu_id)
+{
+    out_object(out, NULL);
+    out_text(out, "source", observation->source);
+    out_text(out, "uid", observation->uid);
+    out_text(out, "engine", observation->engine);
+    put_text(out, "engine_version", observation->engine_version);
+    out_text(out, "model_id", observation->model_id);
+    out_text(out, "gpu_id", gpu_id);
+    out_integer(out, "gpu_count", observation->gpu_count);
+    out_number(out, "tensor_parallel", observation->tensor_parallel);
+    out_number(out, "pipeline_parallel", observation->pipeline_parallel);
+    out_number(out, "expert_parallel", observation->expert_parallel);
+    put_text(out, "weight_dtype", observation->weight_dtype);
+    put_text(out, "kv_dtype", observation->kv_dtype);
+    out_text(out, "load", observation->load);
+    out_number(out, "concurrency", observation->concurrency);
+    out_number(out, "input_tokens", observation->input_tokens);
+    out_number(out, "output_tokens", observation->output_tokens);
+    out_number(out, "output_tokens_per_second", observation->output_tokens_per_second);
+    out_number(out, "total_tokens_per_second", observation->total_tokens_per_second);
+    out_number(out, "prefill_tokens_per_second", observation->prefill_tokens_per_second);
+    out_number(out, "ttft_ms", observation->ttft_ms);
+    out_number(out, "tpot_ms", observation->tpot_ms);
+    out_number(out, "e2e_ms", observation->e2e_ms);
+    put_text(out, "trust", observation->trust);
+    put_text(out, "notes", observation->notes);
+    out_date(out, "as_of", observation->as_of);
+    out_object_end(out);
+}
+
+static enum status take_observation(void *context, uint32_t line, const struct observation *observation)
+{
+    const struct running *running = context;
+    const char *gpu_id = running->source.catalog->gpus[observation->gpu].id;
+    struct out out;
+    out_init(&out, STORE_CELLS_BYTES_MAX);
+    put_observation(&out, observation, gpu_id);
+    out_raw(&out, "", 1); /* the text's end */
+    enum status status = out.failed ? store_import_reject(running->import, line, "", "its texts are too long")
+                                    : store_import_observation(running->import, line, observation->source,
+                                                               observation->uid, observation->as_of, out.data);
+    out_done(&out);
+    return status;
+}
+
 static enum status take_rejection(void *context, uint32_t line, const char *field, const char *reason)
 {
     const struct running *running = context;
@@ -140,7 +192,7 @@ static enum status take_rejection(void *context, uint32_t line, const char *fiel
 
 static enum status read_list(struct running *running, const struct import_source *source, struct problems *problems)
 {
-    const struct import_sink sink = {running, take_offer, take_purchase, take_rejection};
+    const struct import_sink sink = {running, take_offer, take_purchase, take_observation, take_rejection};
     struct import_counts counts = {0};
     enum status status = import_read(source, &sink, problems, &counts);
     running->counts.lines += counts.lines;
@@ -204,6 +256,7 @@ static bool is_zip(const struct import_job *job)
     char bytes[4];
     if (job->request->kind != IMPORT_GPUHUNT) return false;
     if (!job->file) return archive_is(job->text, job->length);
+    if (ftell(job->file) < 0) return false; /* a pipe: its bytes come once, and a zip is read from its end */
     size_t length = fread(bytes, 1, sizeof bytes, job->file);
     rewind(job->file);
     return archive_is(bytes, length);
@@ -237,18 +290,22 @@ static enum status rows(void *context, struct store_import *import, struct probl
 }
 
 /* What names mean, to the facts that come along or else the database, which may have any number of offers. */
-static enum status load_names(struct store *store, const struct catalog_text *facts, struct problems *problems,
+static enum status load_names(struct store *store, const struct import_job *job, struct problems *problems,
                               struct snapshot **ret_names)
 {
+    static const unsigned gpus = 1U << FILE_GPUS | 1U << FILE_GPU_ALIASES,
+                          others = 1U << FILE_MODELS | 1U << FILE_MODEL_ALIASES | 1U << FILE_ENGINE_PROFILES |
+                                   1U << FILE_ENGINE_ALIASES;
     struct arena arena;
     struct catalog_text files[CATALOG_FILE_COUNT];
     struct store_schema schema;
     arena_init(&arena, NAMES_ARENA_BYTES);
     enum status status = store_schema_check(store, problems, &schema);
-    if (facts)
-        memcpy(files, facts, sizeof files);
+    const unsigned wanted = job->request->kind == IMPORT_MEASURED ? gpus | others : gpus;
+    if (job->facts)
+        memcpy(files, job->facts, sizeof files);
     else if (status == STATUS_OK)
-        status = store_catalog_read_some(store, 1U << FILE_GPUS | 1U << FILE_GPU_ALIASES, &arena, problems, files);
+        status = store_catalog_read_some(store, wanted, &arena, problems, files);
     if (status == STATUS_OK) status = catalog_load(files, problems, ret_names);
     arena_done(&arena);
     return status;
@@ -259,7 +316,7 @@ enum status import_job_run(struct store *store, const struct import_job *job, st
 {
     const struct import_request *request = job->request;
     struct snapshot *names = NULL;
-    enum status status = load_names(store, job->facts, problems, &names);
+    enum status status = load_names(store, job, problems, &names);
     if (status != STATUS_OK) return status;
     struct running running = {
         .job = job,

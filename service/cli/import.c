@@ -78,6 +78,7 @@ static const struct {
     {"gpuhunt", "<provider>.csv of gpuhunt, or its catalog.zip with all of them."},
     {"azure-retail", "Pages of Azure's retail prices API."},
     {"aws-price-list", "CSV offer file of AWS's price list."},
+    {"measured", "Measured serving results, in the columns of docs/prices.md."},
     {"model", "config.json files of models, named org--name.json or with --id."},
 };
 

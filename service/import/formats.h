@@ -42,6 +42,26 @@ enum import_column {
     COL_PRIMARY,
     COL_BEGINS,
     COL_ENDS,
+    COL_UID, /* from here on: measured results */
+    COL_ENGINE,
+    COL_ENGINE_VERSION,
+    COL_MODEL,
+    COL_WEIGHT_DTYPE,
+    COL_KV_DTYPE,
+    COL_TENSOR_PARALLEL,
+    COL_PIPELINE_PARALLEL,
+    COL_EXPERT_PARALLEL,
+    COL_INPUT,
+    COL_OUTPUT,
+    COL_CONCURRENCY,
+    COL_LOAD,
+    COL_OUTPUT_RATE,
+    COL_TOTAL_RATE,
+    COL_PREFILL_RATE,
+    COL_TTFT,
+    COL_TPOT,
+    COL_E2E,
+    COL_TRUST,
     COL_IGNORED, /* known, and of no use here */
     IMPORT_COLUMNS
 };
@@ -64,7 +84,7 @@ struct format {
     void (*end)(struct importing *importing);      /* after the last; may be NULL */
 };
 extern const struct format import_csv, import_skypilot, import_gpuhunt, import_purchase, import_azure_retail,
-    import_aws_price_list;
+    import_aws_price_list, import_measured;
 
 /* One file on its way. */
 struct importing {

@@ -18,11 +18,13 @@ static const struct format *const formats[IMPORT_FORMAT_COUNT] = {
     [IMPORT_PURCHASE] = &import_purchase,
     [IMPORT_AZURE_RETAIL] = &import_azure_retail,
     [IMPORT_AWS_PRICE_LIST] = &import_aws_price_list,
+    [IMPORT_MEASURED] = &import_measured,
 };
 
 const char *const import_format_names[IMPORT_FORMAT_COUNT + 1] = {
     [IMPORT_CSV] = "csv",           [IMPORT_SKYPILOT] = "skypilot",         [IMPORT_GPUHUNT] = "gpuhunt",
     [IMPORT_PURCHASE] = "purchase", [IMPORT_AZURE_RETAIL] = "azure-retail", [IMPORT_AWS_PRICE_LIST] = "aws-price-list",
+    [IMPORT_MEASURED] = "measured",
 };
 
 /* --- blocks --- */

@@ -10,6 +10,7 @@ enum import_format {
     IMPORT_PURCHASE,       /* what parts cost to buy */
     IMPORT_AZURE_RETAIL,   /* pages of Azure's retail prices API, one after another or in a list */
     IMPORT_AWS_PRICE_LIST, /* CSV offer file of AWS's price list */
+    IMPORT_MEASURED,       /* measured serving results */
     IMPORT_FORMAT_COUNT
 };
 extern const char *const import_format_names[IMPORT_FORMAT_COUNT + 1]; /* ended by NULL */
@@ -27,11 +28,23 @@ struct import_source {
     double (*usd_per_unit)(void *context, const char *currency);
 };
 
+/* A measured run; throughput is of all its GPUs. Texts are borrowed, "" where there is none; numbers UNKNOWN. */
+struct observation {
+    const char *source, *uid, *engine, *engine_version, *model_id, *weight_dtype, *kv_dtype, *load, *trust, *notes;
+    uint32_t gpu, gpu_count; /* gpu: index into the catalog's */
+    double tensor_parallel, pipeline_parallel, expert_parallel;
+    double input_tokens, output_tokens, concurrency;
+    double output_tokens_per_second, total_tokens_per_second, prefill_tokens_per_second;
+    double ttft_ms, tpot_ms, e2e_ms;
+    date_t as_of;
+};
+
 /* Where rows go, one at a time, their texts only for the call. What is not STATUS_OK ends the import. */
 struct import_sink {
     void *context;
     enum status (*offer)(void *context, uint32_t line, const struct offer *offer); /* country, continent are "" */
     enum status (*purchase)(void *context, uint32_t line, const struct purchase_price *price);
+    enum status (*observation)(void *context, uint32_t line, const struct observation *observation);
     enum status (*reject)(void *context, uint32_t line, const char *field, const char *reason);
 };
 

@@ -29,7 +29,7 @@ struct store_import {
     char hash[HASH_BYTES];
     struct rate rates[RATES_MAX];
     size_t rate_count;
-    bool purchases;
+    const char *diff, *apply; /* the steps for what it is of */
     size_t used;
     char batch[BATCH_BYTES]; /* text of COPY that is not sent yet */
 };
@@ -51,6 +51,12 @@ static void put_null(struct store_import *import)
 {
     memcpy(import->batch + import->used, "\\N\t", 3);
     import->used += 3;
+}
+
+static void put_nulls(struct store_import *import, int count)
+{
+    for (int i = 0; i < count; i++)
+        put_null(import);
 }
 
 static void put_text(struct store_import *import, const char *text)
@@ -89,7 +95,7 @@ static enum status send_batch(struct store_import *import)
     return length ? db_copy_put(import->db, import->batch, length, import->problems) : STATUS_OK;
 }
 
-/* The longest row: three texts of 2000 bytes and five ids of 200, each byte at most doubled. */
+/* The longest row: three texts of 2000 bytes, five ids of 200 and cells of 8 KiB, each byte at most doubled. */
 static enum status begin_row(struct store_import *import, uint32_t line)
 {
     enum status status = import->used + ROW_BYTES > sizeof import->batch ? send_batch(import) : STATUS_OK;
@@ -113,7 +119,8 @@ enum status store_import_offer(struct store_import *import, uint32_t line, const
     put(import, purchase_name(offer->purchase)), put_number(import, offer->term_months);
     put_usd(import, offer->usd_per_hour), put_number(import, offer->vcpus), put_number(import, offer->host_memory_gib);
     put(import, offer->price_basis), put_day(import, offer->as_of), put(import, offer->source);
-    put_text(import, offer->url), put_text(import, offer->notes), put_null(import); /* kind */
+    put_text(import, offer->url), put_text(import, offer->notes);
+    put_nulls(import, 3); /* kind, uid, cells */
     end_row(import);
     return STATUS_OK;
 }
@@ -124,29 +131,38 @@ enum status store_import_purchase(struct store_import *import, uint32_t line, co
     enum { OFFER_ONLY_BEFORE = 6, OFFER_ONLY_BETWEEN = 3, OFFER_ONLY_AFTER = 3 }; /* columns of stage.sql */
     enum status status = begin_row(import, line);
     if (status != STATUS_OK) return status;
-    import->purchases = true;
-    for (int i = 0; i < OFFER_ONLY_BEFORE; i++)
-        put_null(import);
+    import->diff = "purchase_diff.sql", import->apply = "purchase_apply.sql";
+    put_nulls(import, OFFER_ONLY_BEFORE);
     put(import, gpu_id);
-    for (int i = 0; i < OFFER_ONLY_BETWEEN; i++)
-        put_null(import);
+    put_nulls(import, OFFER_ONLY_BETWEEN);
     put_usd(import, price->usd);
-    for (int i = 0; i < OFFER_ONLY_AFTER; i++)
-        put_null(import);
+    put_nulls(import, OFFER_ONLY_AFTER);
     put_day(import, price->as_of), put(import, price->source), put_null(import), put_text(import, price->notes);
-    put(import, purchase_kind_name(price->kind));
+    put(import, purchase_kind_name(price->kind)), put_nulls(import, 2); /* uid, cells */
+    end_row(import);
+    return STATUS_OK;
+}
+
+enum status store_import_observation(struct store_import *import, uint32_t line, const char *source, const char *uid,
+                                     date_t as_of, const char *cells)
+{
+    enum { BEFORE_AS_OF = 14, BETWEEN = 3 }; /* columns of stage.sql */
+    enum status status = begin_row(import, line);
+    if (status != STATUS_OK) return status;
+    import->diff = "observation_diff.sql", import->apply = "observation_apply.sql";
+    put_nulls(import, BEFORE_AS_OF);
+    put_day(import, as_of), put(import, source), put_nulls(import, BETWEEN), put(import, uid), put(import, cells);
     end_row(import);
     return STATUS_OK;
 }
 
 enum status store_import_reject(struct store_import *import, uint32_t line, const char *field, const char *reason)
 {
-    enum { ROW_COLUMNS = 17 };
+    enum { ROW_COLUMNS = 19 };
     enum status status = begin_row(import, line);
     if (status != STATUS_OK) return status;
     put(import, field), put(import, reason);
-    for (int i = 0; i < ROW_COLUMNS; i++)
-        put_null(import);
+    put_nulls(import, ROW_COLUMNS);
     end_row(import);
     return STATUS_OK;
 }
@@ -222,7 +238,7 @@ static enum status stage(struct store_import *import)
         status = db_copy_begin(import->db,
                                "copy import_row (line, field, reason, provider, instance_type, region, zone, gpu_id, "
                                "gpu_count, purchase, term_months, usd, vcpus, host_memory_gib, price_basis, as_of, "
-                               "source, url, notes, kind) from stdin",
+                               "source, url, notes, kind, uid, cells) from stdin",
                                import->problems);
     if (status != STATUS_OK) return status;
     status = import->options->rows(import->options->context, import, import->problems);
@@ -267,9 +283,9 @@ static enum status refuse_excess(struct store_import *import)
 static enum status compare_and_apply(struct store_import *import)
 {
     enum status status = step(import, "prepare.sql");
-    if (status == STATUS_OK) status = step(import, import->purchases ? "purchase_diff.sql" : "offer_diff.sql");
+    if (status == STATUS_OK) status = step(import, import->diff);
     if (status == STATUS_OK && !import->options->dry_run) status = refuse_jumps(import);
-    if (status == STATUS_OK) status = step(import, import->purchases ? "purchase_apply.sql" : "offer_apply.sql");
+    if (status == STATUS_OK) status = step(import, import->apply);
     if (status == STATUS_OK) status = refuse_excess(import);
     if (status == STATUS_OK) status = step(import, "finish.sql");
     if (status == STATUS_OK) status = ask(import, "report.sql", &import->report.json);
@@ -283,7 +299,7 @@ static enum status run(struct db *db, void *context, struct problems *problems)
     import->db = db;
     import->problems = problems;
     import->used = import->rate_count = 0; /* an earlier try may have left some */
-    import->purchases = false;
+    import->diff = "offer_diff.sql", import->apply = "offer_apply.sql";
     struct store_written written;
     const struct store_actor *actor = import->options->actor;
     enum status status = actor_begin(db, actor, import->arena, problems, &written);

@@ -31,11 +31,15 @@ struct store_import_report { /* texts in the arena */
 enum status store_import(struct store *store, const struct store_import_options *options, struct arena *arena,
                          struct problems *problems, struct store_import_report *ret_report) MUST_CHECK;
 
-/* Within `rows`; one import is of offers or of purchase prices. */
+/* Within `rows`; one import is of offers, of purchase prices, or of observations. */
 enum status store_import_offer(struct store_import *import, uint32_t line, const struct offer *offer,
                                const char *gpu_id) MUST_CHECK;
 enum status store_import_purchase(struct store_import *import, uint32_t line, const struct purchase_price *price,
                                   const char *gpu_id) MUST_CHECK;
+/* `cells`: one JSON object whose members are columns of gpusize.observation; at most STORE_CELLS_BYTES_MAX. */
+enum { STORE_CELLS_BYTES_MAX = 8 << 10 };
+enum status store_import_observation(struct store_import *import, uint32_t line, const char *source, const char *uid,
+                                     date_t as_of, const char *cells) MUST_CHECK;
 enum status store_import_reject(struct store_import *import, uint32_t line, const char *field,
                                 const char *reason) MUST_CHECK;
 /* The hash of the file, 64 hexadecimal digits. */

@@ -20,7 +20,9 @@ create temporary table import_row (
     url text,
     notes text,
     kind text,
-    key text generated always as (case when kind is null
+    uid text,
+    cells jsonb,
+    key text generated always as (case when uid is not null then source || ' ' || uid when kind is null
         then lower(provider) || ' ' || lower(instance_type) || ' ' || lower(region) || ' ' || lower(zone) || ' '
              || lower(gpu_id) || ' ' || gpu_count::text || ' ' || purchase || ' ' || term_months::text
         else lower(gpu_id) || ' ' || kind || ' ' || (as_of - date '1970-01-01')::text end) stored

@@ -25,7 +25,7 @@ select line from (
       from (select * from import_diff where state = 'changed' and old_usd is not null
              order by greatest(usd / old_usd, old_usd / usd) desc, label limit 10) c
     union all
-    select 3, row_number() over (order by label), format('new      %s: %s USD', label, usd::double precision)
+    select 3, row_number() over (order by label), format('new      %s%s', label, ': ' || usd::double precision || ' USD')
       from (select * from import_diff where state = 'new' order by label limit 10) n
     union all
     select 4, row_number() over (order by label), format('ended    %s: %s USD', label, usd::double precision)

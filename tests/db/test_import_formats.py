@@ -1,5 +1,7 @@
 """test_import_formats.py owns the tests of the price lists of others on a real database: what their files become."""
 import json
+import os
+import threading
 import zipfile
 
 from price_lists import AWS_HEAD, aws_row, azure_item, azure_page
@@ -90,6 +92,16 @@ def test_gpuhunt_zip(run, sql, tmp_path):
     assert sql(VERSIONS) == versions
 
 
+def test_gpuhunt_through_a_pipe(run, tmp_path):
+    pipe = tmp_path / "acme.csv"
+    os.mkfifo(pipe)
+    text = GPUHUNT + "one,eu-1,0.6,8,32.0,1,L4,24.0,False\n"
+    writer = threading.Thread(target=pipe.write_text, args=[text], daemon=True)
+    writer.start()
+    assert run("gpuhunt", pipe)["new_rows"] == 1
+    writer.join()
+
+
 def test_zips_that_are_refused(run, sql, tmp_path):
     versions = sql(VERSIONS)
     good = write_zip(tmp_path / "good.zip", acme="one,eu-1,0.7,8,32.0,1,L4,24.0,False\n")
@@ -102,3 +114,43 @@ def test_zips_that_are_refused(run, sql, tmp_path):
     assert "no closing quote" in error and "that is in acme.csv of the zip" in error
     assert "no .csv in it" in run("gpuhunt", write_zip(tmp_path / "none.zip"), status=2)
     assert sql(VERSIONS) == versions and sql("select count(*) from gpusize.import_run") == "0"
+
+
+MEASURED = ("uid,source,engine,engine_version,date,model,precision_weights,precision_kv,gpu,gpus_total,tp,pp,ep,isl,osl,"
+            "concurrency,load_mode,out_tok_s_total,total_tok_s_total,prefill_tok_s,ttft_ms,tpot_ms,e2e_s,trust,notes\n")
+
+
+def measured(uid, rate, model="Llama-3.1-8B", date="2026-10-02"):
+    return (f'{uid},a report,vLLM,0.19,{date},{model},fp8,fp8,H100-SXM-80GB,2,2.0,1,,1024,128,64,closed-loop,{rate},,,'
+            f'35.5,12,1.6,A,"a ""note"", one\\two"\n')
+
+
+def test_measured_results(run, sql, tmp_path):
+    file = tmp_path / "runs.csv"
+    file.write_text(MEASURED + measured(1, 5000) + measured(2, 4000) + measured(3, 4000, "Llama-9"))
+    report = run("measured", file)
+    assert (report["new_rows"], report["rejected_rows"]) == (2, 1)
+    assert report["rejections"] == [{"line": 4, "field": "model", "reason": '"Llama-9" is none of the catalog'}]
+    where = "from gpusize.observation where to_version is null and uid in ('1', '2') and source = 'a report'"
+    assert sql("select uid, engine, engine_version, model_id, gpu_id, gpu_count, tensor_parallel, expert_parallel, load,"
+               f" output_tokens_per_second, e2e_ms, notes, as_of, import_run_id is null {where} order by 1 limit 1") == (
+        '1|vllm|0.19|meta-llama/Llama-3.1-8B-Instruct|h100-sxm|2|2||concurrency|5000|1600|a "note", one\\two|2026-10-02|f')
+    versions = sql(VERSIONS)
+    assert run("measured", file)["unchanged_rows"] == 2
+    file.write_text(MEASURED + measured(1, 5000, date="2026-10-03") + measured(2, 4000, date="75b6210f"))
+    assert run("measured", file)["unchanged_rows"] == 2  # a later day alone is no change
+    assert sql(VERSIONS) == versions
+    file.write_text(MEASURED + measured(1, 5500))
+    report = run("measured", file)
+    assert (report["changed_rows"], report["missing_rows"]) == (1, 0)
+    assert sql(f"select uid, output_tokens_per_second {where} order by 1") == "1|5500\n2|4000"
+    file.write_text(MEASURED + measured(1, 5600, date="2026-09-01"))
+    assert run("measured", file)["older_rows"] == 1
+
+
+def test_the_real_measured_results(run, sql, shared):
+    report = run("measured", shared / "data" / "throughput_measured.csv")
+    assert (report["accepted_rows"], report["rejected_rows"]) == (6621, 463)
+    versions = sql(VERSIONS)
+    assert run("measured", shared / "data" / "throughput_measured.csv")["unchanged_rows"] == 6621
+    assert sql(VERSIONS) == versions

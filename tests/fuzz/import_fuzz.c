@@ -10,7 +10,7 @@
 struct file {
     const uint8_t *data;
     size_t size, taken, piece;
-    uint64_t offers, purchases, rejections;
+    uint64_t offers, purchases, observations, rejections;
 };
 
 static enum status read_piece(void *context, char *buffer, size_t size, size_t *ret_length)
@@ -36,6 +36,13 @@ static enum status take_purchase(void *context, uint32_t line, const struct purc
 {
     ((struct file *)context)->purchases++;
     assert(line > 0 && usd_known(price->usd) && price->usd.micro > 0);
+    return STATUS_OK;
+}
+
+static enum status take_observation(void *context, uint32_t line, const struct observation *observation)
+{
+    ((struct file *)context)->observations++;
+    assert(line > 0 && *observation->uid && *observation->engine && *observation->model_id && observation->gpu_count);
     return STATUS_OK;
 }
 
@@ -75,11 +82,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .as_of = {20000},
                                          .context = &file,
                                          .read = read_piece};
-    const struct import_sink sink = {&file, take_offer, take_purchase, take_rejection};
+    const struct import_sink sink = {&file, take_offer, take_purchase, take_observation, take_rejection};
     enum status status = import_read(&source, &sink, &problems, &counts);
     assert((status == STATUS_OK) == (problems.count == 0));
     if (status == STATUS_OK)
-        assert(counts.accepted == file.offers + file.purchases && counts.rejected == file.rejections);
+        assert(counts.accepted == file.offers + file.purchases + file.observations &&
+               counts.rejected == file.rejections);
     arena_done(&arena);
     return 0;
 }
