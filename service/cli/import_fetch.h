@@ -4,10 +4,9 @@
 
 /* As fetch_fields decodes it, with what the kind of import has by default. */
 struct fetch_request {
-    const char *url;
+    const char *url; /* {version} in it stands for what the file `version` in its place holds */
     int64_t size_max_mib, timeout_s, stall_s;
-    const char *version_url; /* what it holds stands for {version} in the URL; NULL: nothing does */
-    bool paged;              /* a page may name the next */
+    bool paged; /* a page may name the next */
 };
 enum { FETCH_FIELDS = 4 };
 extern const struct field fetch_fields[FETCH_FIELDS];
