@@ -200,6 +200,35 @@ static void index_offers(struct loading *loading)
         snapshot->offer_first[gpu + 1] += snapshot->offer_first[gpu];
 }
 
+static void count_offer(struct snapshot *snapshot, const struct offer *offer)
+{
+    size_t low = 0, high = snapshot->provider_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(snapshot->providers[middle].name, offer->provider) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct provider *provider = &snapshot->providers[low];
+    bool known = low < snapshot->provider_count && strcmp(provider->name, offer->provider) == 0;
+    if (!known && snapshot->provider_count == PROVIDERS_MAX) return;
+    if (!known) {
+        memmove(provider + 1, provider, (snapshot->provider_count++ - low) * sizeof *provider);
+        *provider = (struct provider){.name = offer->provider, .as_of = offer->as_of};
+    }
+    provider->offer_count++;
+    if (offer->as_of.days > provider->as_of.days) provider->as_of = offer->as_of;
+}
+
+static void list_providers(struct loading *loading)
+{
+    struct snapshot *snapshot = loading->snapshot;
+    snapshot->providers = loading_alloc(loading, &snapshot->arena, PROVIDERS_MAX, sizeof *snapshot->providers);
+    for (size_t i = 0; snapshot->providers && i < snapshot->offer_count; i++)
+        count_offer(snapshot, &snapshot->offers[i]);
+}
+
 void load_offers(struct loading *loading)
 {
     struct rows rows = table_read(loading, &offer_table);
@@ -218,6 +247,7 @@ void load_offers(struct loading *loading)
     loading->snapshot->offers = rows_take(loading, &rows, offsetof(struct offer_row, offer), sizeof(struct offer));
     loading->snapshot->offer_count = loading->snapshot->offers ? rows.count : 0;
     index_offers(loading);
+    list_providers(loading);
 }
 
 /* --- purchase_prices.csv --- */

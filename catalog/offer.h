@@ -40,6 +40,14 @@ enum purchase_kind { /* in the order in which they are believed */
 };
 const char *purchase_kind_name(enum purchase_kind kind);
 
+/* Who rents out instances, and how fresh that is. */
+struct provider {
+    const char *name;
+    size_t offer_count;
+    date_t as_of; /* of the newest price */
+};
+enum { PROVIDERS_MAX = 1000 }; /* whose freshness is told one by one */
+
 struct purchase_price {
     uint32_t gpu;
     usd_t usd; /* of one part, without a host */

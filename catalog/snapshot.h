@@ -45,6 +45,8 @@ struct snapshot {
     struct offer *offers; /* sorted by gpu, then gpu_count, purchase, term, usd_per_hour, provider, region, instance */
     size_t offer_count;
     uint32_t *offer_first; /* gpu_count + 1 entries: offers of gpu g are offer_first[g] … offer_first[g + 1] - 1 */
+    struct provider *providers; /* sorted by name */
+    size_t provider_count;
     struct region *regions;
     size_t region_count;
     struct purchase_price *purchase_prices; /* sorted by gpu, then kind, then newest first */

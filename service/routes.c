@@ -268,6 +268,7 @@ static enum status run_question(struct request *request, const struct operation 
         .problems = &request->problems,
         .out = &answer,
         .store = service->store,
+        .price_age_max_days = service->price_age_max_days,
         .caller = &request->caller,
         .pairs = query->items,
         .pair_count = query->count,

@@ -208,6 +208,8 @@ enum status fleet_answer(struct call *call, const struct operation *operation, i
         input_decode(call->input, call->arena, fleet_fields, FLEET_FIELD_COUNT, request, call->problems);
     if (status == STATUS_OUT_OF_MEMORY) return status; /* the request was not written */
     if (request->alternatives == VALUE_ABSENT) request->alternatives = alternatives;
+    if (request->max_price_age_days == VALUE_ABSENT && call->price_age_max_days > 0)
+        request->max_price_age_days = call->price_age_max_days;
     struct recommend_context context;
     bool resolved = resolve(call, request, ret_answer, &context);
     if (status != STATUS_OK || !resolved) {

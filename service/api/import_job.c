@@ -273,7 +273,7 @@ static enum status rows(void *context, struct store_import *import, struct probl
     running->import = import;
     running->taken = 0; /* an earlier try may have left some */
     running->counts = (struct import_counts){0};
-    if (job->file && running->read_before && fseek(job->file, 0, SEEK_SET) != 0)
+    if (job->file && fseek(job->file, 0, SEEK_SET) != 0 && running->read_before)
         return problems_add(problems, STATUS_DATABASE_AWAY, "file",
                             "the connection to the database was lost, and a pipe cannot be read again from its "
                             "beginning: nothing was changed");

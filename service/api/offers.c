@@ -133,6 +133,8 @@ static enum status run(struct call *call)
     enum status status = input_decode(call->input, call->arena, fields, FIELD_COUNT, &request, call->problems);
     if (status != STATUS_OK) return status;
     if (!date_known(request.as_of)) request.as_of = call->today;
+    if (request.max_price_age_days == VALUE_ABSENT && call->price_age_max_days > 0)
+        request.max_price_age_days = call->price_age_max_days;
     bool past = call->store && request.as_of.days < call->today.days;
     call->defer = past && !call->may_wait;
     if (call->defer) return STATUS_OK;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { RANGE_DAYS_DEFAULT = 365, STEPS_DEFAULT_MAX = 122, LOOKUPS_MAX = 1000000, POINTS_MAX = 10000 };
+enum { RANGE_DAYS_DEFAULT = 365, STEPS_DEFAULT_MAX = 122, LOOKUPS_MAX = 1000000, POINTS_MAX = 15000 };
 
 enum group { GROUP_OFFER, GROUP_GPU };
 static const char *const groups[] = {"offer", "gpu", NULL};
@@ -76,6 +76,7 @@ static enum status fill_defaults(struct call *call, struct history_request *requ
 struct history {
     struct call *call;
     const struct history_request *request;
+    struct arena arena; /* of the offers, of which there may be more than a request has room for */
     struct store_offers offers;
     struct page page;
     struct store_history chosen;
@@ -129,6 +130,30 @@ static bool matches(const struct history *history, size_t index, const bool *gpu
     return gpu && gpu_wanted[gpu - snapshot->gpus];
 }
 
+/* The GPUs that may be meant: those of the snapshot, and each name as it stands, for it may be a former part's id. What
+ * is no name at all is told when the offers are known. */
+static const struct text_list *wanted_gpus(struct history *history)
+{
+    struct call *call = history->call;
+    const struct snapshot *snapshot = call->snapshot;
+    const struct text_list *names = &history->request->filter.gpus;
+    struct problems unknown;
+    problems_init(&unknown, &history->arena);
+    bool *member = ARENA_ARRAY(&history->arena, snapshot->gpu_count, bool);
+    const char **ids = ARENA_ARRAY(&history->arena, snapshot->gpu_count + names->count, const char *);
+    struct text_list *list = ARENA_NEW(&history->arena, struct text_list);
+    if (!member || !ids || !list) return NULL;
+    for (size_t i = 0; i < names->count; i++) {
+        ids[list->count++] = names->items[i];
+        (void)!snapshot_match_gpus(snapshot, names->items[i], "", &unknown, member);
+    }
+    for (size_t i = 0; i < snapshot->gpu_count; i++) {
+        if (member[i]) ids[list->count++] = snapshot->gpus[i].id;
+    }
+    list->items = ids;
+    return list;
+}
+
 /* Numbers the offers of the page's series. Those of a series follow each other, and so do the ids of an offer. */
 static void number_offers(struct history *history, const bool *gpu_wanted, struct store_history_id *ids)
 {
@@ -147,13 +172,24 @@ static void number_offers(struct history *history, const bool *gpu_wanted, struc
     history->chosen.ids = ids;
 }
 
+static enum status read_offers(struct history *history)
+{
+    struct call *call = history->call;
+    if (history->request->filter.gpus.count) {
+        history->chosen.gpu_ids = wanted_gpus(history);
+        if (!history->chosen.gpu_ids)
+            return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the GPUs");
+    }
+    return store_history_offers(call->store, &history->chosen, &history->arena, call->problems, &history->offers);
+}
+
 static enum status choose_offers(struct history *history)
 {
     struct call *call = history->call;
     const struct offer_filter *filter = &history->request->filter;
     bool *gpu_wanted = ARENA_ARRAY(call->arena, call->snapshot->gpu_count, bool);
-    struct store_history_id *ids = ARENA_ARRAY(call->arena, history->offers.count, struct store_history_id);
-    history->first_of = ARENA_ARRAY(call->arena, history->offers.count, size_t);
+    struct store_history_id *ids = ARENA_ARRAY(&history->arena, history->offers.count, struct store_history_id);
+    history->first_of = ARENA_ARRAY(&history->arena, history->offers.count, size_t);
     if (!gpu_wanted || !ids || !history->first_of)
         return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the offers");
     const struct offer_list lists[] = {{history->offers.items, history->offers.count},
@@ -232,10 +268,9 @@ static enum status put_points(struct history *history)
     struct call *call = history->call;
     bool by_offer = history->request->group == GROUP_OFFER;
     enum status status =
-        by_offer
-            ? store_history_prices(call->store, &history->chosen, POINTS_MAX + 1, put_price, history, call->problems)
-            : store_history_days(call->store, &history->chosen, (enum store_step)history->request->step, put_day,
-                                 history, call->problems);
+        by_offer ? store_history_prices(call->store, &history->chosen, put_price, history, call->problems)
+                 : store_history_days(call->store, &history->chosen, (enum store_step)history->request->step, put_day,
+                                      history, call->problems);
     if (status == STATUS_DATABASE_AWAY)
         (void)problems_add(call->problems, status, "",
                            "if it was the time that a statement may take: a longer step, a shorter range or fewer GPUs "
@@ -283,9 +318,12 @@ static enum status run(struct call *call)
     if (status != STATUS_OK) return status;
     history.chosen.from = request.from;
     history.chosen.to = request.to;
-    status = store_history_offers(call->store, history.chosen.version, request.from, request.to, call->arena,
-                                  call->problems, &history.offers);
-    return status == STATUS_OK ? answer(call, &request, &history) : status;
+    history.chosen.rows_max = POINTS_MAX + 1;
+    arena_init(&history.arena, 0);
+    status = read_offers(&history);
+    if (status == STATUS_OK) status = answer(call, &request, &history);
+    arena_done(&history.arena);
+    return status;
 }
 
 static const char *const examples[] = {

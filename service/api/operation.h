@@ -20,7 +20,8 @@ struct call {
     size_t pair_count;
     const char *body; /* borrowed: of an operation that takes bytes beside its fields */
     size_t body_length;
-    date_t today; /* the day that `as_of` means by default; from the clock of whoever calls */
+    date_t today;               /* the day that `as_of` means by default; from the clock of whoever calls */
+    int64_t price_age_max_days; /* of prices, where the question says nothing about it; 0: any */
     struct arena *arena;
     struct problems *problems;
     struct store *store;                    /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */

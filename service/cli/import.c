@@ -291,11 +291,19 @@ static enum status import_bundled(const struct run *run)
 {
     struct catalog_text facts[CATALOG_FILE_COUNT];
     const struct catalog_text *offers = &catalog_bundled()[FILE_OFFERS];
-    const struct import_request request = {
+    struct import_request request = {
         .kind = IMPORT_CSV, .source = "built into gpusize", .as_of = cli_today(), .jump_factor = 3};
+    size_t others = 0;
+    for (size_t i = 1; i < run->choices->pair_count[TABLE_IMPORT]; i++) { /* the first is the kind */
+        const struct pair *option = &run->choices->pairs[TABLE_IMPORT][i];
+        bool accepts = strcmp(option->name, "accept_jumps") == 0 && strcmp(option->value, "true") == 0;
+        request.accept_jumps += accepts;
+        others += !accepts;
+    }
     struct import_job job = {.request = &request, .text = offers->text, .length = offers->length, .facts = facts};
-    if (run->choices->file_count || run->choices->fetch || run->choices->pair_count[TABLE_IMPORT] > 1)
-        return problems_add(run->problems, STATUS_INVALID_VALUE, "bundled", "takes no file, no dry run and the like");
+    if (run->choices->file_count || run->choices->fetch || others > 0)
+        return problems_add(run->problems, STATUS_INVALID_VALUE, "bundled",
+                            "takes no file, and no option of imports but --accept-jumps");
     memcpy(facts, catalog_bundled(), sizeof facts);
     facts[FILE_OFFERS].text = NULL;
     return run_job(run, &job);

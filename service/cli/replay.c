@@ -5,6 +5,7 @@
 #include "http/query.h"
 #include "store/recommendation.h"
 #include "wire/compare.h"
+#include "wire/encode.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -85,6 +86,24 @@ static enum status read_question(struct replay *replay, struct input **ret_input
     return input_from_json(replay->arena, record->question.bytes, record->question.length, replay->problems, ret_input);
 }
 
+/* What the service put in where the question said nothing, as the answer's request has it; 0: nothing. */
+static int64_t price_age_max(const struct replay *replay)
+{
+    const struct record_text *answer = &replay->record.answer;
+    const struct encode_options options = {
+        .format = FORMAT_TXT, .rows = "", .field = "request.constraints.max_price_age_days"};
+    struct problems ignored; /* other operations have no such field */
+    struct out text;
+    int64_t days = 0;
+    problems_init(&ignored, replay->arena);
+    out_init(&text, 0);
+    enum status status = encode(answer->bytes, answer->length, &options, &ignored, &text);
+    out_raw(&text, "", 1); /* ends it */
+    if (status != STATUS_OK || text.failed || !text_parse_int64(text.data, &days)) days = 0;
+    out_done(&text);
+    return days;
+}
+
 static enum status compute(struct replay *replay)
 {
     const struct record *record = &replay->record;
@@ -98,6 +117,7 @@ static enum status compute(struct replay *replay)
         .snapshot = replay->snapshot,
         .input = input,
         .today = record->asked_on,
+        .price_age_max_days = price_age_max(replay),
         .arena = replay->arena,
         .problems = replay->problems,
         .store = replay->store,

@@ -1,6 +1,7 @@
 /* serve.c owns the life of the service: settings, catalog, server, signals, drain. */
 #include "api/service.h"
 #include "cli/cli.h"
+#include "cli/serve_metrics.h"
 #include "cli/settings.h"
 #include "http/client.h"
 #include "keys/keys.h"
@@ -145,68 +146,6 @@ static const char *version_of_day(const void *data)
     return text;
 }
 
-static void append_catalog(const struct snapshot *snapshot, void (*append)(void *sink, const char *text), void *sink)
-{
-    char text[512];
-    (void)snprintf(text, sizeof text,
-                   "# HELP gpusize_catalog_info Version of the catalog that answers.\n"
-                   "# TYPE gpusize_catalog_info gauge\ngpusize_catalog_info{version=\"%s\"} 1\n"
-                   "# HELP gpusize_catalog_age_days Days since the newest price.\n"
-                   "# TYPE gpusize_catalog_age_days gauge\ngpusize_catalog_age_days %d\n"
-                   "# HELP gpusize_catalog_offers Offers in the catalog.\n"
-                   "# TYPE gpusize_catalog_offers gauge\ngpusize_catalog_offers %zu\n",
-                   snapshot->version, cli_today().days - snapshot->as_of.days, snapshot->offer_count);
-    append(sink, text);
-}
-
-static void append_health(const struct live_health *health, void (*append)(void *sink, const char *text), void *sink)
-{
-    char text[1024];
-    (void)snprintf(text, sizeof text,
-                   "# HELP gpusize_database_up Whether the database answered when it was last asked for the catalog.\n"
-                   "# TYPE gpusize_database_up gauge\ngpusize_database_up %d\n"
-                   "# HELP gpusize_snapshot_reloads_total Catalogs loaded from the database.\n"
-                   "# TYPE gpusize_snapshot_reloads_total counter\ngpusize_snapshot_reloads_total %ju\n"
-                   "# HELP gpusize_snapshot_load_failures_total Looks for a new catalog that failed.\n"
-                   "# TYPE gpusize_snapshot_load_failures_total counter\ngpusize_snapshot_load_failures_total %ju\n",
-                   !health->degraded, (uintmax_t)health->reloads, (uintmax_t)health->load_failures);
-    append(sink, text);
-    if (health->current_unix_s == 0) return;
-    (void)snprintf(text, sizeof text,
-                   "# HELP gpusize_snapshot_age_seconds Since the catalog was last known to be the database's newest.\n"
-                   "# TYPE gpusize_snapshot_age_seconds gauge\ngpusize_snapshot_age_seconds %lld\n",
-                   (long long)health->age_s);
-    append(sink, text);
-}
-
-static void append_records(struct recorder *recorder, void (*append)(void *sink, const char *text), void *sink)
-{
-    char text[1024];
-    struct record_counts counts = recorder_count(recorder);
-    (void)snprintf(text, sizeof text,
-                   "# HELP gpusize_recommendations_stored_total Answers stored in the database.\n"
-                   "# TYPE gpusize_recommendations_stored_total counter\ngpusize_recommendations_stored_total %ju\n"
-                   "# HELP gpusize_recommendations_dropped_total Answers that were to be stored and are lost.\n"
-                   "# TYPE gpusize_recommendations_dropped_total counter\ngpusize_recommendations_dropped_total %ju\n"
-                   "# HELP gpusize_recommendation_queue_bytes Of answers that wait to be stored.\n"
-                   "# TYPE gpusize_recommendation_queue_bytes gauge\ngpusize_recommendation_queue_bytes %zu\n",
-                   (uintmax_t)counts.stored, (uintmax_t)counts.dropped, counts.queue_bytes);
-    append(sink, text);
-}
-
-static void append_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
-{
-    struct live_health health;
-    const struct service *service = data;
-    struct live *live = service->live;
-    const struct live_view *view = live_acquire(live);
-    if (view->snapshot) append_catalog(view->snapshot, append, sink);
-    live_release(view);
-    live_health(live, &health);
-    if (health.sourced) append_health(&health, append, sink);
-    if (service->recorder) append_records(service->recorder, append, sink);
-}
-
 /* Cuts the list at its commas. */
 static const char *const *split_list(const char *list, struct arena *arena)
 {
@@ -249,7 +188,7 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .version = version_of_day,
         .data = service,
         .fail = cli->fail,
-        .metrics = append_metrics,
+        .metrics = serve_metrics,
     };
 }
 
@@ -400,6 +339,7 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
     database.listen_url = settings.database_listen_url;
     database.keys = service.keys = keyring_new();
+    service.price_age_max_days = settings.max_price_age_days;
     if (status == STATUS_OK && !service.keys) status = STATUS_OUT_OF_MEMORY;
     if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &database.store);
     if (status == STATUS_OK && !help)

@@ -51,6 +51,8 @@ static const struct setting {
     INTEGER(cache_max_mib, "16", 0, 4096, "MIB", "Memory for finished answers."),
     INTEGER(drain_s, "30", 0, 3600, "SECONDS", "Time to finish open requests after SIGTERM."),
     INTEGER(access_log, "1", 0, 1, "0|1", "One JSON line per request on standard error."),
+    INTEGER(max_price_age_days, "0", 0, 36500, "DAYS",
+            "Older prices are passed over where a question sets no limit; 0: none."),
     TEXT(database_url, "", "PostgreSQL that has the catalog, as postgresql://...; DATABASE_URL; empty: built-in."),
     TEXT(database_listen_url, "", "The same past any pooler, on the primary, to be told of changes."),
     INTEGER(poll_interval_ms, "500", 10, 3600000, "MS", "Between looks for changes where nobody tells of them."),

@@ -256,7 +256,10 @@ static size_t add_price_columns(const struct changing *changing, char now[TIME_B
 {
     struct tm parts;
     time_t seconds = time(NULL);
-    if (!find_value(changing->change->values, changing->change->value_count, "usd_per_hour")) return count;
+    const char *given = find_value(values, count, "usd_per_hour");
+    const char *before = find_value(changing->before, changing->before_count, "usd_per_hour");
+    double price = UNKNOWN, known = UNKNOWN;
+    if (before && text_parse_double(given, &price) && text_parse_double(before, &known) && price == known) return count;
     (void)strftime(now, TIME_BYTES, "%Y-%m-%d %H:%M:%S+00", gmtime_r(&seconds, &parts));
     values[count] = (struct store_value){"valid_from", now};
     values[count + 1] = (struct store_value){"import_run_id", ""};

@@ -1,20 +1,21 @@
 /* connection.c owns the pool of connections: making, lending, and what a failure means for them. */
 #include "store/connection.h"
 
+#include <errno.h>
 #include <libpq-fe.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <threads.h>
 #include <time.h>
 
 enum { CONNECTIONS_DEFAULT = 4, BORROW_SECONDS = 5, MESSAGE_BYTES = 512 };
 
 struct store {
     struct store_options options; /* its texts are copies */
-    mtx_t lock;
-    cnd_t returned;
+    pthread_mutex_t lock;
+    pthread_cond_t returned;
     struct db *idle;
     unsigned open_count; /* idle and lent */
 };
@@ -111,7 +112,7 @@ static bool take_place(struct store *store, struct db **ret_db)
     (void)timespec_get(&until, TIME_UTC);
     until.tv_sec += BORROW_SECONDS;
     while (!store->idle && store->open_count >= store->options.connections_max) {
-        if (cnd_timedwait(&store->returned, &store->lock, &until) == thrd_timedout) return false;
+        if (pthread_cond_timedwait(&store->returned, &store->lock, &until) == ETIMEDOUT) return false;
     }
     *ret_db = store->idle;
     if (store->idle)
@@ -123,7 +124,7 @@ static bool take_place(struct store *store, struct db **ret_db)
 
 static void give_place(struct store *store, struct db *db, bool shared)
 {
-    (void)mtx_lock(&store->lock);
+    pthread_mutex_lock(&store->lock);
     if (shared) store->options.prepared = false;
     if (db) {
         db->next = store->idle;
@@ -131,8 +132,8 @@ static void give_place(struct store *store, struct db *db, bool shared)
     } else {
         store->open_count--;
     }
-    (void)cnd_signal(&store->returned);
-    (void)mtx_unlock(&store->lock);
+    pthread_cond_signal(&store->returned);
+    pthread_mutex_unlock(&store->lock);
 }
 
 static enum status db_new(const struct store *store, bool prepares, struct problems *problems, struct db **ret_db)
@@ -153,9 +154,9 @@ static enum status db_new(const struct store *store, bool prepares, struct probl
 enum status connection_borrow(struct store *store, struct problems *problems, struct db **ret_db)
 {
     struct db *db = NULL;
-    (void)mtx_lock(&store->lock);
+    pthread_mutex_lock(&store->lock);
     bool placed = take_place(store, &db), prepares = store->options.prepared;
-    (void)mtx_unlock(&store->lock);
+    pthread_mutex_unlock(&store->lock);
     if (!placed)
         return problems_add(problems, STATUS_DATABASE_AWAY, "", "all %u connections to the database are in use",
                             store->options.connections_max);
@@ -194,8 +195,8 @@ void store_close(struct store *store)
         db_free(store->idle);
         store->idle = next;
     }
-    cnd_destroy(&store->returned);
-    mtx_destroy(&store->lock);
+    pthread_cond_destroy(&store->returned);
+    pthread_mutex_destroy(&store->lock);
     free((char *)(uintptr_t)store->options.url);
     free((char *)(uintptr_t)store->options.application_name);
     free(store);
@@ -211,8 +212,8 @@ enum status store_open(const struct store_options *options, struct problems *pro
     if (!store->options.connections_max) store->options.connections_max = CONNECTIONS_DEFAULT;
     store->options.url = strdup(options->url);
     store->options.application_name = strdup(options->application_name);
-    (void)mtx_init(&store->lock, mtx_plain);
-    (void)cnd_init(&store->returned);
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_cond_init(&store->returned, NULL);
     if (!store->options.url || !store->options.application_name) {
         store_close(store);
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the store");

@@ -59,6 +59,26 @@ static const char *write_array(const struct store_history *history, size_t membe
     return text;
 }
 
+/* Names as an array of SQL, each in quotes: {"h100-sxm"}. NULL when out of memory. */
+static const char *write_names(const struct text_list *names, struct arena *arena)
+{
+    size_t size = sizeof "{}";
+    for (size_t i = 0; i < names->count; i++)
+        size += 2 * strlen(names->items[i]) + sizeof "\"\"";
+    char *text = arena_alloc(arena, size), *end = text;
+    if (!text) return NULL;
+    for (size_t i = 0; i < names->count; i++) {
+        *end++ = i ? ',' : '{';
+        *end++ = '"';
+        for (const char *at = names->items[i]; *at; *end++ = *at++) {
+            if (*at == '"' || *at == '\\') *end++ = '\\';
+        }
+        *end++ = '"';
+    }
+    memcpy(end, names->count ? "}" : "{}", names->count ? sizeof "}" : sizeof "{}");
+    return text;
+}
+
 static date_t read_date(const struct pg_result *result, size_t row, size_t column)
 {
     date_t date = DATE_UNKNOWN;
@@ -103,11 +123,18 @@ static bool read_offer(const struct pg_result *result, size_t row, struct arena 
     return true;
 }
 
-enum status store_history_offers(struct store *store, int64_t version, date_t from, date_t to, struct arena *arena,
+enum status store_history_offers(struct store *store, const struct store_history *history, struct arena *arena,
                                  struct problems *problems, struct store_offers *ret_offers)
 {
-    char number[NUMBER_BYTES], first[DATE_TEXT_BYTES], last[DATE_TEXT_BYTES];
-    const char *const values[] = {write_number(version, number), date_format(from, first), date_format(to, last)};
+    char version[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
+    const char *const values[] = {
+        write_number(history->version, version),
+        date_format(history->from, from),
+        date_format(history->to, to),
+        history->gpu_ids ? write_names(history->gpu_ids, arena) : NULL,
+    };
+    if (history->gpu_ids && !values[3])
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the GPUs");
     DB_RESULT *result = NULL;
     enum status status = fetch_rows(store, QUERY_HISTORY_OFFERS, values, problems, &result);
     if (status != STATUS_OK) return status;
@@ -130,7 +157,7 @@ enum status store_history_offers(struct store *store, int64_t version, date_t fr
 
 /* --- prices --- */
 
-enum status store_history_prices(struct store *store, const struct store_history *history, size_t rows_max,
+enum status store_history_prices(struct store *store, const struct store_history *history,
                                  void (*take)(void *context, const struct store_price *row), void *context,
                                  struct problems *problems)
 {
@@ -141,7 +168,7 @@ enum status store_history_prices(struct store *store, const struct store_history
         write_array(history, offsetof(struct store_history_id, offer), problems->arena),
         date_format(history->from, from),
         date_format(history->to, to),
-        write_number((int64_t)rows_max, most),
+        write_number((int64_t)history->rows_max, most),
     };
     if (!values[1] || !values[2]) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the offers");
     DB_RESULT *result = NULL;
@@ -171,7 +198,7 @@ enum status store_history_days(struct store *store, const struct store_history *
                                void (*take)(void *context, const struct store_price_day *row), void *context,
                                struct problems *problems)
 {
-    char version[NUMBER_BYTES], count[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
+    char version[NUMBER_BYTES], count[NUMBER_BYTES], most[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
     const char *const values[] = {
         write_number(history->version, version),
         write_array(history, offsetof(struct store_history_id, id), problems->arena),
@@ -181,6 +208,7 @@ enum status store_history_days(struct store *store, const struct store_history *
         date_format(history->to, to),
         steps[step].interval,
         write_number(store_history_day_count(history, step), count),
+        write_number((int64_t)history->rows_max, most),
     };
     if (!values[1] || !values[2] || !values[3])
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the offers");

@@ -2,20 +2,8 @@
  * when, and what GPUs cost on given days. Everything is as it was known in one version of the catalog, so that the
  * answers to a question do not change. */
 #pragma once
+#include "catalog/value.h"
 #include "store/store.h"
-
-struct store_offers {          /* side by side, in the arena */
-    const struct offer *items; /* without price, facts and the index of the GPU */
-    const char *const *gpu_ids;
-    const int64_t *ids;
-    const bool *held; /* whether it had a price on some day of the range */
-    size_t count;
-};
-
-/* Every offer that there has been, by GPU, purchase, size and place. One that ended and came back has several ids,
- * which follow each other. */
-enum status store_history_offers(struct store *store, int64_t version, date_t from, date_t to, struct arena *arena,
-                                 struct problems *problems, struct store_offers *ret_offers) MUST_CHECK;
 
 /* What to look at, as numbers of the caller: ids with one `offer` are one offer, offers with one `series` are counted
  * together. */
@@ -24,10 +12,25 @@ struct store_history_id {
 };
 struct store_history {
     int64_t version;
-    date_t from, to; /* both included */
+    date_t from, to;                 /* both included */
+    const struct text_list *gpu_ids; /* whose offers are wanted; NULL: all */
     const struct store_history_id *ids;
     size_t id_count;
+    size_t rows_max; /* what is beyond is left out */
 };
+
+struct store_offers {          /* side by side, in the arena */
+    const struct offer *items; /* without price, facts and the index of the GPU */
+    const char *const *gpu_ids;
+    const int64_t *ids;
+    const bool *held; /* whether it is wanted and had a price on some day of the range */
+    size_t count;
+};
+
+/* Every offer that there has been, by GPU, purchase, size and place. One that ended and came back has several ids,
+ * which follow each other. Neither ids nor rows_max matter. */
+enum status store_history_offers(struct store *store, const struct store_history *history, struct arena *arena,
+                                 struct problems *problems, struct store_offers *ret_offers) MUST_CHECK;
 
 /* Rows are handed over when all of them have come; their texts are borrowed for the call. */
 
@@ -38,8 +41,8 @@ struct store_price {
     const char *source;
 };
 
-/* The prices that held on some day of the range, by offer, the oldest first; at most rows_max. */
-enum status store_history_prices(struct store *store, const struct store_history *history, size_t rows_max,
+/* The prices that held on some day of the range, by offer, the oldest first. */
+enum status store_history_prices(struct store *store, const struct store_history *history,
                                  void (*take)(void *context, const struct store_price *row), void *context,
                                  struct problems *problems) MUST_CHECK;
 

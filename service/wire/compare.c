@@ -28,8 +28,9 @@ static void put_value(const struct comparison *comparison, json_t *value)
     out_init(&text, 0);
     if (!word) scalar_write(value, &text);
     out_raw(&text, "", 1);
-    comparison->out->failed |= text.failed;
-    if (!text.failed) put(comparison->out, word ? word : excerpt(comparison->arena, text.data));
+    if (!word) word = text.failed ? "" : excerpt(comparison->arena, text.data);
+    if (text.failed || (!*word && text.length > 1)) comparison->out->failed = true;
+    put(comparison->out, word);
     out_done(&text);
 }
 
@@ -43,6 +44,13 @@ static void put_line(const struct comparison *comparison, const char *path, json
     put(comparison->out, "\n");
 }
 
+/* The empty path is the whole: below it, it says that there was no memory for one. */
+static const char *checked(const struct comparison *comparison, const char *path)
+{
+    if (!*path) comparison->out->failed = true;
+    return path;
+}
+
 /* NULL: there is no value on this side. */
 static void compare(struct comparison *comparison, const char *path, json_t *a, json_t *b)
 {
@@ -52,15 +60,19 @@ static void compare(struct comparison *comparison, const char *path, json_t *a, 
     if (json_is_object(a) && json_is_object(b)) {
         json_object_foreach(a, name, member)
         {
-            compare(comparison, path_join(arena, path, name), member, json_object_get(b, name));
+            const char *below = checked(comparison, path_join(arena, path, name));
+            compare(comparison, below, member, json_object_get(b, name));
         }
         json_object_foreach(b, name, member)
         {
-            if (!json_object_get(a, name)) compare(comparison, path_join(arena, path, name), NULL, member);
+            if (json_object_get(a, name)) continue;
+            compare(comparison, checked(comparison, path_join(arena, path, name)), NULL, member);
         }
     } else if (json_is_array(a) && json_is_array(b)) {
-        for (size_t i = 0; i < json_array_size(a) || i < json_array_size(b); i++)
-            compare(comparison, path_index(arena, path, i), json_array_get(a, i), json_array_get(b, i));
+        for (size_t i = 0; i < json_array_size(a) || i < json_array_size(b); i++) {
+            const char *below = checked(comparison, path_index(arena, path, i));
+            compare(comparison, below, json_array_get(a, i), json_array_get(b, i));
+        }
     } else if (!json_equal(a, b) && comparison->count++ < comparison->lines_max) {
         put_line(comparison, path, a, b);
     }

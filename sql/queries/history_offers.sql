@@ -1,6 +1,8 @@
 select o.id, o.provider, o.instance_type, o.region, o.zone, r.country, r.continent, o.gpu_id, o.gpu_count, o.purchase,
        o.term_months,
-       (o.ended_on is null or o.ended_on > $2) and exists (select from gpusize.price_on(o.id, $3, $1)) as held
+       case when $4::text[] is null or lower(o.gpu_id) in (select lower(wanted) from unnest($4) wanted)
+            then exists (select from gpusize.price_on(o.id, $3, $1)) and coalesce(o.ended_on, 'infinity') > $2
+            else false end as held
   from gpusize.offers_known($1) o
   left join (
            select distinct on (provider, lower(region)) provider, region, country, continent

@@ -1,9 +1,12 @@
-with held as (
-    select distinct on (c.offer, p.as_of) c.offer, p.as_of, p.usd_per_hour, p.source, o.ended_on
+with chosen as materialized (
+    select c.id, c.offer, o.ended_on
       from unnest($2::bigint[], $3::bigint[]) c (id, offer)
       join gpusize.offers_known($1) o on o.id = c.id
-      join gpusize.offer_price p on p.offer_id = c.id and p.from_version <= $1
      where o.id = any ($2)
+), held as (
+    select distinct on (c.offer, p.as_of) c.offer, p.as_of, p.usd_per_hour, p.source, c.ended_on
+      from chosen c
+      join gpusize.offer_price p on p.offer_id = c.id and p.from_version <= $1
      order by c.offer, p.as_of, p.from_version desc
 ), spans as (
     select offer, as_of, least(ended_on, lead(as_of) over (partition by offer order by as_of)) as until, usd_per_hour,

@@ -7,7 +7,7 @@ copy (
       from (select current_setting('gpusize.day')::date as day) asked
      cross join gpusize.offers_known(gpusize.reading()) o
      cross join gpusize.price_on(o.id, asked.day, gpusize.reading()) p
-     where o.ended_on is null or o.ended_on > asked.day
+     where coalesce(o.ended_on, 'infinity') > asked.day
      order by o.provider, lower(o.instance_type), lower(o.region), lower(o.zone), lower(o.gpu_id), o.gpu_count,
               o.purchase, o.term_months, p.as_of desc, p.from_version desc
 ) to stdout (format csv, header)

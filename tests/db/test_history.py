@@ -159,6 +159,18 @@ def test_parts_and_places_that_are_gone(cluster, empty, serve):
     assert now.status == 422 and now.json["errors"][0]["code"] == "unknown_gpu"
 
 
+def test_a_price_that_was_taken_back(cluster, database, serve):
+    cluster.sql(database, "delete from gpusize.offer_price p using gpusize.offer o where p.live_offer_id = o.live_id"
+                          " and o.provider = 'acme' and o.instance_type = 'n1'")
+    cluster.sql(database, "update gpusize.catalog_version set created_at = '2026-06-01 00:00Z'"
+                          " where number = (select max(number) from gpusize.catalog_version)")
+    service = serve(database)
+    assert ("n1", 1.6, "2026-02-10") in offers_on(service, "2026-05-31")
+    assert [offer[0] for offer in offers_on(service, "2026-06-01")] == ["b1", "N3"]
+    answer = history(service, group="offer", gpus="l4", providers="acme", to="2026-12-31")
+    assert spans(answer)[1] == ("n1", "2026-02-10", "2026-06-01", 1.6)
+
+
 def test_prices_of_an_offer(database, serve):
     service = serve(database)
     answer = history(service, group="offer", **{"from": "2026-01-01", "to": "2100-12-31"})
@@ -251,7 +263,7 @@ def test_what_cannot_be_meant(database, serve):
     assert [error["field"] for error in refused["errors"]] == ["from", "step"]
     refused = history(service, 422, providers="aws", step="day", **{"from": "1970-01-01", "to": "2200-12-31"})
     assert "prices: ask for a longer step" in refused["errors"][0]["detail"]
-    refused = history(service, 422, providers="acme", gpus="l4", step="day", to="2060-01-01", **{"from": "2026-01-10"})
+    refused = history(service, 422, providers="acme", gpus="l4", step="day", to="2070-01-01", **{"from": "2026-01-10"})
     assert "points" in refused["errors"][0]["detail"] and refused["errors"][0]["field"] == "limit"
     refused = history(service, 400, months=3)
     assert refused["errors"][0]["code"] == "unknown_field"

@@ -6,12 +6,12 @@ import json
 import os
 import random
 import subprocess
-import time
 import zlib
 
 import pytest
 
-LIMIT_S = 120  # of waiting for what must come; nothing is timed
+from waiting import LIMIT_S, await_true
+
 LLAMA = {"model": "llama-3.1-8b", "rps": 5}
 MIB = 1 << 20
 CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
@@ -20,13 +20,6 @@ CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_
 CHANGE = ("update gpusize.offer_price set usd_per_hour = usd_per_hour * 1.1 where to_version is null"
           " and offer_id % 20 = {}")
 COUNT = "select count(*) from gpusize.recommendation"
-
-
-@pytest.fixture
-def database(cluster, program):
-    if cluster.server.poll() is not None:  # a test that failed left it so
-        cluster.start()
-    return cluster.database(program)
 
 
 @pytest.fixture
@@ -65,13 +58,6 @@ def stored_as(answer):
     """What makes the table have another answer, with the hash that belongs to it."""
     return (f"answer = decode('{zlib.compress(answer).hex()}', 'hex'),"
             f" answer_hash = '{hashlib.blake2b(answer, digest_size=16).hexdigest()}'")
-
-
-def await_true(condition):
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.02)
 
 
 def ask(service, path="/v1/recommend", method="GET", headers=None, body=None, **query):
@@ -126,14 +112,21 @@ def test_the_exact_json_comes_back_whatever_was_asked_for(serve, path, query):
     assert metric(service, "s_stored_total") == 1
 
 
+def questions(sql):
+    return [zlib.decompress(bytes.fromhex(text)) for text in
+            sql("select encode(question, 'hex') from gpusize.recommendation order by place").split()]
+
+
 def test_the_question_is_kept_as_it_was_asked(serve, sql, gpusize):
+    key = gpusize("key", "create", "--name", "sheets").strip()
     service = serve()
-    target = "/v1/recommend.csv?rps=5&store=true&model=llama%2D3.1-8b&columns=gpu&errors=text&regions=eu,us+"
+    target = f"/v1/recommend.csv?rps=5&store=true&model=llama%2D3.1-8b&key={key}&columns=gpu&errors=text&regions=eu,us+"
     body = {"model": "llama-3.1-8b", "gpu": "l40s"}
     asked = [service.call("GET", target), ask(service, "/v1/memory", "POST", body=body)]
     await_true(lambda: sql(COUNT) == "2")
     assert sql("select operation, question_form, asked_on = current_date, created_by from gpusize.recommendation"
-               " order by place") == "recommend|query|t|\nmemory|json|t|"
+               " order by place") == "recommend|query|t|sheets\nmemory|json|t|"
+    assert questions(sql) == [b"rps=5&model=llama%2D3.1-8b&regions=eu,us+", json.dumps(body).encode()]
     for id in sql("select id from gpusize.recommendation").split():
         assert gpusize("replay", id).startswith("the same ")
     assert asked[1].json["id"] in sql("select id from gpusize.recommendation")

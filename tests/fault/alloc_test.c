@@ -5,11 +5,14 @@
 #include "api/operation.h"
 #include "catalog/load.h"
 #include "hf/hf_config.h"
+#include "record/record.h"
+#include "wire/compare.h"
 #include "wire/encode.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -22,27 +25,45 @@ static const char config[] =
 
 struct question {
     const char *name;
-    const char *operation; /* NULL: the catalog or the config, as `name` says */
+    const char *operation; /* NULL: it is no operation, but `run` */
     const char *body;
+    enum status (*run)(struct arena *arena, struct problems *problems, struct out *answer);
 };
+static enum status load_catalog(struct arena *arena, struct problems *problems, struct out *answer);
+static enum status parse_config(struct arena *arena, struct problems *problems, struct out *answer);
+static enum status pack_and_unpack(struct arena *arena, struct problems *problems, struct out *answer);
+static enum status compare_two(struct arena *arena, struct problems *problems, struct out *answer);
+
 static const struct question questions[] = {
-    {"catalog_load", NULL, NULL},
-    {"hf_config_parse", NULL, NULL},
-    {"recommend", "recommend",
-     "{\"model\":\"meta-llama/Llama-3.1-70B-Instruct\",\"workload\":{\"input_tokens\":1024,\"output_tokens\":256,"
-     "\"requests_per_second\":5},\"constraints\":{\"budget_usd\":100000,\"regions\":[\"us\"],"
-     "\"inventory\":{\"l40s\":8},\"purchase\":[\"on_demand\",\"owned\"]},\"explain_gpu\":\"a100-80gb-sxm\"}"},
-    {"recommend, nothing fits", "recommend",
-     "{\"model\":{\"weights_gb\":140},\"estimator\":\"article\",\"workload\":{\"throughput_tokens_per_second\":100},"
-     "\"constraints\":{\"budget_usd\":100000,\"duration_hours\":8760}}"},
-    {"recommend, bad fields", "recommend",
-     "{\"model\":\"lama\",\"objectiv\":\"cost\",\"workload\":{\"input_tokens\":-1,\"output_tokens\":\"many\"}}"},
-    {"memory", "memory", "{\"model\":{\"parameters\":7e9},\"gpu\":\"h100-sxm\"}"},
-    {"throughput", "throughput",
-     "{\"model\":\"meta-llama/Llama-3.1-8B-Instruct\",\"gpu\":\"h100-sxm\",\"workload\":{\"load\":\"saturated\"}}"},
-    {"cost", "cost", "{\"model\":{\"weights_gb\":140},\"workload\":{\"throughput_tokens_per_second\":100}}"},
-    {"gpus", "gpus", "{}"},
-    {"models", "models", "{}"},
+    {.name = "catalog_load", .run = load_catalog},
+    {.name = "hf_config_parse", .run = parse_config},
+    {.name = "record", .run = pack_and_unpack},
+    {.name = "compare_answers", .run = compare_two},
+    {.name = "recommend",
+     .operation = "recommend",
+     .body =
+         "{\"model\":\"meta-llama/Llama-3.1-70B-Instruct\",\"workload\":{\"input_tokens\":1024,\"output_tokens\":256,"
+         "\"requests_per_second\":5},\"constraints\":{\"budget_usd\":100000,\"regions\":[\"us\"],"
+         "\"inventory\":{\"l40s\":8},\"purchase\":[\"on_demand\",\"owned\"]},\"explain_gpu\":\"a100-80gb-sxm\"}"},
+    {.name = "recommend, nothing fits",
+     .operation = "recommend",
+     .body = "{\"model\":{\"weights_gb\":140},\"estimator\":\"article\",\"workload\":{\"throughput_tokens_per_second\":"
+             "100},"
+             "\"constraints\":{\"budget_usd\":100000,\"duration_hours\":8760}}"},
+    {.name = "recommend, bad fields",
+     .operation = "recommend",
+     .body =
+         "{\"model\":\"lama\",\"objectiv\":\"cost\",\"workload\":{\"input_tokens\":-1,\"output_tokens\":\"many\"}}"},
+    {.name = "memory", .operation = "memory", .body = "{\"model\":{\"parameters\":7e9},\"gpu\":\"h100-sxm\"}"},
+    {.name = "throughput",
+     .operation = "throughput",
+     .body =
+         "{\"model\":\"meta-llama/Llama-3.1-8B-Instruct\",\"gpu\":\"h100-sxm\",\"workload\":{\"load\":\"saturated\"}}"},
+    {.name = "cost",
+     .operation = "cost",
+     .body = "{\"model\":{\"weights_gb\":140},\"workload\":{\"throughput_tokens_per_second\":100}}"},
+    {.name = "gpus", .operation = "gpus", .body = "{}"},
+    {.name = "models", .operation = "models", .body = "{}"},
 };
 
 /* What one try gave: its status and, if all went well, its answer in every format. */
@@ -53,8 +74,9 @@ struct outcome {
 
 static struct snapshot *bundled;
 
-static enum status load_catalog(struct problems *problems, struct out *answer)
+static enum status load_catalog(struct arena *arena, struct problems *problems, struct out *answer)
 {
+    (void)arena;
     struct snapshot *snapshot = NULL;
     enum status status = catalog_load(catalog_bundled(), problems, &snapshot);
     if (status == STATUS_OK) {
@@ -72,6 +94,27 @@ static enum status parse_config(struct arena *arena, struct problems *problems, 
         out_number(answer, NULL, model.parameters);
     }
     return status;
+}
+
+static enum status pack_and_unpack(struct arena *arena, struct problems *problems, struct out *answer)
+{
+    struct record_text packed, text;
+    if (!record_deflate((struct record_text){config, sizeof config - 1}, &packed)) return STATUS_OUT_OF_MEMORY;
+    enum status status = record_inflate(packed, 2 * sizeof config, arena, problems, &text);
+    free((char *)(uintptr_t)packed.bytes);
+    if (status == STATUS_OK) {
+        out_raw(answer, text.bytes, text.length);
+    }
+    return status;
+}
+
+static enum status compare_two(struct arena *arena, struct problems *problems, struct out *answer)
+{
+    (void)arena;
+    static const char other[] = "{\"architectures\":[\"A\",{\"b\":[1]}],\"vocab_size\":0.5,\"new\":null}";
+    size_t count = 0;
+    return compare_answers((struct compare_text){config, sizeof config - 1},
+                           (struct compare_text){other, sizeof other - 1}, 20, problems, answer, &count);
 }
 
 /* Formats are written one after the other; the JSON answer itself comes last. */
@@ -120,10 +163,8 @@ static struct outcome try_question(const struct question *question, size_t faili
     alloc_fail_at(failing_allocation);
     if (question->operation) {
         outcome.status = ask(question, &arena, &problems, &outcome.answer);
-    } else if (strcmp(question->name, "catalog_load") == 0) {
-        outcome.status = load_catalog(&problems, &outcome.answer);
     } else {
-        outcome.status = parse_config(&arena, &problems, &outcome.answer);
+        outcome.status = question->run(&arena, &problems, &outcome.answer);
     }
     if (outcome.answer.failed) {
         outcome.status = STATUS_OUT_OF_MEMORY;

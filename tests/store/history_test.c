@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { OFFERS = 40, TEXT_BYTES = 8192, FIRST_ID = 100000 };
+enum { OFFERS = 40, ROWS_MAX = 100000, TEXT_BYTES = 8192, FIRST_ID = 100000 };
 #define FIRST_DAY "2026-01-01"
 
 /* A version a day from version 2 on the first day. Offer n gets a new price on every (n + 1)th day; every seventh offer
@@ -127,16 +127,25 @@ static void see_price(void *context, const struct store_price *row)
 static struct store_history all_offers(struct store *store, struct store_history_id ids[OFFERS])
 {
     struct store_offers offers;
-    struct store_history history = {
-        .version = newest(store), .from = day_after(0), .to = day_after(98), .ids = ids, .id_count = OFFERS};
-    assert_int_equal(store_history_offers(store, history.version, history.from, history.to, &arena, &problems, &offers),
-                     STATUS_OK);
+    struct store_history history = {.version = newest(store),
+                                    .from = day_after(0),
+                                    .to = day_after(98),
+                                    .rows_max = ROWS_MAX,
+                                    .ids = ids,
+                                    .id_count = OFFERS};
+    assert_int_equal(store_history_offers(store, &history, &arena, &problems, &offers), STATUS_OK);
     assert_int_equal(offers.count, OFFERS);
     for (size_t i = 0; i < OFFERS; i++) {
         assert_true(offers.held[i] && offers.ids[i] >= FIRST_ID);
         assert_string_equal(offers.gpu_ids[i], i < OFFERS / 2 ? "h100-sxm" : "l4");
         ids[i] = (struct store_history_id){offers.ids[i], (int64_t)i, i >= OFFERS / 2};
     }
+    const char *const names[] = {"a \"\\{,", "L4"};
+    history.gpu_ids = &(struct text_list){names, 2};
+    assert_int_equal(store_history_offers(store, &history, &arena, &problems, &offers), STATUS_OK);
+    for (size_t i = 0; i < OFFERS; i++)
+        assert_int_equal(offers.held[i], i >= OFFERS / 2);
+    history.gpu_ids = NULL;
     return history;
 }
 
@@ -157,15 +166,16 @@ static void test_series(void **state)
                         "gpusize.offer_price p where p.offer_id = o.id and p.as_of <= date '" FIRST_DAY "' + d "
                         "order by as_of desc limit 1) / gpu_count) as usd from generate_series(0, 98) d, gpusize.offer "
                         "o group by 1, 2) cheapest"));
-    assert_int_equal(store_history_prices(store, &history, SIZE_MAX >> 1, see_price, &spans, &problems), STATUS_OK);
+    assert_int_equal(store_history_prices(store, &history, see_price, &spans, &problems), STATUS_OK);
     (void)snprintf(text, sizeof text, "%zu %.0f", spans.rows, usd_to_double(spans.sum));
     assert_string_equal(text, ask(name, "select count(*) || ' ' || sum(usd_per_hour)::bigint from gpusize.offer_price "
                                         "where as_of <= date '" FIRST_DAY "' + 98"));
-    spans.rows = 0;
-    assert_int_equal(store_history_prices(store, &history, 7, see_price, &spans, &problems), STATUS_OK);
-    assert_int_equal(spans.rows, 7);
-    history.id_count = 0;
-    seen.rows = 0;
+    spans.rows = seen.rows = 0;
+    history.rows_max = 7;
+    assert_int_equal(store_history_prices(store, &history, see_price, &spans, &problems), STATUS_OK);
+    assert_int_equal(store_history_days(store, &history, STORE_STEP_WEEK, see_day, &seen, &problems), STATUS_OK);
+    assert_int_equal(spans.rows + seen.rows, 7 + 7);
+    history.id_count = seen.rows = 0;
     assert_int_equal(store_history_days(store, &history, STORE_STEP_MONTH, see_day, &seen, &problems), STATUS_OK);
     assert_int_equal(seen.rows, 0);
     store_close(store);
@@ -199,9 +209,9 @@ static void test_plans(void **state)
                     "from generate_series(0, 199999) n; analyze");
     assert_plan(name, QUERY_READ_OFFERS_ON, "", "set gpusize.reading = 200; set gpusize.day = '2026-03-01'; ");
     assert_plan(name, QUERY_HISTORY_OFFERS, query_infos[QUERY_HISTORY_OFFERS].parameters,
-                "200, '2026-01-01', '2026-03-01'");
+                "200, '2026-01-01', '2026-03-01', null");
     assert_plan(name, QUERY_HISTORY_DAYS, query_infos[QUERY_HISTORY_DAYS].parameters,
-                "200, '{100001}', '{0}', '{0}', '2026-01-01', '2026-03-01', '1 day', 60");
+                "200, '{100001}', '{0}', '{0}', '2026-01-01', '2026-03-01', '1 day', 60, 1000");
 }
 
 int main(void)

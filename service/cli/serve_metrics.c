@@ -1,0 +1,93 @@
+/* serve_metrics.c owns the Prometheus text about the catalog that answers and what keeps it. */
+#include "cli/serve_metrics.h"
+
+#include "api/service.h"
+#include "cli/cli.h"
+#include "live/live.h"
+#include "record/record.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void append_catalog(const struct snapshot *snapshot, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[512];
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_catalog_info Version of the catalog that answers.\n"
+                   "# TYPE gpusize_catalog_info gauge\ngpusize_catalog_info{version=\"%s\"} 1\n"
+                   "# HELP gpusize_catalog_age_days Days since the newest price.\n"
+                   "# TYPE gpusize_catalog_age_days gauge\ngpusize_catalog_age_days %d\n"
+                   "# HELP gpusize_catalog_offers Offers in the catalog.\n"
+                   "# TYPE gpusize_catalog_offers gauge\ngpusize_catalog_offers %zu\n",
+                   snapshot->version, cli_today().days - snapshot->as_of.days, snapshot->offer_count);
+    append(sink, text);
+}
+
+static void append_providers(const struct snapshot *snapshot, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[512]; /* a name has up to 200 bytes, none of which needs an escape */
+    append(sink, "# HELP gpusize_provider_price_age_days Days since the newest price of a provider.\n"
+                 "# TYPE gpusize_provider_price_age_days gauge\n");
+    for (size_t i = 0; i < snapshot->provider_count; i++) {
+        const struct provider *provider = &snapshot->providers[i];
+        (void)snprintf(text, sizeof text, "gpusize_provider_price_age_days{provider=\"%s\"} %d\n", provider->name,
+                       cli_today().days - provider->as_of.days);
+        append(sink, text);
+    }
+    append(sink, "# HELP gpusize_provider_offers Offers of a provider.\n# TYPE gpusize_provider_offers gauge\n");
+    for (size_t i = 0; i < snapshot->provider_count; i++) {
+        const struct provider *provider = &snapshot->providers[i];
+        (void)snprintf(text, sizeof text, "gpusize_provider_offers{provider=\"%s\"} %zu\n", provider->name,
+                       provider->offer_count);
+        append(sink, text);
+    }
+}
+
+static void append_health(const struct live_health *health, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[1024];
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_database_up Whether the database answered when it was last asked for the catalog.\n"
+                   "# TYPE gpusize_database_up gauge\ngpusize_database_up %d\n"
+                   "# HELP gpusize_snapshot_reloads_total Catalogs loaded from the database.\n"
+                   "# TYPE gpusize_snapshot_reloads_total counter\ngpusize_snapshot_reloads_total %ju\n"
+                   "# HELP gpusize_snapshot_load_failures_total Looks for a new catalog that failed.\n"
+                   "# TYPE gpusize_snapshot_load_failures_total counter\ngpusize_snapshot_load_failures_total %ju\n",
+                   !health->degraded, (uintmax_t)health->reloads, (uintmax_t)health->load_failures);
+    append(sink, text);
+    if (health->current_unix_s == 0) return;
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_snapshot_age_seconds Since the catalog was last known to be the database's newest.\n"
+                   "# TYPE gpusize_snapshot_age_seconds gauge\ngpusize_snapshot_age_seconds %lld\n",
+                   (long long)health->age_s);
+    append(sink, text);
+}
+
+static void append_records(struct recorder *recorder, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[1024];
+    struct record_counts counts = recorder_count(recorder);
+    (void)snprintf(text, sizeof text,
+                   "# HELP gpusize_recommendations_stored_total Answers stored in the database.\n"
+                   "# TYPE gpusize_recommendations_stored_total counter\ngpusize_recommendations_stored_total %ju\n"
+                   "# HELP gpusize_recommendations_dropped_total Answers that were to be stored and are lost.\n"
+                   "# TYPE gpusize_recommendations_dropped_total counter\ngpusize_recommendations_dropped_total %ju\n"
+                   "# HELP gpusize_recommendation_queue_bytes Of answers that wait to be stored.\n"
+                   "# TYPE gpusize_recommendation_queue_bytes gauge\ngpusize_recommendation_queue_bytes %zu\n",
+                   (uintmax_t)counts.stored, (uintmax_t)counts.dropped, counts.queue_bytes);
+    append(sink, text);
+}
+
+void serve_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
+{
+    struct live_health health;
+    const struct service *service = data;
+    struct live *live = service->live;
+    const struct live_view *view = live_acquire(live);
+    if (view->snapshot) append_catalog(view->snapshot, append, sink);
+    if (view->snapshot) append_providers(view->snapshot, append, sink);
+    live_release(view);
+    live_health(live, &health);
+    if (health.sourced) append_health(&health, append, sink);
+    if (service->recorder) append_records(service->recorder, append, sink);
+}
