@@ -249,6 +249,7 @@ enum status import_fetch(const struct fetch_request *request, struct problems *p
         if (file) (void)fclose(file);
         return status;
     }
+    rewind(file);
     *ret_file = file;
     *ret_shown_url = shown;
     return STATUS_OK;
