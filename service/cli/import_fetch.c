@@ -48,20 +48,19 @@ const struct field fetch_fields[FETCH_FIELDS] = {
 
 /* Where the sources publish, and how much it may be at most. AWS's file of all regions has gigabytes. */
 static const struct endpoint {
-    const char *url, *version_url;
+    const char *url;
     int64_t size_max_mib;
     bool paged;
 } endpoints[IMPORT_FORMAT_COUNT] = {
     [IMPORT_SKYPILOT] = {"https://raw.githubusercontent.com/skypilot-org/skypilot-catalog/master/catalogs/v8/"
                          "{provider}/vms.csv",
-                         NULL, 256, false},
-    [IMPORT_GPUHUNT] = {"https://dstack-gpu-pricing.s3.eu-west-1.amazonaws.com/v2/{version}/catalog.zip",
-                        "https://dstack-gpu-pricing.s3.eu-west-1.amazonaws.com/v2/version", 256, false},
+                         256, false},
+    [IMPORT_GPUHUNT] = {"https://dstack-gpu-pricing.s3.eu-west-1.amazonaws.com/v2/{version}/catalog.zip", 256, false},
     [IMPORT_AZURE_RETAIL] = {"https://prices.azure.com/api/retail/prices?$filter=serviceName%20eq%20%27Virtual%20"
                              "Machines%27%20and%20contains(armSkuName,%27Standard_N%27)",
-                             NULL, 4096, true},
+                             4096, true},
     [IMPORT_AWS_PRICE_LIST] = {"https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonEC2/current/index.csv",
-                               NULL, 32768, false},
+                               32768, false},
 };
 
 /* The URL with `value` in the place of {name}; a value that could leave its place is refused. */
@@ -88,10 +87,7 @@ enum status fetch_request_decode(const struct input *input, const struct import_
     struct fetch_request request = {.paged = endpoint->paged};
     enum status status = input_decode(input, arena, fetch_fields, FETCH_FIELDS, &request, problems);
     if (status != STATUS_OK) return status;
-    if (!request.url) {
-        request.url = endpoint->url;
-        request.version_url = endpoint->version_url;
-    }
+    if (!request.url) request.url = endpoint->url;
     if (request.size_max_mib == VALUE_ABSENT)
         request.size_max_mib = endpoint->size_max_mib ? endpoint->size_max_mib : SIZE_MAX_MIB;
     if (request.timeout_s == VALUE_ABSENT) request.timeout_s = TIMEOUT_S;
@@ -197,14 +193,18 @@ static enum status fetch_pages(struct fetch *fetch, const char *first, FILE *fil
 
 /* --- versions --- */
 
+/* Beside the folders of the versions, a file `version` holds the name of the newest. */
 static enum status read_version(struct fetch *fetch, const struct fetch_request *request, struct problems *problems,
                                 const char **ret_url)
 {
+    const char *place = strstr(request->url, "{version}");
+    const char *url = arena_printf(problems->arena, "%.*sversion", (int)(place - request->url), request->url);
+    if (!url) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the URL");
     char version[VERSION_BYTES] = "";
     FILE *file = NULL;
     enum status status = open_nameless(problems, &file);
     if (status != STATUS_OK) return status;
-    status = fetch_append(fetch, request->version_url, file, problems);
+    status = fetch_append(fetch, url, file, problems);
     rewind(file);
     if (status == STATUS_OK) version[fread(version, 1, sizeof version - 1, file)] = '\0';
     (void)fclose(file);
@@ -218,7 +218,7 @@ static enum status fetch_all(struct fetch *fetch, const struct fetch_request *re
 {
     enum status status = STATUS_OK;
     *ret_url = request->url;
-    if (request->version_url) status = read_version(fetch, request, problems, ret_url);
+    if (strstr(request->url, "{version}")) status = read_version(fetch, request, problems, ret_url);
     if (status != STATUS_OK) return status;
     return request->paged ? fetch_pages(fetch, *ret_url, file, problems)
                           : fetch_append(fetch, *ret_url, file, problems);
@@ -249,6 +249,7 @@ enum status import_fetch(const struct fetch_request *request, struct problems *p
         if (file) (void)fclose(file);
         return status;
     }
+    rewind(file);
     *ret_file = file;
     *ret_shown_url = shown;
     return STATUS_OK;

@@ -236,9 +236,15 @@ def test_arguments(run, arguments, said):
     assert said in error and "s3cret" not in error
 
 
-def test_a_zip(fetch, server, tmp_path):
+def test_a_zip(fetch, run, server, tmp_path):
     with zipfile.ZipFile(tmp_path / "catalog.zip", "w") as file:
         file.writestr("acme.csv", "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot\n"
                                   "one,eu-1,0.6,8,32.0,1,L4,24.0,False\n")
     body = (tmp_path / "catalog.zip").read_bytes()
+    server.scripts["/v2/version"], server.scripts["/v2/20261101-7/catalog.zip"] = [reply("20261101-7\n")], [reply(body)]
+    report = run("gpuhunt", "--fetch", server.url + "/v2/{version}/catalog.zip", "--dry-run")
+    assert (report["new_rows"], report["source"]) == (1, f"gpuhunt {server.url}/v2/20261101-7/catalog.zip")
+    server.scripts["/v2/version"] = [reply("../../etc")]
+    error = run("gpuhunt", "--fetch", server.url + "/v2/{version}/catalog.zip", status=2)
+    assert "cannot stand for {version}" in error
     assert fetch(reply(body, kind="application/zip"), arguments=("gpuhunt",))["new_rows"] == 1
