@@ -39,7 +39,7 @@ enum status actor_begin(struct db *db, const struct store_actor *actor, struct a
                         struct store_written *ret_written)
 {
     *ret_written = (struct store_written){0};
-    if (!actor) return STATUS_OK;
+    if (!actor || !actor->caller) return STATUS_OK;
     enum status status = say_who(db, actor->caller, problems);
     if (status != STATUS_OK || !actor->idempotency_key) return status;
     const char *const values[] = {actor->caller->key_id, actor->idempotency_key, actor->request_hash};
@@ -53,7 +53,7 @@ enum status actor_begin(struct db *db, const struct store_actor *actor, struct a
 enum status actor_end(struct db *db, const struct store_actor *actor, const struct store_written *written,
                       struct problems *problems)
 {
-    if (!actor || !actor->idempotency_key) return STATUS_OK;
+    if (!actor || !actor->caller || !actor->idempotency_key) return STATUS_OK;
     char http_status[STATUS_BYTES];
     const char *const values[] = {actor->caller->key_id, actor->idempotency_key, http_status, written->json};
     (void)snprintf(http_status, sizeof http_status, "%u", written->http_status);

@@ -4,7 +4,7 @@
 #include "store/store.h"
 
 struct store_actor {
-    const struct caller *caller;
+    const struct caller *caller; /* NULL: the role of the session */
     const char *idempotency_key; /* NULL: every request counts */
     const char *request_hash;    /* BLAKE2b-128 in hexadecimal digits of what is asked; with idempotency_key */
 };
