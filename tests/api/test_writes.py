@@ -290,7 +290,8 @@ def test_a_key_in_the_query_only_reads(writer, database, make_key):
     twice = writer.service.call("GET", "/v1/gpus", query={"key": reader}, headers={"X-Api-Key": reader})
     assert twice.status == 400
     assert writer.service.call("GET", "/v1/gpus", headers={"X-Api-Key": reader}).status == 200
-    assert writer.service.call("GET", "/v1/gpus", query={"key": "nonsense"}).status == 401
+    for nonsense in ("nonsense", "%zz", reader + "0" * 100):
+        assert writer.service.call("GET", "/v1/gpus?key=" + nonsense).status == 401
     writer.service.stop()
     assert reader[21:] not in "".join(writer.service.log) and writer.key[21:] not in "".join(writer.service.log)
 
@@ -319,6 +320,23 @@ def test_keys_are_known_and_revoked_at_once(writer, cluster, database, program, 
         assert time.monotonic() < deadline
 
 
+def test_a_key_is_revoked_by_its_whole_name(writer, cluster, database, gpusize):
+    name, url = "x" * 100, cluster.url(database)
+    gpusize(url, "key", "create", "--name", name)
+    assert "no key that is not revoked" in gpusize(url, "key", "revoke", name + "y", status=2)
+    assert gpusize(url, "key", "revoke", name) == f"revoked {name}\n"
+
+
+def test_a_key_that_ends_at_infinity(writer, cluster, database, make_key):
+    """Nobody but psql makes one; it must not keep the others from being known."""
+    writer.sql("update gpusize.api_key set expires_at = 'infinity'")
+    later = make_key(database, "writer")
+    for key in (later, writer.key):
+        deadline = time.monotonic() + LIMIT_S
+        while writer.send("DELETE", "gpus", id="zz", match="*", key=key).status != 404:
+            assert time.monotonic() < deadline
+
+
 def test_limits(cluster, database, start_service, make_key):
     own, plain = make_key(database, "reader", "--requests-per-second", "1000"), make_key(database, "reader")
     service = start_service("--address-requests-per-second", "1", "--key-requests-per-second", "2",
@@ -336,6 +354,8 @@ def test_limits(cluster, database, start_service, make_key):
     one, two = {"X-Forwarded-For": "10.1.1.1"}, {"X-Forwarded-For": "spoofed, 10.1.1.2"}
     assert ask(10, **one) == 0 and ask(40, **one) > 0  # ten seconds' worth at once
     assert ask(10, **two) == 0
+    for host in range(3, 6):  # as a dual-stack proxy writes them
+        assert ask(10, **{"X-Forwarded-For": f"::ffff:10.1.1.{host}"}) == 0
     assert ask(200, **{"X-Api-Key": own}) == 0
     assert ask(20, **{"X-Api-Key": plain}) == 0 and ask(60, **{"X-Api-Key": plain}) > 0
     assert service.call("GET", "/readyz", headers=one).status == 200
