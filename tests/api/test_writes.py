@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+from postgres import Session
+from waiting import await_true
+
 LIMIT_S = 60  # of waiting for what must come; nothing is timed
 GPU = {"id": "x100", "name": "X100", "family": "x100", "vendor": "nvidia", "architecture": "Hopper",
        "memory_nominal_gb": 96, "memory_bandwidth_gb_per_s": 4000, "interconnect": "NVLink", "link_domain_gpus": 8,
@@ -361,6 +364,28 @@ def test_limits(cluster, database, start_service, make_key):
     assert service.call("GET", "/readyz", headers=one).status == 200
     for _ in range(30):
         assert service.call("GET", "/livez", headers=one).status == 200
+
+
+def test_writes_that_wait_hold_up_nobody(writer, cluster, database, serve):
+    """Not even where one thread reads, and a statement may take for ever."""
+    service = serve(database, "--db-workers", "1", "--db-statement-timeout-ms", "0")
+    slow, done = Writer(service, writer.key, writer.sql), []
+    rivals = [threading.Thread(target=lambda: done.append(slow.send("PATCH", "gpus", {"tdp_watts": 71}, id="l4", match="*")))
+              for _ in range(30)]
+    with Session(cluster, database) as session:
+        session.run("begin")
+        session.run("select gpusize.lock_catalog()")
+        for rival in rivals:
+            rival.start()
+        await_true(lambda: len(done) == 30 - 2 - 16)  # so many are being done, and wait
+        for answer in done:
+            assert answer.status == 503 and answer.headers["Retry-After"] and answer.json["errors"][0]["code"] == "overloaded"
+        assert service.call("GET", "/v1/offers/history", query={"gpus": "l4"}).status == 200
+        assert service.call("GET", "/v1/recommendations/" + "0" * 32).status == 404
+        session.run("rollback")
+        for rival in rivals:
+            rival.join()
+    assert sorted(answer.status for answer in done) == [200] * 18 + [503] * 12
 
 
 def test_everything_is_in_the_audit_log(writer, cluster, database):
