@@ -2,6 +2,7 @@
 #include "api/import_job.h"
 
 #include "catalog/load.h"
+#include "catalog/text.h"
 #include "import/archive.h"
 
 #include <sodium.h>
@@ -12,6 +13,7 @@ enum {
     UNPACKED_BYTES_MAX = 512 << 20, /* of all files of a zip */
     BLOCK_BYTES = 64 << 10,
     REASON_BYTES = 512,
+    ENTRY_SHOWN_BYTES = 80,
 };
 
 const struct field import_fields[IMPORT_FIELDS] = {
@@ -186,7 +188,8 @@ static enum status take_rejection(void *context, uint32_t line, const char *fiel
     const struct running *running = context;
     char whole[REASON_BYTES];
     if (!running->entry) return store_import_reject(running->import, line, field, reason);
-    (void)snprintf(whole, sizeof whole, "%.80s: %s", running->entry, reason);
+    int name = (int)text_utf8_prefix(running->entry, strnlen(running->entry, ENTRY_SHOWN_BYTES));
+    (void)snprintf(whole, sizeof whole, "%.*s: %s", name, running->entry, reason);
     return store_import_reject(running->import, line, field, whole);
 }
 

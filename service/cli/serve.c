@@ -343,8 +343,8 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     if (status == STATUS_OK && !service.keys) status = STATUS_OUT_OF_MEMORY;
     if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &database.store);
     if (status == STATUS_OK && !help)
-        status =
-            open_database(&settings, (unsigned)settings.db_workers + 1 /* stores answers */, &problems, &service.store);
+        status = open_database(&settings, (unsigned)settings.db_workers + SERVER_WRITERS + 1 /* stores answers */,
+                               &problems, &service.store);
     int code = CLI_OK;
     if (help)
         settings_help();

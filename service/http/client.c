@@ -94,7 +94,10 @@ void client_address(const char *remote, const char *forwarded_for, const char *c
 void client_network(const char *address, char ret_network[CLIENT_ADDRESS_BYTES])
 {
     struct in6_addr six;
-    if (inet_pton(AF_INET6, address, &six) == 1) {
+    bool is_six = inet_pton(AF_INET6, address, &six) == 1;
+    if (is_six && IN6_IS_ADDR_V4MAPPED(&six)) { /* as dual-stack proxies write IPv4 */
+        if (inet_ntop(AF_INET, &six.s6_addr[MAPPED_BITS / 8], ret_network, CLIENT_ADDRESS_BYTES)) return;
+    } else if (is_six) {
         memset(&six.s6_addr[NETWORK_BITS_V6 / 8], 0, sizeof six.s6_addr - NETWORK_BITS_V6 / 8);
         if (inet_ntop(AF_INET6, &six, ret_network, CLIENT_ADDRESS_BYTES)) return;
     }
@@ -132,7 +135,8 @@ size_t client_take_key(char *uri, size_t *length, char ret_key[CLIENT_KEY_BYTES]
         const char *value = part + 1 + name + (name < pair);
         size_t value_length = name < pair ? pair - name - 1 : 0;
         bool read = value_length < sizeof decoded && query_decode(value, value_length, true, decoded, &decoded_length);
-        (void)snprintf(ret_key, CLIENT_KEY_BYTES, "%s", read ? decoded : "");
+        (void)snprintf(ret_key, CLIENT_KEY_BYTES, "%.*s", (int)(read ? decoded_length : value_length),
+                       read ? decoded : value);
         char *rest = part + 1 + pair, *to = *rest == '&' ? part + 1 : part; /* one separator goes with it */
         if (*rest == '&') rest++;
         memmove(to, rest, strlen(rest) + 1);

@@ -423,7 +423,8 @@ static void run_handler(struct exchange *x)
 static void hand_over(struct exchange *x, bool may_wait)
 {
     x->may_wait = may_wait;
-    if (pool_submit(may_wait ? x->server->waiting : x->server->computing, &x->job)) return;
+    struct pool *may = x->route->access >= ROUTE_WRITE ? x->server->writing : x->server->waiting;
+    if (pool_submit(may_wait ? may : x->server->computing, &x->job)) return;
     refuse(x, STATUS_OVERLOADED, "all threads are busy and enough questions wait already");
     x->stage = STAGE_BODY;
     MHD_resume_connection(x->mhd);

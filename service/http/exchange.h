@@ -32,8 +32,8 @@ struct server {
     struct connections connections;
     struct cache *cache;
     struct limits *limits;
-    struct pool *computing, *waiting; /* threads of ROUTE_COMPUTES, of ROUTE_STORES */
-    struct log *log;                  /* NULL without access log */
+    struct pool *computing, *waiting, *writing; /* threads of ROUTE_COMPUTES, of ROUTE_STORES, of those that write */
+    struct log *log;                            /* NULL without access log */
     struct metrics *metrics;
     struct compressors *compressors;
     uint64_t id_seed;

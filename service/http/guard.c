@@ -30,20 +30,21 @@ static bool has_control(const char *text, size_t length)
 static const struct wanted {
     const char *name;
     size_t length;
-    size_t value, count; /* offsets in struct head; count 0 = not counted */
-    bool last;           /* of several lines the last one counts, not the first */
+    size_t value;         /* offset in struct head */
+    bool last;            /* of several lines the last one counts, not the first */
+    const char *repeated; /* what is wrong with several lines; NULL = nothing */
 } wanted[] = {
 #define WANTED(text, member)                                                                                           \
     {                                                                                                                  \
-        text, sizeof(text) - 1, offsetof(struct head, member), 0, false                                                \
+        text, sizeof(text) - 1, offsetof(struct head, member), false, NULL                                             \
     }
-#define COUNTED(text, member, counter)                                                                                 \
+#define ONCE(text, member)                                                                                             \
     {                                                                                                                  \
-        text, sizeof(text) - 1, offsetof(struct head, member), offsetof(struct head, counter), false                   \
+        text, sizeof(text) - 1, offsetof(struct head, member), false, "more than one " text " header"                  \
     }
-    COUNTED("Host", host, hosts),
-    COUNTED("Content-Length", content_length, content_lengths),
-    COUNTED("Transfer-Encoding", transfer_encoding, transfer_encodings),
+    ONCE("Host", host),
+    ONCE("Content-Length", content_length),
+    ONCE("Transfer-Encoding", transfer_encoding),
     WANTED("Content-Type", content_type),
     WANTED("Content-Encoding", content_encoding),
     WANTED("Expect", expect),
@@ -51,13 +52,14 @@ static const struct wanted {
     WANTED("If-None-Match", if_none_match),
     WANTED("X-Request-Id", request_id),
     WANTED("traceparent", traceparent),
-    WANTED("Authorization", authorization),
-    WANTED("X-Api-Key", api_key),
-    WANTED("If-Match", if_match),
-    WANTED("Idempotency-Key", idempotency_key),
-    {"X-Forwarded-For", sizeof "X-Forwarded-For" - 1, offsetof(struct head, forwarded_for), 0, true}, /* the proxy's */
+    ONCE("Authorization", authorization),
+    ONCE("X-Api-Key", api_key),
+    ONCE("If-Match", if_match),
+    ONCE("Idempotency-Key", idempotency_key),
+    {"X-Forwarded-For", sizeof "X-Forwarded-For" - 1, offsetof(struct head, forwarded_for), true,
+     NULL}, /* the proxy's */
 #undef WANTED
-#undef COUNTED
+#undef ONCE
 };
 
 void head_init(struct head *head, const char *method, const char *version, const char *uri, size_t uri_length)
@@ -72,16 +74,16 @@ void head_add(struct head *head, const char *name, size_t name_length, const cha
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         const struct wanted *row = &wanted[i];
         if (row->length != name_length || strncasecmp(row->name, name, name_length) != 0) continue;
-        if (row->count) (*(unsigned *)(void *)((char *)head + row->count))++;
         const char **slot = (const char **)(void *)((char *)head + row->value);
-        if (!*slot || row->last) *slot = value; /* repeats that would matter are refused */
+        if (*slot && row->repeated) head->repeated = row->repeated;
+        if (!*slot || row->last) *slot = value;
         if (slot == &head->content_length && !text_parse_int64(value, &head->body_bytes)) head->body_bytes = -1;
     }
 }
 
 bool head_has_body(const struct head *head)
 {
-    return head->body_bytes != 0 || head->transfer_encodings > 0;
+    return head->body_bytes != 0 || head->transfer_encoding;
 }
 
 /* A host name or address with an optional port: nothing that could be read as a path, a user or a list. */
@@ -106,18 +108,15 @@ static const char *check_uri(const struct head *head)
 
 static const char *check_host(const struct head *head)
 {
-    if (head->hosts > 1) return "more than one Host header";
-    if (head->hosts == 0) return strcmp(head->version, "HTTP/1.1") == 0 ? "HTTP/1.1 needs a Host header" : NULL;
+    if (!head->host) return strcmp(head->version, "HTTP/1.1") == 0 ? "HTTP/1.1 needs a Host header" : NULL;
     return host_is_sane(head->host) ? NULL : "the Host header is no host name";
 }
 
 /* RFC 9112 6.3: a message whose length can be read in two ways is how requests are smuggled past a proxy. */
 static const char *check_length(const struct head *head)
 {
-    if (head->content_lengths > 1) return "more than one Content-Length header";
-    if (head->transfer_encodings > 1) return "more than one Transfer-Encoding header";
-    if (head->transfer_encodings == 0) return head->body_bytes < 0 ? "Content-Length is no number" : NULL;
-    if (head->content_lengths > 0) return "both Content-Length and Transfer-Encoding";
+    if (!head->transfer_encoding) return head->body_bytes < 0 ? "Content-Length is no number" : NULL;
+    if (head->content_length) return "both Content-Length and Transfer-Encoding";
     if (strcasecmp(head->transfer_encoding, "chunked") != 0) return "the only transfer encoding understood is chunked";
     return strcmp(head->version, "HTTP/1.1") == 0 ? NULL : "Transfer-Encoding needs HTTP/1.1";
 }
@@ -128,6 +127,7 @@ enum status guard_check(const struct head *head, const char **ret_detail)
     if (!detail && !is_token(head->method, strlen(head->method))) detail = "the method is no token";
     if (!detail && head->bad_line) detail = "a header name or value holds a character that may not be there";
     if (!detail && head->lines > HEADER_LINES_MAX) detail = "more than 100 header lines";
+    if (!detail) detail = head->repeated;
     if (!detail) detail = check_host(head);
     if (!detail) detail = check_length(head);
     if (detail) {

@@ -15,8 +15,9 @@ enum {
 struct head {
     const char *method, *version, *uri;
     size_t uri_length;
-    unsigned lines, hosts, content_lengths, transfer_encodings; /* how often each header came */
-    bool bad_line;                                              /* a name that is no token, a control character */
+    unsigned lines;
+    bool bad_line;        /* a name that is no token, a control character */
+    const char *repeated; /* a header came more than once that must not: the sentence that says so; NULL = none */
     const char *host, *content_length, *transfer_encoding, *content_type, *content_encoding, *expect;
     const char *accept_encoding, *if_none_match, *request_id, *traceparent;
     const char *authorization, *api_key, *forwarded_for, *if_match, *idempotency_key;

@@ -34,7 +34,7 @@ static void write_page(struct server *server, FILE *text)
     write_cache(server->cache, text);
     write_row(text, "queue_depth", "gauge", "Computations that wait for a thread.", pool_waiting(server->computing));
     write_row(text, "waiting_requests", "gauge", "Requests that wait for a thread that may block.",
-              pool_waiting(server->waiting));
+              pool_waiting(server->waiting) + pool_waiting(server->writing));
     write_row(text, "connections", "gauge", "Open connections.", connections_count(&server->connections));
     write_row(text, "connections_cut_total", "counter", "Connections whose request was incomplete at its deadline.",
               connections_cut(&server->connections));

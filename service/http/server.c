@@ -133,7 +133,7 @@ static void fill_defaults(struct server_settings *settings)
 static enum status raise_file_limit(const struct server_settings *settings, struct problems *problems)
 {
     struct rlimit limit;
-    rlim_t needed = (rlim_t)settings->connections_max + settings->waiters + FILES_BESIDE_CONNECTIONS;
+    rlim_t needed = (rlim_t)settings->connections_max + settings->waiters + SERVER_WRITERS + FILES_BESIDE_CONNECTIONS;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return STATUS_OK;
     limit.rlim_cur = needed < limit.rlim_max ? needed : limit.rlim_max;
     if (limit.rlim_cur == needed && setrlimit(RLIMIT_NOFILE, &limit) == 0) return STATUS_OK;
@@ -197,10 +197,11 @@ static enum status start_parts(struct server *server, struct problems *problems)
     server->metrics = metrics_new(settings->routes);
     server->computing = pool_new(settings->workers, settings->queue_max);
     server->waiting = pool_new(settings->waiters, settings->queue_max);
+    server->writing = pool_new(SERVER_WRITERS, SERVER_WRITES_WAITING_MAX);
     server->log = settings->access_log ? log_new(STDERR_FILENO) : NULL;
     server->watching = connections_start(&server->connections, settings->request_deadline_s);
     if (server->cache && server->limits && server->compressors && server->metrics && server->computing &&
-        server->waiting && server->watching && (server->log || !settings->access_log))
+        server->waiting && server->writing && server->watching && (server->log || !settings->access_log))
         return STATUS_OK;
     return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "out of memory or threads");
 }
@@ -302,6 +303,7 @@ void server_free(struct server *server)
     }
     pool_free(server->computing); /* finishes, or hands over to those who wait */
     pool_free(server->waiting);   /* finishes and resumes: the library may not be stopped with suspended connections */
+    pool_free(server->writing);
     if (server->daemon) MHD_stop_daemon(server->daemon);
     if (server->watching) connections_stop(&server->connections);
     if (server->listen_fd >= 0) close(server->listen_fd);

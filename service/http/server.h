@@ -21,10 +21,15 @@ enum route_access {
     ROUTE_ADMIN, /* an admin */
 };
 
+/* Writes change one thing after another: one works, the next waits for it. Threads of their own, since one that waits
+ * for a long import must not keep those who only read from the database. */
+enum { SERVER_WRITERS = 2, SERVER_WRITES_WAITING_MAX = 16 }; /* beyond that 503 with Retry-After */
+
 enum route_work {                 /* which thread runs the handler */
                   ROUTE_INLINE,   /* the HTTP thread: microseconds, and never waits */
                   ROUTE_COMPUTES, /* a computing thread: as long as it likes, and never waits */
-                  ROUTE_STORES,   /* a thread that may wait for something outside, such as a database */
+                  ROUTE_STORES,   /* a thread that may wait for something outside, such as a database; one of the
+                                     writers if its access is that of a write */
 };
 
 struct route {

@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+from postgres import Session
+from waiting import await_true
+
 LIMIT_S = 60  # of waiting for what must come; nothing is timed
 GPU = {"id": "x100", "name": "X100", "family": "x100", "vendor": "nvidia", "architecture": "Hopper",
        "memory_nominal_gb": 96, "memory_bandwidth_gb_per_s": 4000, "interconnect": "NVLink", "link_domain_gpus": 8,
@@ -323,7 +326,8 @@ def test_a_key_in_the_query_only_reads(writer, database, make_key):
     twice = writer.service.call("GET", "/v1/gpus", query={"key": reader}, headers={"X-Api-Key": reader})
     assert twice.status == 400
     assert writer.service.call("GET", "/v1/gpus", headers={"X-Api-Key": reader}).status == 200
-    assert writer.service.call("GET", "/v1/gpus", query={"key": "nonsense"}).status == 401
+    for nonsense in ("nonsense", "%zz", reader + "0" * 100):
+        assert writer.service.call("GET", "/v1/gpus?key=" + nonsense).status == 401
     writer.service.stop()
     assert reader[21:] not in "".join(writer.service.log) and writer.key[21:] not in "".join(writer.service.log)
 
@@ -352,6 +356,23 @@ def test_keys_are_known_and_revoked_at_once(writer, cluster, database, program, 
         assert time.monotonic() < deadline
 
 
+def test_a_key_is_revoked_by_its_whole_name(writer, cluster, database, gpusize):
+    name, url = "x" * 100, cluster.url(database)
+    gpusize(url, "key", "create", "--name", name)
+    assert "no key that is not revoked" in gpusize(url, "key", "revoke", name + "y", status=2)
+    assert gpusize(url, "key", "revoke", name) == f"revoked {name}\n"
+
+
+def test_a_key_that_ends_at_infinity(writer, cluster, database, make_key):
+    """Nobody but psql makes one; it must not keep the others from being known."""
+    writer.sql("update gpusize.api_key set expires_at = 'infinity'")
+    later = make_key(database, "writer")
+    for key in (later, writer.key):
+        deadline = time.monotonic() + LIMIT_S
+        while writer.send("DELETE", "gpus", id="zz", match="*", key=key).status != 404:
+            assert time.monotonic() < deadline
+
+
 def test_limits(cluster, database, start_service, make_key):
     own, plain = make_key(database, "reader", "--requests-per-second", "1000"), make_key(database, "reader")
     service = start_service("--address-requests-per-second", "1", "--key-requests-per-second", "2",
@@ -369,11 +390,35 @@ def test_limits(cluster, database, start_service, make_key):
     one, two = {"X-Forwarded-For": "10.1.1.1"}, {"X-Forwarded-For": "spoofed, 10.1.1.2"}
     assert ask(10, **one) == 0 and ask(40, **one) > 0  # ten seconds' worth at once
     assert ask(10, **two) == 0
+    for host in range(3, 6):  # as a dual-stack proxy writes them
+        assert ask(10, **{"X-Forwarded-For": f"::ffff:10.1.1.{host}"}) == 0
     assert ask(200, **{"X-Api-Key": own}) == 0
     assert ask(20, **{"X-Api-Key": plain}) == 0 and ask(60, **{"X-Api-Key": plain}) > 0
     assert service.call("GET", "/readyz", headers=one).status == 200
     for _ in range(30):
         assert service.call("GET", "/livez", headers=one).status == 200
+
+
+def test_writes_that_wait_hold_up_nobody(writer, cluster, database, serve):
+    """Not even where one thread reads, and a statement may take for ever."""
+    service = serve(database, "--db-workers", "1", "--db-statement-timeout-ms", "0")
+    slow, done = Writer(service, writer.key, writer.sql), []
+    rivals = [threading.Thread(target=lambda: done.append(slow.send("PATCH", "gpus", {"tdp_watts": 71}, id="l4", match="*")))
+              for _ in range(30)]
+    with Session(cluster, database) as session:
+        session.run("begin")
+        session.run("select gpusize.lock_catalog()")
+        for rival in rivals:
+            rival.start()
+        await_true(lambda: len(done) == 30 - 2 - 16)  # so many are being done, and wait
+        for answer in done:
+            assert answer.status == 503 and answer.headers["Retry-After"] and answer.json["errors"][0]["code"] == "overloaded"
+        assert service.call("GET", "/v1/offers/history", query={"gpus": "l4"}).status == 200
+        assert service.call("GET", "/v1/recommendations/" + "0" * 32).status == 404
+        session.run("rollback")
+        for rival in rivals:
+            rival.join()
+    assert sorted(answer.status for answer in done) == [200] * 18 + [503] * 12
 
 
 def test_everything_is_in_the_audit_log(writer, cluster, database):

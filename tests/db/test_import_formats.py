@@ -92,6 +92,15 @@ def test_gpuhunt_zip(run, sql, tmp_path):
     assert sql(VERSIONS) == versions
 
 
+def test_a_zip_with_names_that_are_odd(run, tmp_path):
+    """A name is a provider's and nothing else: nothing is unpacked into a file."""
+    offer, free = "one,eu-1,0.6,8,32.0,1,L4,24.0,False\n", "odd,eu-1,0,8,32.0,1,L4,24.0,False\n"
+    long = "x" + "é" * 60  # cut in the middle of a letter it would not be UTF-8
+    report = run("gpuhunt", write_zip(tmp_path / "catalog.zip", **{"/../../acme": offer, long: free}))
+    assert report["new_rows"] == 1
+    assert [r["reason"] for r in report["rejections"]] == [long[:40] + ": 0 is unknown, not free"]
+
+
 def test_gpuhunt_through_a_pipe(run, tmp_path):
     pipe = tmp_path / "acme.csv"
     os.mkfifo(pipe)
