@@ -3,6 +3,7 @@
 
 #include "catalog/loaders.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <string.h>
 
@@ -79,6 +80,7 @@ enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_CO
     struct snapshot *snapshot = NULL;
     enum status status = catalog_load(files, problems, &snapshot);
     if (status != STATUS_OK) return status;
+    assert(snapshot);
     snapshot->version = arena_strdup(&snapshot->arena, version);
     if (!snapshot->version) {
         snapshot_free(snapshot);

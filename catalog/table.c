@@ -5,6 +5,7 @@
 #include "catalog/name.h"
 #include "catalog/text.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,7 @@ static size_t rows_limit(const struct catalog_text *text, const struct table *ta
     size_t columns = 0;
     for (size_t c = 0; c < table->column_count; c++)
         columns += !table->columns[c].loose;
+    assert(columns > 0); /* a table of loose columns only would be none */
     return text->length / columns + 1;
 }
 

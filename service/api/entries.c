@@ -167,15 +167,15 @@ static const char *given_id(const struct values *values)
     return NULL;
 }
 
-static enum status apply(struct call *call, struct store_change *change)
+static enum status apply(struct call *call, struct store_change change)
 {
     struct store_actor actor;
     struct store_written written;
     int64_t version = 0;
     enum status status = api_actor_init(call, &actor);
     if (status != STATUS_OK) return status;
-    change->actor = &actor;
-    status = store_change(call->store, change, call->arena, call->problems, &written, &version);
+    change.actor = &actor;
+    status = store_change(call->store, &change, call->arena, call->problems, &written, &version);
     if (status != STATUS_OK) return status;
     out_raw(call->out, written.json, strlen(written.json));
     call->http_status = written.http_status;
@@ -199,7 +199,7 @@ static enum status run(struct call *call)
     if (is_new && of->file != FILE_OFFERS) change.id = given_id(&values);
     if (of->kind == CHANGE_UPDATE && change.value_count == 0)
         return problems_add(call->problems, STATUS_MISSING_FIELD, "", "say what is to change");
-    return apply(call, &change);
+    return apply(call, change);
 }
 
 #define CREATE(noun, of, text)                                                                                         \

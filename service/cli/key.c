@@ -184,7 +184,8 @@ static enum status revoke(struct key_run *run)
 static const struct {
     const char *name;
     enum status (*run)(struct key_run *run);
-} actions[] = {{"create", create}, {"list", list}, {"revoke", revoke}};
+    bool named; /* what stands behind it says which key */
+} actions[] = {{"create", create, false}, {"list", list, false}, {"revoke", revoke, true}};
 enum { ACTIONS = sizeof actions / sizeof *actions };
 
 /* Takes what stands before the options: the action, and what it is about. */
@@ -218,6 +219,9 @@ int cli_key(const struct cli *cli, int argc, char **argv)
     if (action == ACTIONS)
         status = problems_add(&problems, STATUS_MISSING_FIELD, "key",
                               "say what to do: create, list or revoke; see gpusize key --help");
+    else if (run.named && !actions[action].named)
+        status =
+            problems_add(&problems, STATUS_UNKNOWN_FIELD, run.named, "%s takes options only", actions[action].name);
     if (!run.choices.help && status == STATUS_OK)
         status = cli_open_store(&settings, "gpusize key", &problems, &run.store);
     if (!run.choices.help && status == STATUS_OK) status = actions[action].run(&run);

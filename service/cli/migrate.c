@@ -2,6 +2,7 @@
  * missing. */
 #include "catalog/load.h"
 #include "cli/cli.h"
+#include "cli/flags.h"
 #include "cli/settings.h"
 #include "store/store.h"
 
@@ -9,21 +10,28 @@
 #include <string.h>
 
 enum { MIGRATE_ARENA_BYTES = 4 << 20 };
-enum action { ACTION_APPLY, ACTION_CHECK, ACTION_DRY_RUN, ACTION_HELP };
+
+struct migrate_choices {
+    bool check, dry_run, help;
+};
+
+static const struct cli_flag flags[] = {
+    {"--check", NULL, "Changes nothing; exit status 0 if this program can serve from the database, 3 if not.",
+     offsetof(struct migrate_choices, check)},
+    {"--dry-run", NULL, "Changes nothing; prints the SQL that would run.", offsetof(struct migrate_choices, dry_run)},
+    {"--help", NULL, "This text.", offsetof(struct migrate_choices, help)},
+    {NULL, NULL, NULL, 0},
+};
 
 static int print_help(void)
 {
-    return puts("Makes or updates the tables of the catalog in PostgreSQL, and fills an empty one with the built-in\n"
-                "facts. Several at once are safe: one works, the others wait.\n\n"
-                "Usage: gpusize migrate [--check | --dry-run] [OPTIONS]\n\nExamples:\n"
-                "  DATABASE_URL=postgresql:///gpusize gpusize migrate\n"
-                "  gpusize migrate --check --database-url postgresql:///gpusize\n\n"
-                "  --check                                 Changes nothing; exit status 0 if this program can serve\n"
-                "                                          from the database, 3 if not.\n"
-                "  --dry-run                               Changes nothing; prints the SQL that would run.\n"
-                "  --database-url TEXT                     Which database; see gpusize serve --help.") < 0
-               ? CLI_FAILED
-               : CLI_OK;
+    (void)printf("Makes or updates the tables of the catalog in PostgreSQL, and fills an empty one with the built-in\n"
+                 "facts. Several at once are safe: one works, the others wait.\n\n"
+                 "Usage: gpusize migrate [--check | --dry-run] [OPTIONS]\n\nExamples:\n"
+                 "  DATABASE_URL=postgresql:///gpusize gpusize migrate\n"
+                 "  gpusize migrate --check --database-url postgresql:///gpusize\n\n");
+    cli_print_flags(flags);
+    return puts("  --database-url TEXT           Which database; see gpusize serve --help.") < 0 ? CLI_FAILED : CLI_OK;
 }
 
 static void print_applied(void *context, const struct migration *migration)
@@ -41,10 +49,9 @@ static enum status fill(struct store *store, struct problems *problems)
     return status;
 }
 
-static enum status apply(struct store *store, struct arena *arena, struct problems *problems)
+static enum status apply(struct store *store, struct problems *problems)
 {
     struct store_schema schema;
-    (void)arena;
     enum status status = store_migrate(store, print_applied, NULL, problems);
     if (status == STATUS_OK) status = store_schema_check(store, problems, &schema);
     if (status == STATUS_OK) status = fill(store, problems);
@@ -52,10 +59,9 @@ static enum status apply(struct store *store, struct arena *arena, struct proble
     return status;
 }
 
-static enum status check(struct store *store, struct arena *arena, struct problems *problems)
+static enum status check(struct store *store, struct problems *problems)
 {
     struct store_schema schema;
-    (void)arena;
     enum status status = store_schema_check(store, problems, &schema);
     if (status == STATUS_OK) (void)printf("the database has schema %lld\n", (long long)schema.number);
     return status;
@@ -75,37 +81,15 @@ static enum status dry_run(struct store *store, struct arena *arena, struct prob
     return status;
 }
 
-static enum status (*const actions[])(struct store *store, struct arena *arena, struct problems *problems) = {
-    [ACTION_APPLY] = apply, [ACTION_CHECK] = check, [ACTION_DRY_RUN] = dry_run};
-
-/* Takes --check, --dry-run and --help out of the arguments; the rest are settings. */
-static enum action take_action(int *argc, char **argv, struct problems *problems)
-{
-    static const char *const flags[] = {
-        [ACTION_CHECK] = "--check", [ACTION_DRY_RUN] = "--dry-run", [ACTION_HELP] = "--help"};
-    enum action action = ACTION_APPLY;
-    int kept = 1;
-    for (int i = 1; i < *argc; i++) {
-        enum action flag = ACTION_CHECK;
-        while (flag <= ACTION_HELP && strcmp(argv[i], flags[flag]) != 0)
-            flag++;
-        if (flag > ACTION_HELP) {
-            argv[kept++] = argv[i];
-            continue;
-        }
-        if (action != ACTION_APPLY && action != flag)
-            (void)problems_add(problems, STATUS_CONTRADICTION, argv[i], "give one of --check and --dry-run");
-        action = flag;
-    }
-    *argc = kept;
-    return action;
-}
-
-static int run(enum action action, const struct settings *settings, struct arena *arena, struct problems *problems)
+static int run(const struct migrate_choices *choices, const struct settings *settings, struct arena *arena,
+               struct problems *problems)
 {
     struct store *store = NULL;
     enum status status = cli_open_store(settings, "gpusize migrate", problems, &store);
-    if (status == STATUS_OK) status = actions[action](store, arena, problems);
+    if (status == STATUS_OK)
+        status = choices->check     ? check(store, problems)
+                 : choices->dry_run ? dry_run(store, arena, problems)
+                                    : apply(store, problems);
     store_close(store);
     if (status != STATUS_OK) return cli_report(problems, status);
     return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
@@ -116,15 +100,18 @@ int cli_migrate(const struct cli *cli, int argc, char **argv)
     struct arena arena;
     struct problems problems;
     struct settings settings;
+    struct migrate_choices choices = {0};
     bool help = false;
     (void)cli;
     arena_init(&arena, MIGRATE_ARENA_BYTES);
     problems_init(&problems, &arena);
-    enum action action = take_action(&argc, argv, &problems);
+    cli_take_flags(flags, &argc, argv, &choices, &problems);
+    if (choices.check && choices.dry_run)
+        (void)problems_add(&problems, STATUS_CONTRADICTION, "--dry-run", "give one of --check and --dry-run");
     enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
-    int code = action == ACTION_HELP ? print_help()
+    int code = choices.help          ? print_help()
                : status != STATUS_OK ? cli_report(&problems, status)
-                                     : run(action, &settings, &arena, &problems);
+                                     : run(&choices, &settings, &arena, &problems);
     arena_done(&arena);
     return code;
 }

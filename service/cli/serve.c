@@ -147,7 +147,7 @@ static const char *version_of_day(const void *data)
 }
 
 /* Cuts the list at its commas. */
-static const char *const *split_list(const char *list, struct arena *arena)
+static const char *const *split_list(const char *list, const char *name, struct arena *arena, struct problems *problems)
 {
     const char **entries = ARENA_ARRAY(arena, LIST_MAX + 1, const char *);
     char *rest = arena_strdup(arena, list);
@@ -156,11 +156,12 @@ static const char *const *split_list(const char *list, struct arena *arena)
         entry += strspn(entry, " ");
         if (*entry) entries[i++] = entry;
     }
+    if (rest && *rest) (void)problems_add(problems, STATUS_OUT_OF_RANGE, name, "has more than %d entries", LIST_MAX);
     return entries;
 }
 
 static struct server_settings server_settings(const struct cli *cli, const struct settings *settings,
-                                              struct service *service, struct arena *arena)
+                                              struct service *service, struct arena *arena, struct problems *problems)
 {
     return (struct server_settings){
         .listen_address = settings->listen,
@@ -175,8 +176,8 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .request_deadline_s = (unsigned)settings->request_deadline_s,
         .cache_max_bytes = (size_t)settings->cache_max_mib << 20,
         .cors_origin = settings->cors_origin,
-        .allowed_hosts = split_list(settings->allowed_hosts, arena),
-        .trusted_proxies = split_list(settings->trusted_proxies, arena),
+        .allowed_hosts = split_list(settings->allowed_hosts, "allowed_hosts", arena, problems),
+        .trusted_proxies = split_list(settings->trusted_proxies, "trusted_proxies", arena, problems),
         .reading_needs_key = settings->reading_needs_key,
         .address_requests_per_second = (double)settings->address_requests_per_second,
         .key_requests_per_second = (double)settings->key_requests_per_second,
@@ -239,7 +240,7 @@ static int run_server(const struct cli *cli, const struct settings *settings, st
 {
     int signal_number = 0;
     struct server *server = NULL;
-    const struct server_settings wanted = server_settings(cli, settings, service, arena);
+    const struct server_settings wanted = server_settings(cli, settings, service, arena, problems);
     enum status status = check_settings(settings, &wanted, problems);
     if (status == STATUS_OK) status = server_start(&wanted, problems, &server);
     if (status != STATUS_OK) return cli_report(problems, status);

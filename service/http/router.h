@@ -17,4 +17,4 @@ unsigned router_method(const char *method);
 struct match router_match(const struct route *routes, unsigned method, const char *path, size_t length);
 enum { ALLOW_BYTES = 64 };
 /* "GET, HEAD, OPTIONS": the value of Allow. */
-const char *router_allow(unsigned methods, char ret_allow[ALLOW_BYTES]);
+const char *router_allow(unsigned allowed, char ret_allow[ALLOW_BYTES]);

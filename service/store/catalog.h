@@ -6,8 +6,7 @@
  * they are. Adds how many rows were inserted or changed to *rows. */
 enum status catalog_write_file(struct db *db, enum catalog_file file, const struct catalog_text *text,
                                struct problems *problems, size_t *rows) MUST_CHECK;
-/* What store_catalog_write and store_catalog_fill do, as the work of a transaction or as a part of it; the context is a
- * struct catalog_writing. */
+/* What store_catalog_write and store_catalog_fill do, as the work of a transaction or as a part of it: its context. */
 struct catalog_writing {
     const struct catalog_text *files; /* CATALOG_FILE_COUNT */
     bool only_empty;                  /* nothing is written if there is a version already */

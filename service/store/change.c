@@ -48,6 +48,7 @@ struct changing {
     struct problems *problems;
     struct store_value before[STORE_VALUES_MAX]; /* what the entry is; columns of the file and a few others */
     size_t before_count;
+    char now[TIME_BYTES]; /* as PostgreSQL reads it */
     struct store_written written;
     int64_t version;
 };
@@ -172,13 +173,11 @@ static enum status add_references(struct changing *changing, const struct store_
     }
     if (status == STATUS_OK && gpu_count > 0)
         status = make_file(changing->arena, gpu, gpu_count, changing->problems, &files[FILE_GPUS]);
-    const struct store_value place[] = {{"provider", find_value(offer, count, "provider")},
-                                        {"region", find_value(offer, count, "region")},
-                                        {"country", ""},
-                                        {"continent", ""},
-                                        {"source", "a request"},
-                                        {"as_of", "2000-01-01"}};
-    if (status == STATUS_OK && *place[0].text && *place[1].text)
+    const char *provider = find_value(offer, count, "provider"), *region = find_value(offer, count, "region");
+    assert(provider && region); /* all columns are there */
+    const struct store_value place[] = {{"provider", provider}, {"region", region},      {"country", ""},
+                                        {"continent", ""},      {"source", "a request"}, {"as_of", "2000-01-01"}};
+    if (status == STATUS_OK && *provider && *region)
         status =
             make_file(changing->arena, place, sizeof place / sizeof *place, changing->problems, &files[FILE_REGIONS]);
     return status;
@@ -263,8 +262,7 @@ static size_t add_other_columns(const struct store_change *change, struct store_
 }
 
 /* A price that nobody imported, from now on. */
-static size_t add_price_columns(const struct changing *changing, char now[TIME_BYTES], struct store_value *values,
-                                size_t count)
+static size_t add_price_columns(struct changing *changing, struct store_value *values, size_t count)
 {
     struct tm parts;
     time_t seconds = time(NULL);
@@ -272,15 +270,14 @@ static size_t add_price_columns(const struct changing *changing, char now[TIME_B
     const char *before = find_value(changing->before, changing->before_count, "usd_per_hour");
     double price = UNKNOWN, known = UNKNOWN;
     if (before && text_parse_double(given, &price) && text_parse_double(before, &known) && price == known) return count;
-    (void)strftime(now, TIME_BYTES, "%Y-%m-%d %H:%M:%S+00", gmtime_r(&seconds, &parts));
-    values[count] = (struct store_value){"valid_from", now};
+    (void)strftime(changing->now, sizeof changing->now, "%Y-%m-%d %H:%M:%S+00", gmtime_r(&seconds, &parts));
+    values[count] = (struct store_value){"valid_from", changing->now};
     values[count + 1] = (struct store_value){"import_run_id", ""};
     return count + 2;
 }
 
 static enum status write_offer(struct changing *changing, struct store_value *values, size_t count, size_t *rows)
 {
-    char now[TIME_BYTES];
     struct catalog_text text;
     const char *const place[] = {find_value(values, count, "provider"), find_value(values, count, "region"),
                                  find_value(values, count, "source"), find_value(values, count, "as_of")};
@@ -288,7 +285,7 @@ static enum status write_offer(struct changing *changing, struct store_value *va
     if (changing->change->kind == CHANGE_CREATE) status = check_new_offer(changing, values, count);
     if (status == STATUS_OK && *place[1])
         status = db_query(changing->db, QUERY_REGION_ADD, place, changing->problems, NULL);
-    count = add_price_columns(changing, now, values, count);
+    count = add_price_columns(changing, values, count);
     if (status == STATUS_OK) status = make_file(changing->arena, values, count, changing->problems, &text);
     return status == STATUS_OK ? catalog_write_file(changing->db, FILE_OFFERS, &text, changing->problems, rows)
                                : status;

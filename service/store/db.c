@@ -200,15 +200,18 @@ enum status db_copy_end(struct db *db, enum status source, struct problems *prob
     bool given_up = source != STATUS_OK;
     (void)PQputCopyEnd(db->conn, given_up ? "the source failed" : NULL);
     enum status status = source;
-    for (PGresult *result = PQgetResult(db->conn); result; result = PQgetResult(db->conn)) {
+    db->silent_ms = 0;
+    for (;;) {
         DB_RESULT *done = NULL;
+        if (!await_result(db)) return give_up(db, problems);
+        PGresult *result = PQgetResult(db->conn);
+        if (!result) return status;
         if (given_up)
             PQclear(result); /* says that COPY was given up, which the caller knows */
         else
             status = expect_result(db, result, problems, &done);
         if (done && ret_rows) *ret_rows = db_affected(done);
     }
-    return status;
 }
 
 /* PQgetCopyData with the limit on silence: 0 if that was reached. */

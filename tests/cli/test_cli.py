@@ -140,6 +140,26 @@ def test_settings_by_flag_environment_and_file(tmp_path):
     assert "GPUSIZE_PORT" in run("serve", "--help").stdout
 
 
+def test_a_list_that_is_too_long_is_refused():
+    """And not cut: a proxy that is left out would be the address of all who come through it."""
+    proxies = ",".join(f"10.0.0.{i}" for i in range(17))
+    errors = run("serve", "--port", "0", "--trusted-proxies", proxies, "--allowed-hosts", proxies, status=2).stderr
+    assert "trusted_proxies: has more than 16 entries" in errors and "allowed_hosts: has more than 16" in errors
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["key"], "create, list or revoke"),
+    (["key", "create", "procurement", "--name", "x"], "procurement: create takes options only"),
+    (["key", "list", "x"], "x: list takes options only"),
+    (["key", "revoke", "x", "y"], "y: is no setting"),
+    (["migrate", "--check", "--dry-run"], "give one of --check and --dry-run"),
+    (["migrate", "--check=yes"], "--check: takes no value"),
+    (["migrate", "up"], "up: is no setting"),
+])
+def test_arguments_that_are_refused(arguments, said):
+    assert said in run(*arguments, "--database-url", "postgresql:///nowhere", status=2).stderr
+
+
 def test_a_full_disk_is_told():
     with open("/dev/full", "w", encoding="utf-8") as full:
         result = subprocess.run([PROGRAM, "recommend", *QUESTION, "--json"], stdout=full, stderr=subprocess.PIPE, text=True,

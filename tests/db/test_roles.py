@@ -43,6 +43,15 @@ def test_a_writer_imports_and_changes_prices(cluster, database, gpusize, tmp_pat
     assert cluster.sql(database, by) == WRITER
 
 
+def test_a_writer_serves_those_who_write(cluster, database, serve, gpusize):
+    key = gpusize(cluster.url(database, OWNER), "key", "create", "--name", "procurement", "--role", "writer")
+    headers = {"Authorization": "Bearer " + key.splitlines()[-1], "If-Match": "*", "Idempotency-Key": "k-1"}
+    change = {"query": {"id": "l4"}, "json": {"tdp_watts": 71}, "headers": headers}
+    assert serve(database, url=cluster.url(database, WRITER)).call("PATCH", "/v1/gpus", **change).status == 200
+    refused = serve(database, url=cluster.url(database, READER)).call("PATCH", "/v1/gpus", **change)
+    assert refused.status == 500 and f"docs/database.md says what to grant (this is role {READER})" in refused.text
+
+
 @pytest.mark.parametrize("role", [READER, WRITER, OWNER])
 def test_everybody_may_look_at_the_schema(cluster, database, gpusize, role):
     assert "the database has schema" in gpusize(cluster.url(database, role), "migrate", "--check")
@@ -53,6 +62,9 @@ def test_everybody_may_look_at_the_schema(cluster, database, gpusize, role):
     (READER, ["import", "csv", "{file}"], "permission denied for table import_run"),
     (READER, ["import", "csv", "{file}", "--dry-run"], "permission denied for table import_run"),
     (READER, ["import", "bundled"], "permission denied for table "),
+    (READER, ["key", "create", "--name", "x"], "permission denied for table api_key"),
+    (WRITER, ["key", "create", "--name", "x", "--role", "admin"], "permission denied for table api_key"),
+    (WRITER, ["key", "revoke", "x"], "permission denied for table api_key"),
     (READER, ["migrate"], "permission denied for database "),
     (WRITER, ["migrate"], "permission denied for database "),
     (NOBODY, ["import", "csv", "{file}"], "permission denied for schema gpusize"),

@@ -55,6 +55,21 @@ static enum status do_step(struct db *db, void *context, struct problems *found)
                                        : db_query(db, QUERY_CATALOG_VERSION, NULL, found, NULL);
 }
 
+/* Rows that the server takes and then says nothing to. */
+static enum status copy_into_silence(struct db *db, void *context, struct problems *found)
+{
+    (void)context;
+    enum status status = db_command(
+        db,
+        "create temporary table t (n integer) on commit drop; create function pg_temp.wait() returns trigger "
+        "language plpgsql as $$ begin perform pg_sleep(60); return new; end $$; "
+        "create trigger wait before insert on t for each row execute function pg_temp.wait()",
+        found);
+    if (status == STATUS_OK) status = db_copy_begin(db, "copy pg_temp.t from stdin", found);
+    if (status == STATUS_OK) status = db_copy_put(db, "1\n", 2, found);
+    return db_copy_end(db, status, found, NULL);
+}
+
 /* A server that hangs is given up, and another session asked. */
 static void test_silent_server(void **state)
 {
@@ -73,6 +88,9 @@ static void test_silent_server(void **state)
     assert_int_equal(problems.count, 0);
     struct step hang = {.sql = "select pg_sleep(60)", .times = 99};
     assert_int_equal(tx_run(store, TX_READ, do_step, &hang, &problems), STATUS_DATABASE_AWAY);
+    assert_said("the database has not answered for");
+    forget_problems();
+    assert_int_equal(tx_run(store, TX_WRITE, copy_into_silence, NULL, &problems), STATUS_DATABASE_AWAY);
     assert_said("the database has not answered for");
     forget_problems();
     assert_int_equal(ask_version(store), STATUS_OK);
