@@ -85,6 +85,12 @@ without_scatter() {
     fi
 }
 
+run_tests() { # run_tests PRESET [CTEST OPTION...]: more at once than there are processors, as many of them mostly wait
+    preset=$1
+    shift
+    without_scatter ctest --preset "$preset" -j "$(($(nproc) * 2))" "$@"
+}
+
 build() { # build FOLDER PRESET [CMAKE OPTION...]: into build/FOLDER, quietly unless something is wrong
     folder=build/$1
     preset=$2
