@@ -1,13 +1,11 @@
 /* serve.c owns the life of the service: settings, catalog, server, signals, drain. */
 #include "api/service.h"
 #include "cli/cli.h"
+#include "cli/serve_catalog.h"
 #include "cli/serve_metrics.h"
 #include "cli/settings.h"
 #include "http/client.h"
-#include "keys/keys.h"
-#include "live/live.h"
 #include "record/record.h"
-#include "store/keys.h"
 #include "store/recommendation.h"
 
 #include <inttypes.h>
@@ -23,91 +21,9 @@ enum {
     SERVE_ARENA_BYTES = 4 << 20,
     FIRST_LOAD_MS = 10 * 1000,  /* time to load a catalog before the port is opened without one */
     LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
-    LISTEN_RETRY_S = 5,
     RECORD_DRAIN_MS = 5 * 1000, /* time to store at the end what was accepted */
-    LOST_PAUSE_MS = 100, /* before listening anew: whatever ends every session at once is not asked without end */
-    SILENCE_MS = 2000,   /* beyond the time of a statement: the database hangs, and is no longer waited for */
+    SILENCE_MS = 2000,          /* beyond the time of a statement: the database hangs, and is no longer waited for */
 };
-
-/* The database behind the catalog: what live asks for it. */
-struct database {
-    const char *listen_url; /* "" = nobody tells of changes */
-    struct store *store;
-    struct keyring *keys;            /* kept up to date with the catalog */
-    int64_t keys_state;              /* of what it holds; -1: nothing yet */
-    struct store_listener *listener; /* NULL: none now */
-    bool cannot_listen;              /* the log was told */
-    int64_t listen_after_s;          /* when to try again to have one; of the clock that nobody sets */
-};
-
-/* Whoever looks for a new catalog looks for new keys too. */
-static enum status refresh_keys(struct database *database, struct arena *arena, struct problems *problems)
-{
-    const struct key *keys = NULL;
-    size_t count = 0;
-    int64_t state = 0;
-    enum status status = store_keys_state(database->store, problems, &state);
-    if (status != STATUS_OK || state == database->keys_state) return status;
-    status = store_keys_good(database->store, arena, problems, &keys, &count);
-    if (status == STATUS_OK) status = keyring_replace(database->keys, keys, count);
-    if (status == STATUS_OK) database->keys_state = state;
-    return status;
-}
-
-static enum status load_catalog(void *data, const char *known_version, struct arena *arena, struct problems *problems,
-                                struct live_texts *ret_texts)
-{
-    struct database *database = data;
-    struct store_version version = {0};
-    struct store_schema schema;
-    enum status status = known_version ? store_catalog_version(database->store, problems, &version) : STATUS_OK;
-    bool known = known_version && strcmp(known_version, version.text) == 0;
-    if (status == STATUS_OK && !known) status = store_schema_check(database->store, problems, &schema);
-    if (status == STATUS_OK) status = refresh_keys(database, arena, problems);
-    if (status == STATUS_OK && !known)
-        status = store_catalog_read(database->store, -1, arena, problems, ret_texts->files, &version);
-    if (status != STATUS_OK) return status;
-    if (version.number == 0) return problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
-    ret_texts->version = arena_strdup(arena, version.text);
-    return ret_texts->version ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a version");
-}
-
-static int64_t uptime_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec;
-}
-
-static bool start_listening(struct database *database)
-{
-    struct arena arena;
-    struct problems problems;
-    if (!*database->listen_url || uptime_s() < database->listen_after_s) return false;
-    arena_init(&arena, SERVE_ARENA_BYTES);
-    problems_init(&problems, &arena);
-    enum status status = store_listen(database->listen_url, APPLICATION_NAME, &problems, &database->listener);
-    if (status != STATUS_OK && !database->cannot_listen)
-        (void)fprintf(stderr, "catalog: cannot be told of changes, so asks for them: %s\n",
-                      problems.count ? problems.items[0].detail : status_hint(status));
-    database->cannot_listen = status != STATUS_OK;
-    arena_done(&arena);
-    database->listen_after_s = uptime_s() + LISTEN_RETRY_S; /* a host that does not answer costs time, too */
-    return status == STATUS_OK;
-}
-
-static bool wait_for_change(void *data, int wake_fd, unsigned timeout_ms)
-{
-    struct database *database = data;
-    if (!database->listener) return start_listening(database);
-    if (store_listener_wait(database->listener, (int)timeout_ms, wake_fd) == STORE_LOST) {
-        store_listener_close(database->listener);
-        database->listener = NULL;
-        database->listen_after_s = 0;
-        (void)poll(&(struct pollfd){.fd = wake_fd, .events = POLLIN}, 1, LOST_PAUSE_MS);
-    }
-    return true;
-}
 
 static void print_line(const char *line)
 {
@@ -253,11 +169,11 @@ static int run_server(const struct cli *cli, const struct settings *settings, st
     return drained ? CLI_OK : CLI_FAILED;
 }
 
-static struct live_settings live_settings(const struct settings *settings, struct database *database)
+static struct live_settings live_settings(const struct settings *settings, struct serve_catalog *catalog)
 {
-    if (!database->store) return (struct live_settings){0};
+    if (!catalog->store) return (struct live_settings){0};
     return (struct live_settings){
-        .source = {.load = load_catalog, .wait = wait_for_change, .data = database},
+        .source = serve_catalog_source(catalog),
         .poll_ms = (unsigned)settings->poll_interval_ms,
         .listening_poll_ms = (unsigned)settings->poll_interval_ms * LISTENING_POLL_FACTOR,
         .cache_path = *settings->snapshot_cache ? settings->snapshot_cache : NULL,
@@ -292,14 +208,14 @@ static enum status start_recorder(const struct settings *settings, struct archiv
 }
 
 /* The catalog of the database, or, where none is set, the bundled one: never the one instead of the other. */
-static int run_catalog(const struct cli *cli, const struct settings *settings, struct database *database,
+static int run_catalog(const struct cli *cli, const struct settings *settings, struct serve_catalog *catalog,
                        struct service *service, struct arena *arena, struct problems *problems)
 {
     sigset_t signals;
-    struct snapshot *bundled = database->store ? NULL : cli_load_catalog();
-    if (!bundled && !database->store) return CLI_FAILED;
+    struct snapshot *bundled = catalog->store ? NULL : cli_load_catalog();
+    if (!bundled && !catalog->store) return CLI_FAILED;
     block_signals(&signals);
-    const struct live_settings wanted = live_settings(settings, database);
+    const struct live_settings wanted = live_settings(settings, catalog);
     enum status status = live_new(&wanted, bundled, problems, &service->live);
     if (status != STATUS_OK) return cli_report(problems, status);
     live_settle(service->live, FIRST_LOAD_MS);
@@ -332,17 +248,17 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     struct arena arena;
     struct problems problems;
     struct settings settings = {0};
-    struct database database = {.keys_state = -1};
+    struct serve_catalog catalog = {.application_name = APPLICATION_NAME, .keys_state = -1};
     struct service service = {0};
     bool help = false;
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
-    database.listen_url = settings.database_listen_url;
-    database.keys = service.keys = keyring_new();
+    catalog.listen_url = settings.database_listen_url;
+    catalog.keys = service.keys = keyring_new();
     service.price_age_max_days = settings.max_price_age_days;
     if (status == STATUS_OK && !service.keys) status = STATUS_OUT_OF_MEMORY;
-    if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &database.store);
+    if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &catalog.store);
     if (status == STATUS_OK && !help)
         status = open_database(&settings, (unsigned)settings.db_workers + SERVER_WRITERS + 1 /* stores answers */,
                                &problems, &service.store);
@@ -352,9 +268,9 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     else if (status != STATUS_OK)
         code = cli_report(&problems, status);
     else
-        code = run_catalog(cli, &settings, &database, &service, &arena, &problems);
-    store_listener_close(database.listener);
-    store_close(database.store);
+        code = run_catalog(cli, &settings, &catalog, &service, &arena, &problems);
+    store_listener_close(catalog.listener);
+    store_close(catalog.store);
     store_close(service.store);
     keyring_free(service.keys);
     arena_done(&arena);

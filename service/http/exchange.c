@@ -1,6 +1,7 @@
 /* exchange.c owns the course of a request: guard, body, cache, handler, answer. */
 #include "http/exchange.h"
 
+#include "http/admission.h"
 #include "http/clock.h"
 #include "http/query.h"
 #include "http/router.h"
@@ -29,6 +30,13 @@ bool exchange_begin(struct exchange *x, const char *uri)
     x->cache = "";
     connection_receiving(&x->connection);
     return true;
+}
+
+void exchange_refuse(struct exchange *x, enum status status, const char *detail)
+{
+    if (x->refusal != STATUS_OK) return; /* the first reason stays */
+    x->refusal = status;
+    x->refusal_detail = detail;
 }
 
 static enum MHD_Result add_header(void *data, enum MHD_ValueKind kind, const char *name, size_t name_length,
@@ -81,91 +89,6 @@ static void take_request_id(struct exchange *x)
         make_request_id(x);
 }
 
-static void refuse(struct exchange *x, enum status status, const char *detail)
-{
-    if (x->refusal != STATUS_OK) return; /* the first reason stays */
-    x->refusal = status;
-    x->refusal_detail = detail;
-}
-
-/* --- who may --- */
-
-/* The key that the request carries; "" if there is none, NULL if there are several. */
-static const char *presented_key(const struct exchange *x)
-{
-    const char *bearer = client_bearer(x->head.authorization), *header = x->head.api_key;
-    size_t count = x->query_keys + (bearer ? 1 : 0) + (header ? 1 : 0);
-    if (count > 1) return NULL;
-    return bearer ? bearer : header ? header : x->query_keys ? x->query_key : "";
-}
-
-static void identify(struct exchange *x)
-{
-    const struct server_settings *settings = &x->server->settings;
-    const char *key = presented_key(x);
-    client_address(x->connection.remote, x->head.forwarded_for, settings->trusted_proxies, x->address);
-    x->caller = (struct caller){.role = ROLE_NONE};
-    x->caller_status = STATUS_OK;
-    if (!key) refuse(x, STATUS_MALFORMED_REQUEST, "more than one key: send one, in Authorization, X-Api-Key or key=");
-    if (!key || !*key) return;
-    x->caller_status =
-        settings->authenticate ? settings->authenticate(settings->data, key, &x->caller) : STATUS_NOT_FOUND;
-    if (x->caller_status == STATUS_NOT_FOUND) /* a token for somebody else, such as a proxy on the way, is no bad key */
-        x->caller_status = x->head.authorization ? STATUS_OK : STATUS_UNAUTHORIZED;
-    if (x->caller_status == STATUS_OK && x->query_keys && x->caller.role > ROLE_READER) {
-        x->caller_status = STATUS_FORBIDDEN; /* what stands in a URL is seen by too many */
-        x->caller = (struct caller){.role = ROLE_NONE};
-    }
-}
-
-static void check_access(struct exchange *x, enum route_access access)
-{
-    static const enum role needed[] = {
-        [ROUTE_OPEN] = ROLE_NONE, [ROUTE_READ] = ROLE_NONE, [ROUTE_WRITE] = ROLE_WRITER, [ROUTE_ADMIN] = ROLE_ADMIN};
-    enum role role = access == ROUTE_READ && x->server->settings.reading_needs_key ? ROLE_READER : needed[access];
-    if (role != ROLE_NONE && !x->server->settings.authenticate)
-        refuse(x, STATUS_READ_ONLY, NULL); /* no key would help */
-    else if (x->caller_status == STATUS_DATABASE_AWAY)
-        refuse(x, STATUS_DATABASE_AWAY, "no key can be checked before the database has been reached once");
-    else if (x->caller_status == STATUS_FORBIDDEN)
-        refuse(x, STATUS_FORBIDDEN, "a key in the query must be a reader's: send others in a header");
-    else if (x->caller_status != STATUS_OK)
-        refuse(x, x->caller_status, "this key is not known, or has expired or been revoked");
-    else if (role > x->caller.role && x->caller.role == ROLE_NONE)
-        refuse(x, STATUS_UNAUTHORIZED, NULL);
-    else if (role > x->caller.role)
-        refuse(x, STATUS_FORBIDDEN, NULL);
-}
-
-/* By key; or by address, where also keys that are none are counted. */
-static void check_limit(struct exchange *x)
-{
-    const struct server_settings *settings = &x->server->settings;
-    bool by_key = x->caller.role != ROLE_NONE;
-    char network[CLIENT_ADDRESS_BYTES];
-    double rate = by_key ? settings->key_requests_per_second : settings->address_requests_per_second;
-    if (by_key && x->caller.requests_per_second > 0) rate = x->caller.requests_per_second; /* false if unknown */
-    client_network(x->address, network);
-    if (rate > 0 &&
-        !limits_take(x->server->limits, by_key ? x->caller.key_id : network, rate, x->started_us, &x->retry_s))
-        refuse(x, STATUS_TOO_MANY_REQUESTS,
-               by_key ? "more requests than this key may make"
-                      : "more requests than one address may make without a key");
-}
-
-/* Once per request, as soon as its route is known. False: it is refused. */
-static bool admit(struct exchange *x, const struct route *route)
-{
-    if (x->admitted || x->refusal != STATUS_OK) return x->refusal == STATUS_OK;
-    x->admitted = true;
-    if (route->access == ROUTE_OPEN) return true;
-    check_limit(x);
-    check_access(x, route->access);
-    return x->refusal == STATUS_OK;
-}
-
-/* --- what comes --- */
-
 /* Whether the list names the type, its parameters aside. */
 static bool is_listed(const char *types, const char *content_type)
 {
@@ -194,7 +117,7 @@ static void find_route(struct exchange *x, unsigned method)
     char decoded[URI_INLINE_BYTES];
     if (memchr(path, '%', length) && length < sizeof decoded) {
         if (!query_decode(path, length, false, decoded, &length)) {
-            refuse(x, STATUS_MALFORMED_REQUEST, "the path is no percent-encoded UTF-8");
+            exchange_refuse(x, STATUS_MALFORMED_REQUEST, "the path is no percent-encoded UTF-8");
             return;
         }
         path = decoded;
@@ -205,17 +128,18 @@ static void find_route(struct exchange *x, unsigned method)
     x->methods = match.methods;
     bool options = method == 0 && strcmp(x->head.method, "OPTIONS") == 0;
     if (match.status == STATUS_METHOD_NOT_ALLOWED && options) return;
-    if (match.status != STATUS_OK) refuse(x, match.status, NULL);
+    if (match.status != STATUS_OK) exchange_refuse(x, match.status, NULL);
 }
 
 static void check_body(struct exchange *x)
 {
     if (!x->route || !head_has_body(&x->head)) return;
     if (x->head.content_encoding && strcasecmp(x->head.content_encoding, "identity") != 0)
-        refuse(x, STATUS_UNSUPPORTED_MEDIA_TYPE, "a request body may not be compressed");
+        exchange_refuse(x, STATUS_UNSUPPORTED_MEDIA_TYPE, "a request body may not be compressed");
     const char *types = x->route->media_types, *type = x->head.content_type;
-    if (type && !(types ? is_listed(types, type) : is_json(type))) refuse(x, STATUS_UNSUPPORTED_MEDIA_TYPE, NULL);
-    if (x->head.body_bytes > (int64_t)x->route->body_max_bytes) refuse(x, STATUS_BODY_TOO_LARGE, NULL);
+    if (type && !(types ? is_listed(types, type) : is_json(type)))
+        exchange_refuse(x, STATUS_UNSUPPORTED_MEDIA_TYPE, NULL);
+    if (x->head.body_bytes > (int64_t)x->route->body_max_bytes) exchange_refuse(x, STATUS_BODY_TOO_LARGE, NULL);
 }
 
 static bool send_answer(struct exchange *x);
@@ -235,12 +159,12 @@ bool exchange_head(struct exchange *x, const char *method, const char *version)
         return send_refusal(x);
     }
     if (x->head.host && !guard_host_allowed(x->head.host, settings->listen_address, settings->allowed_hosts))
-        refuse(x, STATUS_MISDIRECTED, NULL);
-    identify(x);
+        exchange_refuse(x, STATUS_MISDIRECTED, NULL);
+    admission_identify(x);
     unsigned known = router_method(method);
     if (known > ROUTE_GET) {
         find_route(x, known);
-        if (x->route && admit(x, x->route)) check_body(x);
+        if (x->route && admission_check(x, x->route)) check_body(x);
     }
     bool waits = x->head.expect && strcasecmp(x->head.expect, "100-continue") == 0;
     x->stage = STAGE_BODY;
@@ -267,12 +191,12 @@ bool exchange_body(struct exchange *x, const char *bytes, size_t length)
     if (x->body_seen > most && x->body_seen > BODY_SWALLOW_MAX_BYTES) return false; /* only chunked bodies get here */
     if (x->refusal != STATUS_OK || !x->route) return true;
     if (x->body_length + length > x->route->body_max_bytes) {
-        refuse(x, STATUS_BODY_TOO_LARGE, NULL);
+        exchange_refuse(x, STATUS_BODY_TOO_LARGE, NULL);
         return true;
     }
     size_t needed = x->body_length + length;
     if (needed > x->body_capacity && !body_grow(x, needed)) {
-        refuse(x, STATUS_OUT_OF_MEMORY, NULL);
+        exchange_refuse(x, STATUS_OUT_OF_MEMORY, NULL);
         return true;
     }
     memcpy(x->body + x->body_length, bytes, length);
@@ -425,7 +349,7 @@ static void hand_over(struct exchange *x, bool may_wait)
     x->may_wait = may_wait;
     struct pool *may = x->route->access >= ROUTE_WRITE ? x->server->writing : x->server->waiting;
     if (pool_submit(may_wait ? may : x->server->computing, &x->job)) return;
-    refuse(x, STATUS_OVERLOADED, "all threads are busy and enough questions wait already");
+    exchange_refuse(x, STATUS_OVERLOADED, "all threads are busy and enough questions wait already");
     x->stage = STAGE_BODY;
     MHD_resume_connection(x->mhd);
 }
@@ -546,9 +470,9 @@ bool exchange_answer(struct exchange *x)
     connection_answering(&x->connection);
     unsigned method = router_method(x->head.method);
     if (x->refusal == STATUS_OK && method == ROUTE_GET && answer_from_cache(x))
-        return admit(x, x->answer->route) ? send_answer(x) : send_refusal(x);
+        return admission_check(x, x->answer->route) ? send_answer(x) : send_refusal(x);
     if (x->refusal == STATUS_OK && !x->route && strcmp(x->uri, "*") != 0) find_route(x, method);
-    if (x->route) (void)admit(x, x->route);
+    if (x->route) (void)admission_check(x, x->route);
     if (x->refusal != STATUS_OK) return send_refusal(x);
     if (method == 0) return send_options(x);
     assert(x->route); /* the guard lets "*" through for OPTIONS only */

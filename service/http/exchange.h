@@ -99,5 +99,7 @@ bool exchange_head(struct exchange *x, const char *method, const char *version);
 bool exchange_body(struct exchange *x, const char *bytes, size_t length);
 /* The request is complete, or computed: answers, or hands it to a thread of a pool. false: close. */
 bool exchange_answer(struct exchange *x);
+/* Answers with this instead; the first reason stays. detail: a constant sentence; NULL = the status's hint. */
+void exchange_refuse(struct exchange *x, enum status status, const char *detail);
 /* Logs, counts and frees. `complete`: the whole answer was sent. */
 void exchange_end(struct exchange *x, bool complete);
