@@ -283,6 +283,8 @@ static enum status run_job(const struct run *run, struct import_job *job)
     if (shown) (void)fputs("\r               \r", stderr);
     if (status == STATUS_OK && !print_report(run, job, &outcome))
         return problems_add(run->problems, STATUS_IO, "", "the report cannot be written; the import was applied");
+    if (status == STATUS_OK && outcome.counts.accepted == 0 && outcome.counts.rejected > 0)
+        return problems_add(run->problems, STATUS_INVALID_VALUE, "file", "not one line of it could be used");
     return status;
 }
 
@@ -381,6 +383,18 @@ static enum status import_kind(const struct run *run)
     return import_file(run);
 }
 
+static enum status check_kind(const char *kind, struct problems *problems)
+{
+    char names[256] = "";
+    size_t length = 0;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (kind && strcmp(kinds[i].name, kind) == 0) return STATUS_OK;
+        length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", i ? ", " : "", kinds[i].name);
+    }
+    return kind ? problems_add(problems, STATUS_INVALID_VALUE, "kind", "\"%s\" is none of: %s", kind, names)
+                : problems_add(problems, STATUS_MISSING_FIELD, "kind", "say what to import, one of: %s", names);
+}
+
 static int run(const struct choices *choices, const struct settings *settings, struct arena *arena,
                struct problems *problems)
 {
@@ -404,8 +418,7 @@ int cli_import(const struct cli *cli, int argc, char **argv)
     problems_init(&problems, &arena);
     enum status status = take_choices(&argc, argv, &arena, &problems, &choices);
     if (status == STATUS_OK) status = settings_read(argc, argv, &arena, &problems, &settings, &help);
-    if (status == STATUS_OK && !choices.help && !choices.kind)
-        status = problems_add(&problems, STATUS_MISSING_FIELD, "kind", "say what to import; see gpusize import --help");
+    if (status == STATUS_OK && !choices.help) status = check_kind(choices.kind, &problems);
     int code = choices.help          ? print_help()
                : status != STATUS_OK ? cli_report(&problems, status)
                                      : run(&choices, &settings, &arena, &problems);
