@@ -266,6 +266,9 @@ def test_imports_by_http(writer):
     assert writer.send("POST", "offers/import", body=CSV.encode(), **{"Content-Type": "text/csv"}).status == 400
     html = writer.send("POST", "offers/import?kind=csv", body=CSV.encode(), **{"Content-Type": "text/html"})
     assert html.status == 415 and "text/csv" in html.json["detail"]
+    run = ("uid,source,engine,date,model,gpu,gpus_total,isl,osl,concurrency,load_mode,out_tok_s_total\n"
+           "7,our bench,vLLM,2026-11-02,Llama-3.1-8B,H100-SXM-80GB,1,1024,256,32,closed-loop,2900\n")
+    assert send(run, kind="measured", dry_run="true").json["new_rows"] == 1
     runs = "select count(*) from gpusize.import_run where created_by like 'key %'"
     assert writer.sql(runs) == "3"
 

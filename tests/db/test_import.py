@@ -194,12 +194,13 @@ def test_100000_offers(run, sql, tmp_path):
     assert (sql(ROWS), sql(VERSIONS)) == before
 
 
-def test_more_than_services_load_is_refused(run, sql, serve, database, tmp_path):
+@pytest.mark.parametrize("source", [1950 * "x", 975 * '"'], ids=["plain", "quoted"])
+def test_more_than_services_load_is_refused(run, sql, serve, database, tmp_path, source):
     before = sql(ROWS), sql(VERSIONS)
-    file = write(tmp_path / "a.csv", *({"instance_type": f"n{n}", "source": 1950 * "x"} for n in range(33600)))
+    file = write(tmp_path / "a.csv", *({"instance_type": f"n{n}", "source": source} for n in range(33500)))
     assert "the offers would have 65 MiB as CSV, and services load 64" in run("csv", file, status=2)
     assert (sql(ROWS), sql(VERSIONS)) == before
-    file = write(tmp_path / "b.csv", *({"instance_type": f"n{n}", "source": 1950 * "x"} for n in range(32000)))
+    file = write(tmp_path / "b.csv", *({"instance_type": f"n{n}", "source": source} for n in range(32000)))
     assert run("csv", file)["new_rows"] == 32000
     offers = sql("select count(*) from gpusize.offer where to_version is null")
     assert f" {offers} offers" in "".join(serve(database).log)
