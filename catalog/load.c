@@ -90,20 +90,31 @@ enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_CO
     return STATUS_OK;
 }
 
-const char *catalog_column(enum catalog_file file, size_t index)
+static const struct column *column_at(enum catalog_file file, size_t index)
 {
     const struct table *table = file == FILE_GPUS ? &gpu_table : file == FILE_MODELS ? &model_table : &offer_table;
     for (size_t i = 0; i < table->column_count; i++) {
-        if (!table->columns[i].loose && index-- == 0) return table->columns[i].header;
+        if (!table->columns[i].loose && index-- == 0) return &table->columns[i];
     }
     return NULL;
 }
 
-bool catalog_has_column(enum catalog_file file, const char *name)
+const char *catalog_column(enum catalog_file file, size_t index)
 {
-    const char *column = NULL;
-    for (size_t i = 0; (column = catalog_column(file, i)); i++) {
-        if (strcmp(column, name) == 0) return true;
+    const struct column *column = column_at(file, index);
+    return column ? column->header : NULL;
+}
+
+enum catalog_type catalog_column_type(enum catalog_file file, const char *name)
+{
+    static const enum catalog_type types[] = {
+        [CELL_TEXT] = CATALOG_TEXT,  [CELL_ID] = CATALOG_TEXT,       [CELL_CHOICE] = CATALOG_TEXT,
+        [CELL_DATE] = CATALOG_TEXT,  [CELL_DOUBLE] = CATALOG_NUMBER, [CELL_UINT32] = CATALOG_NUMBER,
+        [CELL_USD] = CATALOG_NUMBER, [CELL_BOOL] = CATALOG_BOOL,
+    };
+    const struct column *column = NULL;
+    for (size_t i = 0; (column = column_at(file, i)); i++) {
+        if (strcmp(column->header, name) == 0) return types[column->kind];
     }
-    return false;
+    return CATALOG_NO_COLUMN;
 }

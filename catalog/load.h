@@ -43,7 +43,8 @@ const struct catalog_text *catalog_bundled(void);
 /* The columns of FILE_GPUS, FILE_MODELS or FILE_OFFERS, in their order; NULL after the last. What only a database
  * gives its rows (id of an offer, version) is none of them. */
 const char *catalog_column(enum catalog_file file, size_t index);
-bool catalog_has_column(enum catalog_file file, const char *name);
+enum catalog_type { CATALOG_NO_COLUMN, CATALOG_TEXT, CATALOG_NUMBER, CATALOG_BOOL };
+enum catalog_type catalog_column_type(enum catalog_file file, const char *name);
 
 /* A model as a line of FILE_MODELS, without its end; NULL: the line of the columns. NULL when out of memory. */
 struct model;

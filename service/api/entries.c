@@ -65,7 +65,7 @@ static const char *gpu_id_of(struct call *call, const char *name)
     return status == STATUS_OK ? gpu->id : "";
 }
 
-static const char *find_cell(const struct pair *cells, size_t count, const char *name)
+static const char *find_cell(const struct cell *cells, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(cells[i].name, name) == 0) return cells[i].value;
@@ -74,7 +74,7 @@ static const char *find_cell(const struct pair *cells, size_t count, const char 
 }
 
 /* What a model's config.json tells, under what is given beside it. */
-static enum status read_config(struct call *call, const char *id, const struct pair *cells, size_t cell_count,
+static enum status read_config(struct call *call, const char *id, const struct cell *cells, size_t cell_count,
                                const char *config, struct values *values)
 {
     struct model_entry *entry = ARENA_NEW(call->arena, struct model_entry);
@@ -97,12 +97,31 @@ static enum status read_config(struct call *call, const char *id, const struct p
     return status;
 }
 
+/* Whether it is a column, and of the column's type; else a problem. */
+static bool check_cell(struct call *call, enum catalog_file file, const struct cell *cell)
+{
+    static const struct {
+        enum cell_type type;
+        const char *name;
+    } wanted[] = {[CATALOG_TEXT] = {CELL_IS_TEXT, "a text"},
+                  [CATALOG_NUMBER] = {CELL_IS_NUMBER, "a number"},
+                  [CATALOG_BOOL] = {CELL_IS_BOOL, "true or false"}};
+    enum catalog_type type = catalog_column_type(file, cell->name);
+    if (type == CATALOG_NO_COLUMN)
+        refuse_name(call, file, cell->name);
+    else if (cell->type != CELL_IS_NULL && cell->type != wanted[type].type)
+        (void)problems_add(call->problems, STATUS_WRONG_TYPE, cell->name, "must be %s", wanted[type].name);
+    else
+        return true;
+    return false;
+}
+
 /* Members of the body, all of which must be columns; or a model's config. `id` is of the entry that changes, or NULL.
  */
 static enum status read_values(struct call *call, enum catalog_file file, const char *id, struct values *values)
 {
     struct input *input = NULL;
-    const struct pair *cells = NULL;
+    const struct cell *cells = NULL;
     size_t count = 0;
     enum status status = input_from_json(call->arena, call->body, call->body_length, call->problems, &input);
     if (status == STATUS_OK)
@@ -114,9 +133,7 @@ static enum status read_values(struct call *call, enum catalog_file file, const 
         bool gpu = file == FILE_OFFERS && strcmp(cells[i].name, "gpu_id") == 0;
         const char *text = gpu ? gpu_id_of(call, cells[i].value) : cells[i].value;
         if (config && strcmp(cells[i].name, "config") == 0) continue;
-        if (!catalog_has_column(file, cells[i].name))
-            refuse_name(call, file, cells[i].name);
-        else if (values->count < STORE_VALUES_MAX)
+        if (check_cell(call, file, &cells[i]) && values->count < STORE_VALUES_MAX)
             values->items[values->count++] = (struct store_value){cells[i].name, text};
     }
     return status == STATUS_OK ? problems_status(call->problems) : status;

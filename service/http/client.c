@@ -70,6 +70,19 @@ static bool is_trusted(const char *address, size_t length, const char *const *tr
     return false;
 }
 
+/* "1.2.3.4:567" and "[::1]:567", as some proxies write them, without the port and brackets. */
+static void cut_port(const char **address, size_t *length)
+{
+    const char *colon = memchr(*address, ':', *length), *last = memrchr(*address, ':', *length);
+    const char *bracket = memchr(*address, ']', *length);
+    if (**address == '[' && bracket) {
+        *length = (size_t)(bracket - *address) - 1;
+        (*address)++;
+    } else if (colon && colon == last) {
+        *length = (size_t)(colon - *address);
+    }
+}
+
 void client_address(const char *remote, const char *forwarded_for, const char *const *trusted,
                     char ret_address[CLIENT_ADDRESS_BYTES])
 {
@@ -83,6 +96,7 @@ void client_address(const char *remote, const char *forwarded_for, const char *c
         size_t given = begin < end ? (size_t)(end - begin) : 0;
         while (given > 0 && (begin[given - 1] == ' ' || begin[given - 1] == '\t'))
             given--;
+        if (given > 0) cut_port(&begin, &given);
         if (!parse_network(begin, given, &network) || memchr(begin, '/', given)) break; /* forged or unknown */
         found = begin;
         length = given;

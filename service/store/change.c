@@ -254,7 +254,7 @@ static enum status check_day(const struct changing *changing)
 static size_t add_other_columns(const struct store_change *change, struct store_value *values, size_t count)
 {
     for (size_t i = 0, added = 0; i < change->value_count && added < EXTRA_COLUMNS; i++) {
-        if (catalog_has_column(change->file, change->values[i].column)) continue;
+        if (catalog_column_type(change->file, change->values[i].column) != CATALOG_NO_COLUMN) continue;
         values[count++] = change->values[i];
         added++;
     }

@@ -290,19 +290,28 @@ static const char *cell_text(const char *name, json_t *value, bool may_be_object
     return copy;
 }
 
+static enum cell_type cell_type(const json_t *value)
+{
+    return json_is_null(value)      ? CELL_IS_NULL
+           : json_is_string(value)  ? CELL_IS_TEXT
+           : json_is_number(value)  ? CELL_IS_NUMBER
+           : json_is_boolean(value) ? CELL_IS_BOOL
+                                    : CELL_IS_OBJECT;
+}
+
 enum status input_cells(const struct input *input, const char *object, struct arena *arena, struct problems *problems,
-                        const struct pair **ret_cells, size_t *ret_count)
+                        const struct cell **ret_cells, size_t *ret_count)
 {
     size_t count = 0;
     const char *name = NULL;
     json_t *value = NULL;
-    struct pair *cells = ARENA_ARRAY(arena, json_object_size(input->body) + 1, struct pair);
+    struct cell *cells = ARENA_ARRAY(arena, json_object_size(input->body) + 1, struct cell);
     if (!cells) return no_memory(problems);
     json_object_foreach(input->body, name, value)
     {
         const char *text = cell_text(excerpt(arena, name), value, object && strcmp(name, object) == 0, arena, problems);
         const char *copy = arena_strdup(arena, name);
-        if (text && copy) cells[count++] = (struct pair){copy, text};
+        if (text && copy) cells[count++] = (struct cell){copy, text, cell_type(value)};
     }
     *ret_cells = cells;
     *ret_count = count;

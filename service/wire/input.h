@@ -59,8 +59,14 @@ enum status input_decode(const struct input *input, struct arena *arena, const s
 void input_encode(struct out *out, const char *key, const struct field *fields, size_t field_count,
                   const void *request);
 
+enum cell_type { CELL_IS_NULL, CELL_IS_TEXT, CELL_IS_NUMBER, CELL_IS_BOOL, CELL_IS_OBJECT };
+struct cell {
+    const char *name, *value;
+    enum cell_type type;
+};
+
 /* The members of a JSON body as texts, for tables whose columns no struct has: null is "", numbers are as short as they
  * read back. A member of the name `object` (NULL: none) may be an object, and is compact JSON with sorted keys; other
  * lists and objects are problems. */
 enum status input_cells(const struct input *input, const char *object, struct arena *arena, struct problems *problems,
-                        const struct pair **ret_cells, size_t *ret_count) MUST_CHECK;
+                        const struct cell **ret_cells, size_t *ret_count) MUST_CHECK;

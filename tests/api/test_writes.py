@@ -112,6 +112,9 @@ def test_every_bad_field_is_named(writer, path, entry):
     assert nested.status == 400 and fields_of(nested) == {"source", "as_of"}
     wrong = writer.send("POST", path, {**entry, "as_of": "yesterday", "source": "x" * 3000})
     assert wrong.status == 422 and fields_of(wrong) == {"as_of", "source"}
+    number = "gpu_count" if path == "offers" else "memory_nominal_gb" if path == "gpus" else "layers"
+    types = writer.send("POST", path, {**entry, "source": True, "as_of": 20261101, number: "8"})
+    assert types.status == 400 and fields_of(types) == {"source", "as_of", number}
     assert writer.send("POST", path, body=b"{").status == 400
     assert writer.send("POST", path, body=b"[1]").status == 400
     for match in ('"x"', '"-1"', '""', "W/\"1\"", '"99999999999999999999"'):
@@ -138,6 +141,7 @@ def test_what_an_offer_may_not_be(writer):
         assert answer.status == 422 and fields <= fields_of(answer), (change, answer.text)
     made = writer.send("POST", "offers", {**OFFER, "gpu_id": "H100 SXM", "provider": "Acme"})
     assert made.status == 201 and made.json["entry"]["gpu_id"] == "h100-sxm"
+    assert made.json["entry"]["zone"] is None and made.json["entry"]["term_months"] is None  # as the list says it
     id = identify("offers", made)
     twin = writer.send("POST", "offers", {**OFFER, "provider": "ACME", "instance_type": "N8"})
     assert twin.status == 409 and f"offer {id}" in twin.json["detail"]
