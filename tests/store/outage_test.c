@@ -3,13 +3,13 @@
 #include "catalog/text.h"
 #include "support.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <threads.h>
 
 #include <cmocka.h>
 
@@ -264,19 +264,25 @@ static void test_reader(void **state)
     store_close(store);
 }
 
+struct asker {
+    pthread_t thread;
+    struct store *store;
+    int failures;
+};
+
 /* More threads than connections: they wait for each other. */
-static int ask_often(void *data)
+static void *ask_often(void *data)
 {
+    struct asker *asker = data;
     struct arena own;
     struct problems found;
     struct store_version version;
-    int failures = 0;
     arena_init(&own, 0);
     problems_init(&found, &own);
     for (int i = 0; i < 50; i++)
-        failures += store_catalog_version(data, &found, &version) != STATUS_OK;
+        asker->failures += store_catalog_version(asker->store, &found, &version) != STATUS_OK;
     arena_done(&own);
-    return failures;
+    return NULL;
 }
 
 static void test_threads_share_connections(void **state)
@@ -284,13 +290,14 @@ static void test_threads_share_connections(void **state)
     (void)state;
     struct store *store =
         open_store(fresh_database(migrated), &(struct store_options){.prepared = true, .connections_max = 2});
-    thrd_t threads[8];
-    for (size_t i = 0; i < 8; i++)
-        assert_int_equal(thrd_create(&threads[i], ask_often, store), thrd_success);
+    struct asker askers[8] = {0};
     for (size_t i = 0; i < 8; i++) {
-        int failures = -1;
-        assert_int_equal(thrd_join(threads[i], &failures), thrd_success);
-        assert_int_equal(failures, 0);
+        askers[i].store = store;
+        assert_int_equal(pthread_create(&askers[i].thread, NULL, ask_often, &askers[i]), 0);
+    }
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(pthread_join(askers[i].thread, NULL), 0);
+        assert_int_equal(askers[i].failures, 0);
     }
     store_close(store);
 }

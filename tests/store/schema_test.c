@@ -3,12 +3,12 @@
 #include "support.h"
 
 #include <libpq-fe.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <threads.h>
 
 #include <cmocka.h>
 
@@ -67,12 +67,12 @@ static void count_applied(void *context, const struct migration *migration)
 
 static char migrators_url[POSTGRES_URL_BYTES];
 struct migrator {
-    thrd_t thread;
+    pthread_t thread;
     enum status status;
     size_t applied;
 };
 
-static int migrate(void *data)
+static void *migrate(void *data)
 {
     struct migrator *migrator = data;
     struct arena own;
@@ -86,7 +86,7 @@ static int migrate(void *data)
         migrator->status = store_migrate(store, count_applied, &migrator->applied, &found);
     store_close(store);
     arena_done(&own);
-    return 0;
+    return NULL;
 }
 
 static void test_ten_migrators(void **state)
@@ -97,9 +97,9 @@ static void test_ten_migrators(void **state)
     size_t applied = 0;
     (void)postgres_url(&cluster, name, migrators_url);
     for (size_t i = 0; i < MIGRATORS; i++)
-        assert_int_equal(thrd_create(&migrators[i].thread, migrate, &migrators[i]), thrd_success);
+        assert_int_equal(pthread_create(&migrators[i].thread, NULL, migrate, &migrators[i]), 0);
     for (size_t i = 0; i < MIGRATORS; i++) {
-        assert_int_equal(thrd_join(migrators[i].thread, NULL), thrd_success);
+        assert_int_equal(pthread_join(migrators[i].thread, NULL), 0);
         assert_int_equal(migrators[i].status, STATUS_OK);
         applied += migrators[i].applied;
     }
