@@ -17,12 +17,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     SLOTS = 64, /* snapshots that requests may hold at once, the newest included */
     SLOT_SHIFT = 56,
+    NICENESS = 5, /* of refreshing: requests go first where processors are short */
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 2000, /* also how long it may take to see that the database is back */
     PROBLEM_ARENA_BYTES = 1 << 20,
@@ -209,6 +211,7 @@ static void *keep_fresh(void *data)
 {
     struct live *live = data;
     unsigned backoff_ms = BACKOFF_MIN_MS;
+    (void)setpriority(PRIO_PROCESS, 0, NICENESS); /* in Linux of this thread only */
     while (!atomic_load(&live->stop)) {
         if (try_once(live) == STATUS_OK) {
             backoff_ms = BACKOFF_MIN_MS;
