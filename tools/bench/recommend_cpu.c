@@ -1,5 +1,5 @@
 /* recommend_cpu.c owns the measurement of one whole recommendation: CPU time of 1,000 different questions, asked of the
- * bundled catalog and of one with 10,000 offers, from JSON text to JSON answer. Usage: recommend_cpu [QUESTIONS] */
+ * bundled catalog and of one with 10,000 offers, from JSON text to JSON answer. Usage: bench_recommend [QUESTIONS] */
 #include "api/operation.h"
 #include "catalog/load.h"
 #include "catalog/text.h"
