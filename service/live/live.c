@@ -131,7 +131,7 @@ static void keep_texts(struct live *live, const struct live_texts *texts, struct
 }
 
 /* Once. STATUS_OK: the snapshot that answers is the newest. */
-static enum status refresh(struct live *live, struct arena *arena, struct problems *problems, bool *ret_swapped)
+static enum status refresh(struct live *live, struct arena *arena, struct problems *problems)
 {
     const struct live_source *source = &live->settings.source;
     struct slot *now = &live->slots[atomic_load_explicit(&live->current, memory_order_relaxed) >> SLOT_SHIFT];
@@ -147,13 +147,15 @@ static enum status refresh(struct live *live, struct arena *arena, struct proble
     if (status != STATUS_OK) return status;
     report(live, "catalog %s: %zu GPUs, %zu models, %zu offers", snapshot->version, snapshot->gpu_count,
            snapshot->model_count, snapshot->offer_count);
+    pthread_mutex_lock(&live->lock);
+    live->health.reloads++; /* before anybody can see the new one */
+    pthread_mutex_unlock(&live->lock);
     swap(live, slot, snapshot);
-    *ret_swapped = true;
     keep_texts(live, &texts, problems);
     return STATUS_OK;
 }
 
-static void record(struct live *live, enum status status, bool swapped, const char *reason)
+static void record(struct live *live, enum status status, const char *reason)
 {
     pthread_mutex_lock(&live->lock);
     struct live_health *health = &live->health;
@@ -162,7 +164,6 @@ static void record(struct live *live, enum status status, bool swapped, const ch
     if (degraded && !health->degraded) health->since_unix_s = now;
     if (!degraded) health->current_unix_s = now;
     health->degraded = degraded;
-    health->reloads += swapped;
     health->load_failures += degraded;
     (void)snprintf(health->reason, sizeof health->reason, "%s", degraded ? reason : "");
     bool changed = was_degraded != degraded;
@@ -177,11 +178,10 @@ static enum status try_once(struct live *live)
 {
     struct arena arena;
     struct problems problems;
-    bool swapped = false;
     arena_init(&arena, TEXTS_MAX_BYTES);
     problems_init(&problems, &arena);
-    enum status status = refresh(live, &arena, &problems, &swapped);
-    record(live, status, swapped, first_detail(&problems, status));
+    enum status status = refresh(live, &arena, &problems);
+    record(live, status, first_detail(&problems, status));
     arena_done(&arena);
     return status;
 }
