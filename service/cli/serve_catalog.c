@@ -58,7 +58,7 @@ static bool start_listening(struct serve_catalog *catalog)
 {
     struct arena arena;
     struct problems problems;
-    if (!*catalog->listen_url || uptime_s() < catalog->listen_after_s) return false;
+    if (uptime_s() < catalog->listen_after_s) return false;
     arena_init(&arena, LISTEN_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = store_listen(catalog->listen_url, catalog->application_name, &problems, &catalog->listener);
@@ -86,5 +86,6 @@ static bool wait_for_change(void *data, int wake_fd, unsigned timeout_ms)
 
 struct live_source serve_catalog_source(struct serve_catalog *catalog)
 {
-    return (struct live_source){.load = load_catalog, .wait = wait_for_change, .data = catalog};
+    return (struct live_source){
+        .load = load_catalog, .wait = *catalog->listen_url ? wait_for_change : NULL, .data = catalog};
 }

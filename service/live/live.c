@@ -25,6 +25,7 @@ enum {
     SLOTS = 64, /* snapshots that requests may hold at once, the newest included */
     SLOT_SHIFT = 56,
     NICENESS = 5, /* of refreshing: requests go first where processors are short */
+    LISTEN_RETRY_MS = 5000,
     BACKOFF_MIN_MS = 100,
     BACKOFF_MAX_MS = 2000, /* also how long it may take to see that the database is back */
     PROBLEM_ARENA_BYTES = 1 << 20,
@@ -204,7 +205,9 @@ static void wait_for_change(struct live *live)
 {
     const struct live_source *source = &live->settings.source;
     bool listening = source->wait && source->wait(source->data, live->wake_fd, live->settings.listening_poll_ms);
-    if (!listening) sleep_ms(live, live->settings.poll_ms);
+    /* Whoever could be told, but is not now, tries again soon, however seldom it would ask otherwise. */
+    unsigned poll_ms = live->settings.poll_ms;
+    if (!listening) sleep_ms(live, source->wait && poll_ms > LISTEN_RETRY_MS ? LISTEN_RETRY_MS : poll_ms);
 }
 
 static void *keep_fresh(void *data)

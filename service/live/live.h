@@ -20,7 +20,7 @@ struct live_source {
                         struct live_texts *ret_texts);
     /* Waits until it is told of a change, or `wake_fd` can be read, or the time is over; returns true. Returns true at
      * once when it has begun to listen anew, since what was told before is lost. Returns false at once if it cannot
-     * listen. NULL: it never can. */
+     * listen now; it is asked again within 5 s. NULL: it never can. */
     bool (*wait)(void *data, int wake_fd, unsigned timeout_ms);
     void *data;
 };
