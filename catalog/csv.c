@@ -1,4 +1,4 @@
-/* csv.c owns the reader behind csv.h. */
+/* csv.c owns the reader and the writer behind csv.h. */
 #include "catalog/csv.h"
 
 #include "catalog/text.h"
@@ -100,4 +100,31 @@ enum csv_result csv_next(struct csv *csv)
         if (csv->error) return refuse(csv, csv->error);
     }
     return CSV_RECORD;
+}
+
+static char *put_cell(char *end, const char *text)
+{
+    bool quoted = text[strcspn(text, ",\"\r\n")];
+    if (quoted) *end++ = '"';
+    for (; *text; text++) {
+        if (*text == '"') *end++ = '"';
+        *end++ = *text;
+    }
+    if (quoted) *end++ = '"';
+    return end;
+}
+
+const char *csv_line(const struct csv_cell *cells, size_t count, bool columns, struct arena *arena)
+{
+    size_t size = 1; /* at most: every byte doubled, quotes, a comma */
+    for (size_t i = 0; i < count; i++)
+        size += 2 * strlen(columns ? cells[i].column : cells[i].text) + 3;
+    char *line = arena_alloc(arena, size), *end = line;
+    if (!line) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) *end++ = ',';
+        end = put_cell(end, columns ? cells[i].column : cells[i].text);
+    }
+    *end = '\0';
+    return line;
 }

@@ -1,5 +1,7 @@
-/* csv.h owns reading RFC 4180 text from memory, record by record, without allocating. */
+/* csv.h owns RFC 4180 text in memory: reading it record by record, without allocating, and writing a record. */
 #pragma once
+#include "catalog/arena.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,3 +25,9 @@ void csv_init(struct csv *csv, char *text, size_t length);
 /* Blank lines between records are skipped. Refuses NULs, invalid UTF-8, stray or unterminated quotes, a CR that ends no
  * line, more than CSV_FIELDS_MAX fields. */
 enum csv_result csv_next(struct csv *csv);
+
+struct csv_cell {
+    const char *column, *text;
+};
+/* A record without its end: the columns, or the texts. Quoted is what must be. NULL when out of memory. */
+const char *csv_line(const struct csv_cell *cells, size_t count, bool columns, struct arena *arena);

@@ -90,6 +90,22 @@ enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_CO
     return STATUS_OK;
 }
 
+enum status catalog_check(const struct catalog_text files[CATALOG_FILE_COUNT], enum status refused,
+                          struct problems *problems)
+{
+    struct problems found;
+    struct snapshot *snapshot = NULL;
+    problems_init(&found, problems->arena);
+    enum status status = catalog_load(files, &found, &snapshot);
+    snapshot_free(snapshot);
+    if (status != STATUS_OK && status != STATUS_OUT_OF_MEMORY) status = refused;
+    for (size_t i = 0; i < found.count; i++) { /* "models.csv:2 hidden_size" */
+        const char *space = strrchr(found.items[i].field, ' ');
+        (void)problems_add(problems, status, space ? space + 1 : "", "%s", found.items[i].detail);
+    }
+    return status;
+}
+
 static const struct column *column_at(enum catalog_file file, size_t index)
 {
     const struct table *table = file == FILE_GPUS ? &gpu_table : file == FILE_MODELS ? &model_table : &offer_table;

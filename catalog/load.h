@@ -1,5 +1,6 @@
 /* load.h owns the way from CSV text to a snapshot. It does no I/O: the caller brings the text. */
 #pragma once
+#include "catalog/csv.h"
 #include "catalog/snapshot.h"
 
 enum catalog_file {
@@ -46,6 +47,11 @@ const char *catalog_column(enum catalog_file file, size_t index);
 enum catalog_type { CATALOG_NO_COLUMN, CATALOG_TEXT, CATALOG_NUMBER, CATALOG_BOOL };
 enum catalog_type catalog_column_type(enum catalog_file file, const char *name);
 
-/* A model as a line of FILE_MODELS, without its end; NULL: the line of the columns. NULL when out of memory. */
+/* A model as a row of FILE_MODELS, for csv_line. NULL when out of memory. */
 struct model;
-const char *catalog_model_line(const struct model *model, struct arena *arena);
+const struct csv_cell *catalog_model_cells(const struct model *model, struct arena *arena, size_t *ret_count);
+
+/* Whether files that somebody gave could be loaded: else a problem with that status for each bad cell, which names the
+ * column alone. */
+enum status catalog_check(const struct catalog_text files[CATALOG_FILE_COUNT], enum status refused,
+                          struct problems *problems) MUST_CHECK;

@@ -211,10 +211,10 @@ void load_models(struct loading *loading)
     loading->snapshot->model_count = loading->snapshot->models ? rows.count : 0;
 }
 
-const char *catalog_model_line(const struct model *model, struct arena *arena)
+const struct csv_cell *catalog_model_cells(const struct model *model, struct arena *arena, size_t *ret_count)
 {
-    const struct model_row row = {.model = model ? *model : (struct model){.id = ""}};
-    return table_line(&model_table, model ? &row : NULL, arena);
+    const struct model_row row = {.model = *model};
+    return table_cells(&model_table, &row, arena, ret_count);
 }
 
 /* --- aliases --- */

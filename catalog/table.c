@@ -280,63 +280,41 @@ void *rows_take(struct loading *loading, const struct rows *rows, size_t offset,
 
 /* --- writing --- */
 
-static void write_text(FILE *line, const char *text)
+static const char *number_text(const struct column *column, double value, struct arena *arena)
 {
-    bool quoted = text[strcspn(text, ",\"\r\n")];
-    if (quoted) (void)fputc('"', line);
-    for (; *text; text++) {
-        if (*text == '"') (void)fputc('"', line);
-        (void)fputc(*text, line);
-    }
-    if (quoted) (void)fputc('"', line);
+    char text[NUMBER_TEXT_BYTES] = "";
+    if (is_known(value) && (value != 0 || column->required)) (void)text_format_double(value, text);
+    return arena_strdup(arena, text);
 }
 
-static void write_number(FILE *line, const struct column *column, double value)
-{
-    char text[NUMBER_TEXT_BYTES];
-    if (!is_known(value) || (value == 0 && !column->required)) return;
-    (void)text_format_double(value, text);
-    (void)fputs(text, line);
-}
-
-static void write_cell(FILE *line, const struct column *column, const void *member)
+static const char *cell_text(const struct column *column, const void *member, struct arena *arena)
 {
     char day[DATE_TEXT_BYTES];
     const unsigned *choice = member;
+    const date_t *date = member;
     switch (column->kind) {
     case CELL_TEXT:
-    case CELL_ID: write_text(line, *(const char *const *)member); break;
-    case CELL_DOUBLE: write_number(line, column, *(const double *)member); break;
-    case CELL_UINT32: write_number(line, column, *(const uint32_t *)member); break;
-    case CELL_BOOL: write_text(line, *(const bool *)member ? "true" : "false"); break;
-    case CELL_DATE:
-        if (date_known(*(const date_t *)member)) write_text(line, date_format(*(const date_t *)member, day));
-        break;
-    case CELL_USD: write_number(line, column, usd_to_double(*(const usd_t *)member)); break;
-    case CELL_CHOICE:
-        if (*choice || column->required) write_text(line, column->choice_name(*choice));
-        break;
+    case CELL_ID: return *(const char *const *)member;
+    case CELL_DOUBLE: return number_text(column, *(const double *)member, arena);
+    case CELL_UINT32: return number_text(column, *(const uint32_t *)member, arena);
+    case CELL_BOOL: return *(const bool *)member ? "true" : "false";
+    case CELL_DATE: return date_known(*date) ? arena_strdup(arena, date_format(*date, day)) : "";
+    case CELL_USD: return number_text(column, usd_to_double(*(const usd_t *)member), arena);
+    case CELL_CHOICE: return *choice || column->required ? column->choice_name(*choice) : "";
     }
+    return "";
 }
 
-const char *table_line(const struct table *table, const void *row, struct arena *arena)
+const struct csv_cell *table_cells(const struct table *table, const void *row, struct arena *arena, size_t *ret_count)
 {
-    char *text = NULL;
-    size_t length = 0;
-    FILE *line = open_memstream(&text, &length);
-    if (!line) return NULL;
-    for (size_t i = 0; i < table->column_count; i++) {
+    struct csv_cell *cells = ARENA_ARRAY(arena, table->column_count, struct csv_cell);
+    size_t count = 0;
+    for (size_t i = 0; cells && i < table->column_count; i++) {
         const struct column *column = &table->columns[i];
         if (column->loose) continue;
-        if (i > 0) (void)fputc(',', line);
-        if (row)
-            write_cell(line, column, (const char *)row + column->offset);
-        else
-            write_text(line, column->header);
+        cells[count] = (struct csv_cell){column->header, cell_text(column, (const char *)row + column->offset, arena)};
+        if (!cells[count++].text) return NULL;
     }
-    bool failed = ferror(line);
-    failed = fclose(line) != 0 || failed;
-    const char *copy = failed ? NULL : arena_strndup(arena, text, length);
-    free(text);
-    return copy;
+    *ret_count = count;
+    return cells;
 }

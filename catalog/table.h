@@ -114,9 +114,9 @@ void loading_refuse(struct loading *loading, const char *file_name, uint32_t lin
 /* Rows in file order, in scratch memory, with texts in the snapshot's arena. Bad cells are reported and left empty; an
  * absent file (text NULL) has no rows. */
 struct rows table_read(struct loading *loading, const struct table *table);
-/* The other way: a row as a line of CSV without its end; NULL: the columns. NULL when out of memory. What a reader
- * would take an empty cell for is one. */
-const char *table_line(const struct table *table, const void *row, struct arena *arena);
+/* The other way: the texts of a row, in the columns' order, for csv_line; "" is what a reader would take an empty cell
+ * for. NULL when out of memory. */
+const struct csv_cell *table_cells(const struct table *table, const void *row, struct arena *arena, size_t *ret_count);
 void *rows_at(const struct rows *rows, size_t index);
 void rows_sort(struct rows *rows, int (*compare)(const void *a, const void *b));
 /* For sorted rows: refuses every row that compares equal to the one before it. Rows with refused cells are not

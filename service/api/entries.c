@@ -31,7 +31,7 @@ struct entry_operation {
 /* --- what is given --- */
 
 struct values {
-    struct store_value items[STORE_VALUES_MAX];
+    struct csv_cell items[STORE_VALUES_MAX];
     size_t count;
 };
 
@@ -78,7 +78,7 @@ static enum status read_config(struct call *call, const char *id, const struct c
                                const char *config, struct values *values)
 {
     struct model_entry *entry = ARENA_NEW(call->arena, struct model_entry);
-    struct pair *derived = ARENA_ARRAY(call->arena, MODEL_CELLS_MAX, struct pair);
+    struct csv_cell *derived = ARENA_ARRAY(call->arena, MODEL_CELLS_MAX, struct csv_cell);
     const char *source = find_cell(cells, cell_count, "source");
     size_t count = 0;
     if (!entry || !derived) return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the model");
@@ -91,8 +91,8 @@ static enum status read_config(struct call *call, const char *id, const struct c
     enum status status = model_import_read(&file, call->arena, call->problems, entry);
     if (status == STATUS_OK) status = model_import_cells(entry, call->arena, call->problems, derived, &count);
     for (size_t i = 0; status == STATUS_OK && i < count && values->count < STORE_VALUES_MAX; i++) {
-        if (!find_cell(cells, cell_count, derived[i].name) || strcmp(derived[i].name, "config") == 0)
-            values->items[values->count++] = (struct store_value){derived[i].name, derived[i].value};
+        if (!find_cell(cells, cell_count, derived[i].column) || strcmp(derived[i].column, "config") == 0)
+            values->items[values->count++] = derived[i];
     }
     return status;
 }
@@ -134,7 +134,7 @@ static enum status read_values(struct call *call, enum catalog_file file, const 
         const char *text = gpu ? gpu_id_of(call, cells[i].value) : cells[i].value;
         if (config && strcmp(cells[i].name, "config") == 0) continue;
         if (check_cell(call, file, &cells[i]) && values->count < STORE_VALUES_MAX)
-            values->items[values->count++] = (struct store_value){cells[i].name, text};
+            values->items[values->count++] = (struct csv_cell){cells[i].name, text};
     }
     return status == STATUS_OK ? problems_status(call->problems) : status;
 }

@@ -32,27 +32,23 @@ static enum status read_config(const struct model_file *file, struct arena *aren
     return STATUS_OK;
 }
 
-/* What the loader of the catalog would refuse must not come into it: it names "model:2 hidden_size". */
+static enum status no_memory(struct problems *problems)
+{
+    return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the model");
+}
+
+/* What the loader of the catalog would refuse must not come into it. */
 static enum status check_row(const struct model *model, struct arena *arena, struct problems *problems)
 {
     struct catalog_text files[CATALOG_FILE_COUNT] = {0};
-    struct snapshot *snapshot = NULL;
-    struct problems found;
-    const char *columns = catalog_model_line(NULL, arena), *line = catalog_model_line(model, arena);
-    const char *text = columns && line ? arena_printf(arena, "%s\n%s\n", columns, line) : NULL;
-    if (!text) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the model");
-    for (size_t i = 0; i < CATALOG_FILE_COUNT; i++)
-        files[i].name = catalog_bundled()[i].name;
+    size_t count = 0;
+    const struct csv_cell *cells = catalog_model_cells(model, arena, &count);
+    const char *columns = cells ? csv_line(cells, count, true, arena) : NULL;
+    const char *row = cells ? csv_line(cells, count, false, arena) : NULL;
+    const char *text = columns && row ? arena_printf(arena, "%s\n%s\n", columns, row) : NULL;
+    if (!text) return no_memory(problems);
     files[FILE_MODELS] = (struct catalog_text){"model", text, strlen(text)};
-    problems_init(&found, arena);
-    enum status status = catalog_load(files, &found, &snapshot);
-    snapshot_free(snapshot);
-    for (size_t i = 0; i < found.count; i++) {
-        const char *space = strrchr(found.items[i].field, ' ');
-        status =
-            problems_add(problems, STATUS_MALFORMED_CONFIG, space ? space + 1 : "config", "%s", found.items[i].detail);
-    }
-    return status;
+    return catalog_check(files, STATUS_MALFORMED_CONFIG, problems);
 }
 
 enum status model_import_read(const struct model_file *file, struct arena *arena, struct problems *problems,
@@ -70,49 +66,23 @@ enum status model_import_read(const struct model_file *file, struct arena *arena
 }
 
 enum status model_import_cells(const struct model_entry *entry, struct arena *arena, struct problems *problems,
-                               struct pair cells[MODEL_CELLS_MAX], size_t *ret_count)
+                               struct csv_cell cells[MODEL_CELLS_MAX], size_t *ret_count)
 {
-    const char *columns = catalog_model_line(NULL, arena), *line = catalog_model_line(&entry->model, arena);
-    char *text = columns && line ? arena_printf(arena, "%s\n%s\n", columns, line) : NULL;
-    struct csv names, values;
-    if (!text) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the model");
-    csv_init(&values, text, strlen(text));
-    enum csv_result result = csv_next(&values);
-    names = values;
-    if (result == CSV_RECORD) result = csv_next(&values);
-    assert(result == CSV_RECORD && names.field_count == values.field_count); /* it was loaded before */
     size_t count = 0;
-    for (; count < names.field_count && count < MODEL_CELLS_MAX - 2; count++)
-        cells[count] = (struct pair){names.fields[count], values.fields[count]};
-    cells[count++] = (struct pair){"config", entry->config};
-    cells[count++] = (struct pair){"config_sha256", entry->config_sha256};
+    const struct csv_cell *facts = catalog_model_cells(&entry->model, arena, &count);
+    if (!facts) return no_memory(problems);
+    assert(count + 2 <= MODEL_CELLS_MAX);
+    memcpy(cells, facts, count * sizeof *cells);
+    cells[count++] = (struct csv_cell){"config", entry->config};
+    cells[count++] = (struct csv_cell){"config_sha256", entry->config_sha256};
     *ret_count = count;
     return STATUS_OK;
 }
 
-static void put_quoted(struct out *out, const char *text)
+static void put_line(struct out *out, const char *line)
 {
-    out_raw(out, "\"", 1);
-    for (size_t length; *text; text += length) {
-        length = *text == '"' ? 1 : strcspn(text, "\"");
-        if (*text == '"') out_raw(out, "\"", 1);
-        out_raw(out, text, length);
-    }
-    out_raw(out, "\"", 1);
-}
-
-static void put_texts(struct out *out, const char *const *texts)
-{
-    for (; *texts; texts++)
-        out_raw(out, *texts, strlen(*texts));
-}
-
-static void put_entry(struct out *out, const struct model_entry *entry, struct arena *arena)
-{
-    const char *line = catalog_model_line(&entry->model, arena);
     if (!line) out->failed = true;
-    put_texts(out, (const char *const[]){line ? line : "", ",", entry->config_sha256, ",", NULL});
-    put_quoted(out, entry->config);
+    out_raw(out, line ? line : "", line ? strlen(line) : 0);
     out_raw(out, "\n", 1);
 }
 
@@ -120,18 +90,22 @@ enum status model_import_write(struct store *store, const struct model_entry *en
                                struct problems *problems, size_t *ret_rows)
 {
     struct catalog_text files[CATALOG_FILE_COUNT] = {0};
+    struct csv_cell cells[MODEL_CELLS_MAX];
     struct arena arena;
     struct out out;
+    enum status status = STATUS_OK;
     arena_init(&arena, 0);
     out_init(&out, 0);
-    const char *columns = catalog_model_line(NULL, &arena);
-    if (!columns) out.failed = true;
-    put_texts(&out, (const char *const[]){columns ? columns : "", ",config_sha256,config\n", NULL});
-    for (size_t i = 0; i < count; i++)
-        put_entry(&out, &entries[i], &arena);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        size_t cell_count = 0;
+        status = model_import_cells(&entries[i], &arena, problems, cells, &cell_count);
+        if (status != STATUS_OK) break;
+        if (i == 0) put_line(&out, csv_line(cells, cell_count, true, &arena));
+        put_line(&out, csv_line(cells, cell_count, false, &arena));
+    }
     files[FILE_MODELS] = (struct catalog_text){"models.csv", out.data, out.length};
-    enum status status = out.failed ? problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the models")
-                                    : store_catalog_write(store, files, problems, ret_rows);
+    if (status == STATUS_OK && out.failed) status = no_memory(problems);
+    if (status == STATUS_OK) status = store_catalog_write(store, files, problems, ret_rows);
     out_done(&out);
     arena_done(&arena);
     return status;

@@ -25,7 +25,7 @@ enum status model_import_read(const struct model_file *file, struct arena *arena
 /* The columns of an entry and their texts, in the arena; of `cells` there are MODEL_CELLS_MAX. */
 enum { MODEL_CELLS_MAX = 64 };
 enum status model_import_cells(const struct model_entry *entry, struct arena *arena, struct problems *problems,
-                               struct pair cells[MODEL_CELLS_MAX], size_t *ret_count) MUST_CHECK;
+                               struct csv_cell cells[MODEL_CELLS_MAX], size_t *ret_count) MUST_CHECK;
 /* All of them in one transaction; `ret_rows`: how many were new or changed. Ids must differ. */
 enum status model_import_write(struct store *store, const struct model_entry *entries, size_t count,
                                struct problems *problems, size_t *ret_rows) MUST_CHECK;

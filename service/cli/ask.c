@@ -1,5 +1,6 @@
 /* ask.c owns asking an operation from the command line: options to fields, the answer to text. */
 #include "cli/cli.h"
+#include "cli/flags.h"
 #include "cli/settings.h"
 #include "cli/table.h"
 #include "store/store.h"
@@ -154,7 +155,7 @@ static enum status load_catalog(struct question *question)
                    ? STATUS_OK
                    : problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
     }
-    status = cli_open_store(&settings, "gpusize", &question->problems, &question->store);
+    status = cli_open_store(&settings, "gpusize", 1, &question->problems, &question->store);
     return status == STATUS_OK ? cli_read_catalog(question->store, -1, &question->problems, &question->snapshot)
                                : status;
 }
@@ -185,21 +186,6 @@ static enum status run_question(struct question *question, const struct operatio
     return status;
 }
 
-static void print_option(const char *name, const char *value, const char *help, const char *preset)
-{
-    int width = printf("  --%s %s", name, value ? value : "");
-    (void)printf("%*s%s%s%s%s\n", width < 42 ? 42 - width : 1, "", help, preset ? " Default: " : "",
-                 preset ? preset : "", preset ? "." : "");
-}
-
-static void dashed(const char *name, char text[64])
-{
-    size_t i = 0;
-    for (; name[i] && i < 63; i++)
-        text[i] = name[i] == '_' ? '-' : name[i];
-    text[i] = '\0';
-}
-
 void cli_operation_help(const struct operation *operation)
 {
     (void)printf("%s\n\nUsage: gpusize %s [OPTIONS]\n\nExamples:\n", operation->summary, operation->command);
@@ -209,15 +195,14 @@ void cli_operation_help(const struct operation *operation)
     const char *group = "";
     for (size_t i = 0; i < operation->field_count; i++) {
         const struct field *field = &operation->fields[i];
-        char name[64];
-        dashed(field->alias ? field->alias : field->name, name);
         if (strcmp(group, field->group) != 0) (void)printf("%s%s\n", *field->group ? "\n" : "", field->group);
         group = field->group;
-        print_option(name, field->unit && *field->unit ? field->unit : "VALUE", field->help, field->preset);
+        cli_print_option(field->alias ? field->alias : field->name, field->unit && *field->unit ? field->unit : "VALUE",
+                         field->help, field->preset);
     }
     (void)printf("\nThe answer:\n");
     for (size_t i = 0; i < FORM_OPTIONS; i++)
-        print_option(form_options[i].name, form_options[i].value, form_options[i].help, NULL);
+        cli_print_option(form_options[i].name, form_options[i].value, form_options[i].help, NULL);
 }
 
 int cli_ask(const struct operation *operation, int argc, char **argv)

@@ -4,12 +4,18 @@
 #include "catalog/load.h"
 #include "cli/settings.h"
 #include "store/store.h"
+#include "wire/out.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-enum { PROBLEM_ARENA_BYTES = 1 << 20, TEXTS_MAX_BYTES = 512 << 20, SECONDS_PER_DAY = 86400 };
+enum {
+    PROBLEM_ARENA_BYTES = 1 << 20,
+    TEXTS_MAX_BYTES = 512 << 20,
+    SECONDS_PER_DAY = 86400,
+    SILENCE_MS = 2000, /* beyond the time of a statement: the database hangs */
+};
 
 date_t cli_today(void)
 {
@@ -37,6 +43,11 @@ bool cli_write(const char *bytes, size_t length)
     return fwrite(bytes, 1, length, stdout) == length && fflush(stdout) == 0;
 }
 
+bool cli_write_line(const struct out *out)
+{
+    return !out->failed && cli_write(out->data, out->length) && cli_write("\n", 1);
+}
+
 int cli_report(const struct problems *problems, enum status status)
 {
     for (size_t i = 0; i < problems->count; i++) {
@@ -61,15 +72,17 @@ struct snapshot *cli_load_catalog(void)
     return snapshot;
 }
 
-enum status cli_open_store(const struct settings *settings, const char *application_name, struct problems *problems,
-                           struct store **ret_store)
+enum status cli_open_store(const struct settings *settings, const char *application_name, unsigned connections_max,
+                           struct problems *problems, struct store **ret_store)
 {
+    const int64_t limit_ms = settings->db_statement_timeout_ms;
     const struct store_options options = {
         .url = settings->database_url,
         .application_name = application_name,
         .prepared = settings->db_prepared,
-        .statement_timeout_ms = settings->db_statement_timeout_ms,
-        .connections_max = 1,
+        .statement_timeout_ms = limit_ms,
+        .silence_max_ms = limit_ms ? limit_ms + SILENCE_MS : 0,
+        .connections_max = connections_max,
     };
     if (*settings->database_url) return store_open(&options, problems, ret_store);
     return problems_add(problems, STATUS_MISSING_FIELD, "database_url", "say which database: set DATABASE_URL");
@@ -85,8 +98,6 @@ enum status cli_read_catalog(struct store *store, int64_t number, struct problem
     arena_init(&texts, TEXTS_MAX_BYTES);
     enum status status = store_schema_check(store, problems, &schema);
     if (status == STATUS_OK) status = store_catalog_read(store, number, &texts, problems, files, &version);
-    if (status == STATUS_OK && version.number == 0)
-        status = problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
     if (status == STATUS_OK) status = catalog_load_version(files, version.text, problems, ret_snapshot);
     arena_done(&texts);
     return status;

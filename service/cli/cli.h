@@ -44,9 +44,10 @@ int cli_report(const struct problems *problems, enum status status);
 struct snapshot *cli_load_catalog(void);
 struct settings;
 struct store;
-/* The database of the settings, for a command of that name; a problem if none is set. */
-enum status cli_open_store(const struct settings *settings, const char *application_name, struct problems *problems,
-                           struct store **ret_store) MUST_CHECK;
+/* The database of the settings, for a command of that name; a problem if none is set. A database that hangs is no
+ * longer waited for a little after a statement's time. */
+enum status cli_open_store(const struct settings *settings, const char *application_name, unsigned connections_max,
+                           struct problems *problems, struct store **ret_store) MUST_CHECK;
 /* The database's catalog, of the newest version (`number` < 0) or of another. */
 enum status cli_read_catalog(struct store *store, int64_t number, struct problems *problems,
                              struct snapshot **ret_snapshot) MUST_CHECK;
@@ -57,3 +58,6 @@ enum status cli_read_file(const char *path, size_t max_bytes, struct arena *aren
 date_t cli_today(void);
 /* Writes and flushes; false if standard output is gone or full. */
 bool cli_write(const char *bytes, size_t length);
+/* The same as a line of its own; false also if `out` failed. */
+struct out;
+bool cli_write_line(const struct out *out);

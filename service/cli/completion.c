@@ -1,13 +1,15 @@
 /* completion.c owns the completion scripts, made from the tables of commands and fields. */
 #include "cli/cli.h"
+#include "cli/flags.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static void print_dashed(const char *name)
 {
-    for (; *name; name++)
-        (void)putchar(*name == '_' ? '-' : *name);
+    char text[CLI_NAME_BYTES];
+    cli_dashed(name, text);
+    (void)printf("%s", text);
 }
 
 static void print_commands(void)

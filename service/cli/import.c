@@ -3,6 +3,7 @@
 
 #include "catalog/load.h"
 #include "cli/cli.h"
+#include "cli/flags.h"
 #include "cli/import_fetch.h"
 #include "cli/import_model.h"
 #include "cli/settings.h"
@@ -28,23 +29,21 @@ static const struct {
 
 /* The arguments, sorted: what is in no table and no flag is a setting. */
 struct choices {
-    const char *kind;   /* as it was given; NULL: it was not */
-    const char **files; /* the same */
+    const char *kind; /* as it was given; NULL: it was not */
+    const char *const *files;
     size_t file_count;
     bool fetch, json, help;
     struct pair *pairs[TABLES];
     size_t pair_count[TABLES];
 };
 
-static const struct choice {
-    const char *name, *help;
-    size_t offset;
-} flags[] = {
-    {"fetch", "Downloads the prices from where they are published; a URL may follow.", offsetof(struct choices, fetch)},
-    {"json", "The report as one JSON object.", offsetof(struct choices, json)},
-    {"help", "This text.", offsetof(struct choices, help)},
+static const struct cli_flag flags[] = {
+    {"fetch", NULL, "Downloads the prices from where they are published; a URL may follow.",
+     offsetof(struct choices, fetch)},
+    {"json", NULL, "The report as one JSON object.", offsetof(struct choices, json)},
+    {"help", NULL, "This text.", offsetof(struct choices, help)},
+    {NULL, NULL, NULL, 0},
 };
-enum { FLAGS = sizeof flags / sizeof *flags };
 
 /* What one import was given and writes to. */
 struct run {
@@ -55,18 +54,6 @@ struct run {
 };
 
 /* --- arguments --- */
-
-static void print_option(const char *name, const char *value, const char *help, const char *preset)
-{
-    char dashed[64];
-    size_t i = 0;
-    for (; name[i] && i < sizeof dashed - 1; i++)
-        dashed[i] = name[i] == '_' ? '-' : name[i];
-    dashed[i] = '\0';
-    int width = printf("  --%s%s", dashed, value);
-    (void)printf("%*s%s%s%s%s\n", width < 24 ? 24 - width : 1, "", help, preset ? " Default: " : "",
-                 preset ? preset : "", preset ? "." : "");
-}
 
 static const struct {
     const char *name, *help;
@@ -87,7 +74,7 @@ static void print_fields(enum table table)
     for (size_t i = tables[table].first; i < tables[table].count; i++) {
         const struct field *field = &tables[table].fields[i];
         bool flag = field->kind == FIELD_BOOL;
-        print_option(field->name, flag ? "" : " VALUE", field->help, flag ? NULL : field->preset);
+        cli_print_option(field->name, flag ? NULL : "VALUE", field->help, flag ? NULL : field->preset);
     }
 }
 
@@ -105,25 +92,13 @@ static int print_help(void)
                  "  gpusize import skypilot aws/vms.csv --provider aws --as-of 2026-11-01\n"
                  "  gpusize import azure-retail --fetch\n\nOptions:\n");
     print_fields(TABLE_IMPORT);
-    for (size_t i = 0; i < FLAGS; i++)
-        print_option(flags[i].name, "", flags[i].help, NULL);
     print_fields(TABLE_MODEL);
+    cli_print_flags(flags);
     (void)printf("\nOf a download:\n");
     print_fields(TABLE_FETCH);
-    (void)printf("\n");
-    print_option("database_url", " TEXT", "Which database; see gpusize serve --help.", NULL);
-    return puts("\nExit status: 0 applied, or nothing to do; 2 refused, nothing was changed; 3 failed.") < 0
+    return puts("\nExit status: 0 applied, or nothing to do; 2 refused, or not one line could be used; 3 failed.") < 0
                ? CLI_FAILED
                : CLI_OK;
-}
-
-/* "--dry-run" and "dry_run" are the same name. */
-static bool is_option(const char *argument, size_t length, const char *name)
-{
-    for (size_t i = 0; i < length; i++) {
-        if ((argument[i] == '-' ? '_' : argument[i]) != name[i]) return false;
-    }
-    return name[length] == '\0';
 }
 
 static const struct field *find_field(const char *argument, size_t length, enum table *ret_table)
@@ -131,7 +106,7 @@ static const struct field *find_field(const char *argument, size_t length, enum 
     for (enum table table = 0; table < TABLES; table++) {
         for (size_t i = tables[table].first; i < tables[table].count; i++) {
             *ret_table = table;
-            if (is_option(argument, length, tables[table].fields[i].name)) return &tables[table].fields[i];
+            if (cli_names(argument, length, tables[table].fields[i].name)) return &tables[table].fields[i];
         }
     }
     return NULL;
@@ -142,38 +117,20 @@ static void add_pair(struct choices *choices, enum table table, const char *name
     choices->pairs[table][choices->pair_count[table]++] = (struct pair){name, value};
 }
 
-static bool set_flag(const char *argument, size_t length, struct choices *choices)
+static bool is_option(const char *argument)
 {
-    for (size_t i = 0; i < FLAGS; i++) {
-        if (!is_option(argument, length, flags[i].name)) continue;
-        *(bool *)((char *)choices + flags[i].offset) = true;
-        return true;
-    }
-    return false;
-}
-
-static bool is_value(int argc, char **argv, int index)
-{
-    return index < argc && strncmp(argv[index], "--", 2) != 0;
+    return strncmp(argument, "--", 2) == 0;
 }
 
 /* Takes one option out of the arguments, unless it is a setting. */
 static bool take_option(int argc, char **argv, int *index, struct problems *problems, struct choices *choices)
 {
-    const char *argument = argv[*index];
-    if (strncmp(argument, "--", 2) != 0) return false;
     enum table table = TABLE_IMPORT;
-    const char *name = argument + 2, *equals = strchr(name, '=');
-    size_t length = equals ? (size_t)(equals - name) : strlen(name);
-    const struct field *field = find_field(name, length, &table);
-    if (!field) {
-        bool fetched = choices->fetch, known = set_flag(name, length, choices);
-        if (choices->fetch && !fetched && is_value(argc, argv, *index + 1))
-            add_pair(choices, TABLE_FETCH, "url", argv[++*index]);
-        return known;
-    }
-    const char *value = equals ? equals + 1 : NULL;
-    if (!value) value = field->kind == FIELD_BOOL ? "true" : is_value(argc, argv, *index + 1) ? argv[++*index] : NULL;
+    const char *argument = argv[*index], *name = argument + 2, *equals = strchr(name, '=');
+    const struct field *field = find_field(name, strcspn(name, "="), &table);
+    const char *value = equals ? equals + 1 : field && field->kind == FIELD_BOOL ? "true" : NULL;
+    if (!field) return false;
+    if (!value && *index + 1 < argc && !is_option(argv[*index + 1])) value = argv[++*index];
     if (value)
         add_pair(choices, table, field->name, value);
     else
@@ -181,24 +138,33 @@ static bool take_option(int argc, char **argv, int *index, struct problems *prob
     return true;
 }
 
+/* The words are the kind and files, or the URL of a download. */
 static enum status take_choices(int *argc, char **argv, struct arena *arena, struct problems *problems,
                                 struct choices *choices)
 {
-    int kept = 1, i = 1;
-    choices->files = ARENA_ARRAY(arena, (size_t)*argc + 1, const char *);
-    if (!choices->files) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    int kept = 1;
+    size_t words = 0;
+    cli_take_flags(flags, argc, argv, choices, problems);
+    const char **word = ARENA_ARRAY(arena, (size_t)*argc + 1, const char *);
+    if (!word) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
     for (enum table table = 0; table < TABLES; table++) {
         choices->pairs[table] = ARENA_ARRAY(arena, (size_t)*argc + 1, struct pair);
         if (!choices->pairs[table]) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
     }
-    if (is_value(*argc, argv, i)) choices->kind = argv[i++];
-    for (; is_value(*argc, argv, i); i++)
-        choices->files[choices->file_count++] = argv[i];
-    if (choices->kind) add_pair(choices, TABLE_IMPORT, "kind", choices->kind);
-    for (; i < *argc; i++) {
-        if (!take_option(*argc, argv, &i, problems, choices)) argv[kept++] = argv[i];
+    for (int i = 1; i < *argc; i++) {
+        if (!is_option(argv[i])) {
+            word[words++] = argv[i];
+        } else if (!take_option(*argc, argv, &i, problems, choices)) {
+            bool alone = strchr(argv[i], '=') || i + 1 == *argc || is_option(argv[i + 1]);
+            argv[kept++] = argv[i];
+            if (!alone) argv[kept++] = argv[++i]; /* its value */
+        }
     }
     *argc = kept;
+    choices->kind = words ? word[0] : NULL;
+    choices->files = word + 1;
+    choices->file_count = words ? words - 1 : 0;
+    if (choices->fetch && choices->file_count == 1) add_pair(choices, TABLE_FETCH, "url", word[1]);
     return problems_status(problems);
 }
 
@@ -208,17 +174,29 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static enum status read_request(const struct run *run, struct import_request *request)
+/* Of that kind, with the options that were given. */
+static enum status decode_request(const struct run *run, const char *kind, struct import_request *request)
 {
     struct input *input = NULL;
-    const struct choices *choices = run->choices;
-    enum status status = input_from_pairs(run->arena, choices->pairs[TABLE_IMPORT], choices->pair_count[TABLE_IMPORT],
-                                          run->problems, &input);
+    const size_t count = run->choices->pair_count[TABLE_IMPORT];
+    struct pair *pairs = ARENA_ARRAY(run->arena, count + 1, struct pair);
+    if (!pairs) return problems_add(run->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    pairs[0] = (struct pair){"kind", kind};
+    memcpy(pairs + 1, run->choices->pairs[TABLE_IMPORT], count * sizeof *pairs);
+    enum status status = input_from_pairs(run->arena, pairs, count + 1, run->problems, &input);
     if (status == STATUS_OK) status = import_request_decode(input, cli_today(), run->arena, run->problems, request);
     input_done(input);
+    return status;
+}
+
+static enum status read_request(const struct run *run, struct import_request *request)
+{
+    const struct choices *choices = run->choices;
+    enum status status = decode_request(run, choices->kind, request);
     if (status != STATUS_OK) return status;
-    if (choices->file_count && choices->fetch)
-        return problems_add(run->problems, STATUS_CONTRADICTION, "file", "give a file or --fetch, not both");
+    if (choices->file_count > 1 && choices->fetch)
+        return problems_add(run->problems, STATUS_CONTRADICTION, "file",
+                            "give a file, or --fetch with a URL, not both");
     if (!choices->fetch && choices->pair_count[TABLE_FETCH])
         return problems_add(run->problems, STATUS_CONTRADICTION, choices->pairs[TABLE_FETCH]->name,
                             "it is of a download: give --fetch, too");
@@ -293,15 +271,13 @@ static enum status import_bundled(const struct run *run)
 {
     struct catalog_text facts[CATALOG_FILE_COUNT];
     const struct catalog_text *offers = &catalog_bundled()[FILE_OFFERS];
-    struct import_request request = {
-        .kind = IMPORT_CSV, .source = "built into gpusize", .as_of = cli_today(), .jump_factor = 3};
+    struct import_request request;
+    enum status status = decode_request(run, import_format_names[IMPORT_CSV], &request);
+    if (status != STATUS_OK) return status;
+    request.source = "built into gpusize";
     size_t others = 0;
-    for (size_t i = 1; i < run->choices->pair_count[TABLE_IMPORT]; i++) { /* the first is the kind */
-        const struct pair *option = &run->choices->pairs[TABLE_IMPORT][i];
-        bool accepts = strcmp(option->name, "accept_jumps") == 0 && strcmp(option->value, "true") == 0;
-        request.accept_jumps += accepts;
-        others += !accepts;
-    }
+    for (size_t i = 0; i < run->choices->pair_count[TABLE_IMPORT]; i++)
+        others += strcmp(run->choices->pairs[TABLE_IMPORT][i].name, "accept_jumps") != 0;
     struct import_job job = {.request = &request, .text = offers->text, .length = offers->length, .facts = facts};
     if (run->choices->file_count || run->choices->fetch || others > 0)
         return problems_add(run->problems, STATUS_INVALID_VALUE, "bundled",
@@ -354,11 +330,11 @@ static enum status import_file(const struct run *run)
 static enum status import_model(const struct run *run)
 {
     const struct choices *choices = run->choices;
-    size_t count = choices->pair_count[TABLE_IMPORT] - 1; /* without the kind */
+    size_t count = choices->pair_count[TABLE_IMPORT];
     struct input *input = NULL;
     struct pair *pairs = ARENA_ARRAY(run->arena, count + choices->pair_count[TABLE_MODEL] + 1, struct pair);
     if (!pairs) return problems_add(run->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
-    memcpy(pairs, choices->pairs[TABLE_IMPORT] + 1, count * sizeof *pairs);
+    memcpy(pairs, choices->pairs[TABLE_IMPORT], count * sizeof *pairs);
     memcpy(pairs + count, choices->pairs[TABLE_MODEL], choices->pair_count[TABLE_MODEL] * sizeof *pairs);
     if (choices->fetch || choices->pair_count[TABLE_FETCH])
         return problems_add(run->problems, STATUS_INVALID_VALUE, "fetch", "models come from files");
@@ -400,7 +376,7 @@ static int run(const struct choices *choices, const struct settings *settings, s
 {
     assert(choices->kind); /* it was read from the command line, or we would not be here */
     struct run run = {.choices = choices, .arena = arena, .problems = problems};
-    enum status status = cli_open_store(settings, "gpusize import", problems, &run.store);
+    enum status status = cli_open_store(settings, "gpusize import", 1, problems, &run.store);
     if (status == STATUS_OK) status = import_kind(&run);
     store_close(run.store);
     return status == STATUS_OK ? CLI_OK : cli_report(problems, status);

@@ -118,7 +118,7 @@ static bool print_json(const struct models *models, size_t refused, size_t rows)
     }
     out_array_end(&out);
     out_object_end(&out);
-    bool written = !out.failed && cli_write(out.data, out.length) && cli_write("\n", 1);
+    bool written = cli_write_line(&out);
     out_done(&out);
     return written;
 }

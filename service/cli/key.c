@@ -18,16 +18,16 @@ struct key_choices {
 };
 
 static const struct cli_flag flags[] = {
-    {"--name", "TEXT", "Whose key it is, up to 100 bytes; unique among those that are not revoked.",
+    {"name", "TEXT", "Whose key it is, up to 100 bytes; unique among those that are not revoked.",
      offsetof(struct key_choices, name)},
-    {"--role", "ROLE", "reader, writer (also changes the catalog) or admin. Default: reader.",
+    {"role", "ROLE", "reader, writer (also changes the catalog) or admin. Default: reader.",
      offsetof(struct key_choices, role)},
-    {"--expires-at", "DAY", "Refused from the beginning of that day, UTC. Default: never.",
+    {"expires_at", "DAY", "Refused from the beginning of that day, UTC. Default: never.",
      offsetof(struct key_choices, expires_at)},
-    {"--requests-per-second", "NUMBER", "Limit of its own. Default: the service's.",
+    {"requests_per_second", "NUMBER", "Limit of its own. Default: the service's.",
      offsetof(struct key_choices, requests_per_second)},
-    {"--json", NULL, "Answer in JSON.", offsetof(struct key_choices, json)},
-    {"--help", NULL, "This text.", offsetof(struct key_choices, help)},
+    {"json", NULL, "Answer in JSON.", offsetof(struct key_choices, json)},
+    {"help", NULL, "This text.", offsetof(struct key_choices, help)},
     {NULL, NULL, NULL, 0},
 };
 
@@ -50,10 +50,7 @@ static int print_help(void)
         "  curl -H \"Authorization: Bearer $KEY\" http://127.0.0.1:8080/v1/offers\n"
         "  gpusize key revoke procurement\n\n");
     cli_print_flags(flags);
-    return puts("  --database-url TEXT           Which database; see gpusize serve --help.\n\n"
-                "Exit status: 0 done; 2 the arguments are wrong; 3 failed.") < 0
-               ? CLI_FAILED
-               : CLI_OK;
+    return puts("\nExit status: 0 done; 2 the arguments are wrong; 3 failed.") < 0 ? CLI_FAILED : CLI_OK;
 }
 
 /* Every bad choice is a problem. */
@@ -88,8 +85,7 @@ static enum status read_choices(const struct key_choices *choices, struct proble
 /* One JSON object on a line. */
 static enum status print_json(struct out *out, struct problems *problems)
 {
-    out_raw(out, "\n", 1);
-    bool written = !out->failed && cli_write(out->data, out->length);
+    bool written = cli_write_line(out);
     out_done(out);
     return written ? STATUS_OK : problems_add(problems, STATUS_IO, "", "the answer cannot be written");
 }
@@ -223,7 +219,7 @@ int cli_key(const struct cli *cli, int argc, char **argv)
         status =
             problems_add(&problems, STATUS_UNKNOWN_FIELD, run.named, "%s takes options only", actions[action].name);
     if (!run.choices.help && status == STATUS_OK)
-        status = cli_open_store(&settings, "gpusize key", &problems, &run.store);
+        status = cli_open_store(&settings, "gpusize key", 1, &problems, &run.store);
     if (!run.choices.help && status == STATUS_OK) status = actions[action].run(&run);
     int code = run.choices.help ? print_help() : status == STATUS_OK ? CLI_OK : cli_report(&problems, status);
     store_close(run.store);

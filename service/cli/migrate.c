@@ -16,10 +16,10 @@ struct migrate_choices {
 };
 
 static const struct cli_flag flags[] = {
-    {"--check", NULL, "Changes nothing; exit status 0 if this program can serve from the database, 3 if not.",
+    {"check", NULL, "Changes nothing; exit status 0 if this program can serve from the database, 3 if not.",
      offsetof(struct migrate_choices, check)},
-    {"--dry-run", NULL, "Changes nothing; prints the SQL that would run.", offsetof(struct migrate_choices, dry_run)},
-    {"--help", NULL, "This text.", offsetof(struct migrate_choices, help)},
+    {"dry_run", NULL, "Changes nothing; prints the SQL that would run.", offsetof(struct migrate_choices, dry_run)},
+    {"help", NULL, "This text.", offsetof(struct migrate_choices, help)},
     {NULL, NULL, NULL, 0},
 };
 
@@ -31,7 +31,7 @@ static int print_help(void)
                  "  DATABASE_URL=postgresql:///gpusize gpusize migrate\n"
                  "  gpusize migrate --check --database-url postgresql:///gpusize\n\n");
     cli_print_flags(flags);
-    return puts("  --database-url TEXT           Which database; see gpusize serve --help.") < 0 ? CLI_FAILED : CLI_OK;
+    return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
 }
 
 static void print_applied(void *context, const struct migration *migration)
@@ -85,7 +85,7 @@ static int run(const struct migrate_choices *choices, const struct settings *set
                struct problems *problems)
 {
     struct store *store = NULL;
-    enum status status = cli_open_store(settings, "gpusize migrate", problems, &store);
+    enum status status = cli_open_store(settings, "gpusize migrate", 1, problems, &store);
     if (status == STATUS_OK)
         status = choices->check     ? check(store, problems)
                  : choices->dry_run ? dry_run(store, arena, problems)

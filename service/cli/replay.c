@@ -17,9 +17,9 @@ struct replay_choices {
 };
 
 static const struct cli_flag flags[] = {
-    {"--print", NULL, "Prints the answer of now on standard output, and the verdict on standard error.",
+    {"print", NULL, "Prints the answer of now on standard output, and the verdict on standard error.",
      offsetof(struct replay_choices, print)},
-    {"--help", NULL, "This text.", offsetof(struct replay_choices, help)},
+    {"help", NULL, "This text.", offsetof(struct replay_choices, help)},
     {NULL, NULL, NULL, 0},
 };
 
@@ -41,8 +41,8 @@ static int print_help(void)
                  "Usage: gpusize replay ID [--print] [--database-url TEXT]\n\nExamples:\n"
                  "  DATABASE_URL=postgresql:///gpusize gpusize replay fd143d31182fc1ba07e73a34f75a112b\n\n");
     cli_print_flags(flags);
-    return puts("  --database-url TEXT           Which database; see gpusize serve --help.\n\n"
-                "Exit status: 0 the same bytes; 1 others, and what differs; 2 the arguments are wrong; 3 it cannot be\n"
+    return puts("\nExit status: 0 the same bytes; 1 others, and what differs; 2 the arguments are wrong; 3 it cannot "
+                "be\n"
                 "computed, or is not stored.") < 0
                ? CLI_FAILED
                : CLI_OK;
@@ -136,8 +136,8 @@ static enum status run(struct replay *replay)
     if (status == STATUS_OK) status = read_catalog(replay);
     if (status == STATUS_OK) status = compute(replay);
     if (status != STATUS_OK || !replay->choices.print) return status;
-    bool written = cli_write(replay->now.data, replay->now.length) && cli_write("\n", 1);
-    return written ? STATUS_OK : problems_add(replay->problems, STATUS_IO, "", "the answer cannot be written");
+    return cli_write_line(&replay->now) ? STATUS_OK
+                                        : problems_add(replay->problems, STATUS_IO, "", "the answer cannot be written");
 }
 
 static enum status tell_difference(struct replay *replay, FILE *stream)
@@ -218,7 +218,7 @@ int cli_replay(const struct cli *cli, int argc, char **argv)
     enum status others = settings_read(argc, argv, &arena, &problems, &settings, &help);
     if (status == STATUS_OK) status = others;
     if (status == STATUS_OK && !replay.choices.help)
-        status = cli_open_store(&settings, "gpusize replay", &problems, &replay.store);
+        status = cli_open_store(&settings, "gpusize replay", 1, &problems, &replay.store);
     int code = replay.choices.help   ? print_help()
                : status != STATUS_OK ? cli_report(&problems, status)
                                      : run_and_tell(&replay);

@@ -22,7 +22,6 @@ enum {
     FIRST_LOAD_MS = 10 * 1000,  /* time to load a catalog before the port is opened without one */
     LISTENING_POLL_FACTOR = 20, /* a lost notification costs at most that many poll intervals */
     RECORD_DRAIN_MS = 5 * 1000, /* time to store at the end what was accepted */
-    SILENCE_MS = 2000,          /* beyond the time of a statement: the database hangs, and is no longer waited for */
 };
 
 static void print_line(const char *line)
@@ -228,21 +227,6 @@ static int run_catalog(const struct cli *cli, const struct settings *settings, s
     return code;
 }
 
-/* Leaves NULL where no database is set. */
-static enum status open_database(const struct settings *settings, unsigned connections_max, struct problems *problems,
-                                 struct store **ret_store)
-{
-    const struct store_options options = {
-        .url = settings->database_url,
-        .application_name = APPLICATION_NAME,
-        .prepared = settings->db_prepared,
-        .statement_timeout_ms = settings->db_statement_timeout_ms,
-        .silence_max_ms = settings->db_statement_timeout_ms ? settings->db_statement_timeout_ms + SILENCE_MS : 0,
-        .connections_max = connections_max,
-    };
-    return *settings->database_url ? store_open(&options, problems, ret_store) : STATUS_OK;
-}
-
 int cli_serve(const struct cli *cli, int argc, char **argv)
 {
     struct arena arena;
@@ -258,10 +242,12 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     catalog.keys = service.keys = keyring_new();
     service.price_age_max_days = settings.max_price_age_days;
     if (status == STATUS_OK && !service.keys) status = STATUS_OUT_OF_MEMORY;
-    if (status == STATUS_OK && !help) status = open_database(&settings, 1, &problems, &catalog.store);
-    if (status == STATUS_OK && !help)
-        status = open_database(&settings, (unsigned)settings.db_workers + SERVER_WRITERS + 1 /* stores answers */,
-                               &problems, &service.store);
+    bool stored = status == STATUS_OK && !help && *settings.database_url;
+    if (stored) status = cli_open_store(&settings, APPLICATION_NAME, 1, &problems, &catalog.store);
+    if (stored && status == STATUS_OK)
+        status = cli_open_store(&settings, APPLICATION_NAME,
+                                (unsigned)settings.db_workers + SERVER_WRITERS + 1 /* stores answers */, &problems,
+                                &service.store);
     int code = CLI_OK;
     if (help)
         settings_help();

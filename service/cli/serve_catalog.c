@@ -42,7 +42,6 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     if (status == STATUS_OK && !known)
         status = store_catalog_read(catalog->store, -1, arena, problems, ret_texts->files, &version);
     if (status != STATUS_OK) return status;
-    if (version.number == 0) return problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
     ret_texts->version = arena_strdup(arena, version.text);
     return ret_texts->version ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a version");
 }

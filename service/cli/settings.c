@@ -1,6 +1,8 @@
 /* settings.c owns the table of settings and their reading. */
 #include "cli/settings.h"
 
+#include "cli/flags.h"
+
 #include "catalog/text.h"
 
 #include <stddef.h>
@@ -70,14 +72,10 @@ static const struct setting {
 };
 enum { SETTINGS = sizeof table / sizeof table[0] };
 
-/* "--queue-max" and "queue_max" are the same name. */
 static const struct setting *find_setting(const char *name, size_t length)
 {
     for (size_t i = 0; i < SETTINGS; i++) {
-        size_t at = 0;
-        while (at < length && table[i].name[at] && (name[at] == '-' ? '_' : name[at]) == table[i].name[at])
-            at++;
-        if (at == length && !table[i].name[at]) return &table[i];
+        if (cli_names(name, length, table[i].name)) return &table[i];
     }
     return NULL;
 }
@@ -204,13 +202,6 @@ void settings_help(void)
         "Each option is also an environment variable (GPUSIZE_PORT) and a line of the settings file\n"
         "(port = 8080). Options win over variables, those over the file.\n\n");
     for (size_t i = 0; i < SETTINGS; i++) {
-        char name[64];
-        size_t at = 0;
-        for (; table[i].name[at]; at++)
-            name[at] = table[i].name[at] == '_' ? '-' : table[i].name[at];
-        name[at] = '\0';
-        int width = printf("  --%s %s", name, table[i].unit);
-        (void)printf("%*s%s%s%s%s\n", width < 42 ? 42 - width : 1, "", table[i].help,
-                     *table[i].preset ? " Default: " : "", table[i].preset, *table[i].preset ? "." : "");
+        cli_print_option(table[i].name, table[i].unit, table[i].help, *table[i].preset ? table[i].preset : NULL);
     }
 }

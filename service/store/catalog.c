@@ -116,6 +116,8 @@ static enum status read_texts(struct store *store, struct reading *reading, stru
 {
     enum status status = tx_run(store, TX_READ, read_tables, reading, problems);
     if (status != STATUS_OK) return status;
+    if (reading->version.number == 0)
+        return problems_add(problems, STATUS_DATABASE, "", "the database has no catalog yet");
     memcpy(ret_files, reading->files, sizeof reading->files);
     *ret_version = reading->version;
     return STATUS_OK;

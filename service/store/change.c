@@ -46,7 +46,7 @@ struct changing {
     struct arena *arena;
     struct db *db;
     struct problems *problems;
-    struct store_value before[STORE_VALUES_MAX]; /* what the entry is; columns of the file and a few others */
+    struct csv_cell before[STORE_VALUES_MAX]; /* what the entry is; columns of the file and a few others */
     size_t before_count;
     char now[TIME_BYTES]; /* as PostgreSQL reads it */
     struct store_written written;
@@ -58,7 +58,7 @@ static enum status no_memory(struct problems *problems)
     return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the change");
 }
 
-static const char *find_value(const struct store_value *values, size_t count, const char *column)
+static const char *find_value(const struct csv_cell *values, size_t count, const char *column)
 {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(values[i].column, column) == 0) return values[i].text;
@@ -69,7 +69,7 @@ static const char *find_value(const struct store_value *values, size_t count, co
 /* --- what the entry was --- */
 
 /* Column and value of every column of a row, as texts of the catalog's files. */
-static enum status read_row(struct changing *changing, enum query query, const char *id, struct store_value *values,
+static enum status read_row(struct changing *changing, enum query query, const char *id, struct csv_cell *values,
                             size_t *ret_count)
 {
     const char *const parameters[] = {id};
@@ -78,8 +78,8 @@ static enum status read_row(struct changing *changing, enum query query, const c
     if (status != STATUS_OK) return status;
     size_t count = db_rows(row) < STORE_VALUES_MAX ? db_rows(row) : STORE_VALUES_MAX;
     for (size_t i = 0; i < count; i++) {
-        values[i] = (struct store_value){arena_strdup(changing->arena, db_text(row, i, 0)),
-                                         arena_strdup(changing->arena, db_text(row, i, 1))};
+        values[i] = (struct csv_cell){arena_strdup(changing->arena, db_text(row, i, 0)),
+                                      arena_strdup(changing->arena, db_text(row, i, 1))};
         if (!values[i].column || !values[i].text) return no_memory(changing->problems);
     }
     *ret_count = count;
@@ -110,44 +110,19 @@ static enum status read_before(struct changing *changing)
 
 /* --- what it becomes --- */
 
-/* Puts a quoted cell at `end`; an empty one is nothing: null. Returns where it ends. */
-static char *put_cell(char *end, const char *text)
-{
-    if (!*text) return end;
-    *end++ = '"';
-    for (; *text; text++) {
-        if (*text == '"') *end++ = '"';
-        *end++ = *text;
-    }
-    *end++ = '"';
-    return end;
-}
-
-/* A file of one row. */
-static enum status make_file(struct arena *arena, const struct store_value *values, size_t count,
+/* A file of one row; an empty cell is null. */
+static enum status make_file(struct arena *arena, const struct csv_cell *values, size_t count,
                              struct problems *problems, struct catalog_text *ret_file)
 {
-    size_t size = 2; /* of the text at most: line ends, separators, quotes, every byte doubled */
-    for (size_t i = 0; i < count; i++)
-        size += strlen(values[i].column) + 1 + 2 * strlen(values[i].text) + 3;
-    char *text = arena_alloc(arena, size + 1), *end = text;
+    const char *columns = csv_line(values, count, true, arena), *row = csv_line(values, count, false, arena);
+    const char *text = columns && row ? arena_printf(arena, "%s\n%s\n", columns, row) : NULL;
     if (!text) return no_memory(problems);
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0) *end++ = ',';
-        end = stpcpy(end, values[i].column);
-    }
-    *end++ = '\n';
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0) *end++ = ',';
-        end = put_cell(end, values[i].text);
-    }
-    *end++ = '\n';
-    *ret_file = (struct catalog_text){"the entry", text, (size_t)(end - text)};
+    *ret_file = (struct catalog_text){"the entry", text, strlen(text)};
     return STATUS_OK;
 }
 
 /* All columns of the file: the given values over those of before over nothing. */
-static size_t overlay(const struct changing *changing, struct store_value *values)
+static size_t overlay(const struct changing *changing, struct csv_cell *values)
 {
     const struct store_change *change = changing->change;
     const char *column = NULL;
@@ -155,58 +130,42 @@ static size_t overlay(const struct changing *changing, struct store_value *value
     for (; count < STORE_VALUES_MAX && (column = catalog_column(change->file, count)); count++) {
         const char *text = find_value(change->values, change->value_count, column);
         if (!text) text = find_value(changing->before, changing->before_count, column);
-        values[count] = (struct store_value){column, text ? text : ""};
+        values[count] = (struct csv_cell){column, text ? text : ""};
     }
     return count;
 }
 
 /* What an offer refers to, so that it can be loaded by itself. */
-static enum status add_references(struct changing *changing, const struct store_value *offer, size_t count,
+static enum status add_references(struct changing *changing, const struct csv_cell *offer, size_t count,
                                   struct catalog_text files[CATALOG_FILE_COUNT])
 {
-    struct store_value row[STORE_VALUES_MAX], gpu[STORE_VALUES_MAX];
+    struct csv_cell row[STORE_VALUES_MAX], gpu[STORE_VALUES_MAX];
     size_t row_count = 0, gpu_count = 0;
     enum status status = read_row(changing, QUERY_GPU_ROW, find_value(offer, count, "gpu_id"), row, &row_count);
     for (size_t i = 0; row_count > 0 && catalog_column(FILE_GPUS, i); i++) {
         const char *column = catalog_column(FILE_GPUS, i), *text = find_value(row, row_count, column);
-        gpu[gpu_count++] = (struct store_value){column, text ? text : ""};
+        gpu[gpu_count++] = (struct csv_cell){column, text ? text : ""};
     }
     if (status == STATUS_OK && gpu_count > 0)
         status = make_file(changing->arena, gpu, gpu_count, changing->problems, &files[FILE_GPUS]);
     const char *provider = find_value(offer, count, "provider"), *region = find_value(offer, count, "region");
     assert(provider && region); /* all columns are there */
-    const struct store_value place[] = {{"provider", provider}, {"region", region},      {"country", ""},
-                                        {"continent", ""},      {"source", "a request"}, {"as_of", "2000-01-01"}};
+    const struct csv_cell place[] = {{"provider", provider}, {"region", region},      {"country", ""},
+                                     {"continent", ""},      {"source", "a request"}, {"as_of", "2000-01-01"}};
     if (status == STATUS_OK && *provider && *region)
         status =
             make_file(changing->arena, place, sizeof place / sizeof *place, changing->problems, &files[FILE_REGIONS]);
     return status;
 }
 
-/* "the entry:2 tdp_watts" is tdp_watts of the request. */
-static enum status name_fields(const struct problems *found, struct problems *problems)
-{
-    for (size_t i = 0; i < found->count; i++) {
-        const char *space = strrchr(found->items[i].field, ' ');
-        (void)problems_add(problems, STATUS_INVALID_VALUE, space ? space + 1 : "", "%s", found->items[i].detail);
-    }
-    return problems_status(problems);
-}
-
 /* What the services could not load is refused here, with every bad cell. */
-static enum status check(struct changing *changing, const struct store_value *values, size_t count)
+static enum status check(struct changing *changing, const struct csv_cell *values, size_t count)
 {
     struct catalog_text files[CATALOG_FILE_COUNT] = {0};
-    struct problems found;
-    struct snapshot *snapshot = NULL;
     const enum catalog_file file = changing->change->file;
-    problems_init(&found, changing->arena);
     enum status status = make_file(changing->arena, values, count, changing->problems, &files[file]);
     if (status == STATUS_OK && file == FILE_OFFERS) status = add_references(changing, values, count, files);
-    if (status != STATUS_OK) return status;
-    status = catalog_load(files, &found, &snapshot);
-    snapshot_free(snapshot);
-    return status == STATUS_OK ? status : name_fields(&found, changing->problems);
+    return status == STATUS_OK ? catalog_check(files, STATUS_INVALID_VALUE, changing->problems) : status;
 }
 
 /* The keys stay: another key is another entry. */
@@ -225,7 +184,7 @@ static enum status check_keys(const struct changing *changing)
 }
 
 /* Two offers of one key would be one. */
-static enum status check_new_offer(const struct changing *changing, const struct store_value *values, size_t count)
+static enum status check_new_offer(const struct changing *changing, const struct csv_cell *values, size_t count)
 {
     const char *parameters[KEYS_MAX];
     DB_RESULT *found = NULL;
@@ -251,7 +210,7 @@ static enum status check_day(const struct changing *changing)
 }
 
 /* What the table has besides the file: a model's config. */
-static size_t add_other_columns(const struct store_change *change, struct store_value *values, size_t count)
+static size_t add_other_columns(const struct store_change *change, struct csv_cell *values, size_t count)
 {
     for (size_t i = 0, added = 0; i < change->value_count && added < EXTRA_COLUMNS; i++) {
         if (catalog_column_type(change->file, change->values[i].column) != CATALOG_NO_COLUMN) continue;
@@ -262,7 +221,7 @@ static size_t add_other_columns(const struct store_change *change, struct store_
 }
 
 /* A price that nobody imported, from now on. */
-static size_t add_price_columns(struct changing *changing, struct store_value *values, size_t count)
+static size_t add_price_columns(struct changing *changing, struct csv_cell *values, size_t count)
 {
     struct tm parts;
     time_t seconds = time(NULL);
@@ -271,12 +230,12 @@ static size_t add_price_columns(struct changing *changing, struct store_value *v
     double price = UNKNOWN, known = UNKNOWN;
     if (before && text_parse_double(given, &price) && text_parse_double(before, &known) && price == known) return count;
     (void)strftime(changing->now, sizeof changing->now, "%Y-%m-%d %H:%M:%S+00", gmtime_r(&seconds, &parts));
-    values[count] = (struct store_value){"valid_from", changing->now};
-    values[count + 1] = (struct store_value){"import_run_id", ""};
+    values[count] = (struct csv_cell){"valid_from", changing->now};
+    values[count + 1] = (struct csv_cell){"import_run_id", ""};
     return count + 2;
 }
 
-static enum status write_offer(struct changing *changing, struct store_value *values, size_t count, size_t *rows)
+static enum status write_offer(struct changing *changing, struct csv_cell *values, size_t count, size_t *rows)
 {
     struct catalog_text text;
     const char *const place[] = {find_value(values, count, "provider"), find_value(values, count, "region"),
@@ -294,7 +253,7 @@ static enum status write_offer(struct changing *changing, struct store_value *va
 static enum status write_entry(struct changing *changing)
 {
     const enum catalog_file file = changing->change->file;
-    struct store_value values[STORE_VALUES_MAX + EXTRA_COLUMNS];
+    struct csv_cell values[STORE_VALUES_MAX + EXTRA_COLUMNS];
     struct catalog_text text;
     size_t count = overlay(changing, values), rows = 0;
     enum status status = check_keys(changing);

@@ -5,17 +5,14 @@
 
 enum store_change_kind { CHANGE_CREATE, CHANGE_UPDATE, CHANGE_RETIRE };
 
-struct store_value { /* a cell as catalog/data has it; text "": unknown */
-    const char *column, *text;
-};
 enum { STORE_VALUES_MAX = 60 };
 
 struct store_change {
     enum store_change_kind kind;
-    enum catalog_file file;           /* FILE_GPUS, FILE_MODELS or FILE_OFFERS */
-    const char *id;                   /* of the entry; of an offer its number; CHANGE_CREATE of an offer: NULL */
-    int64_t version;                  /* that the entry must have; < 0: any */
-    const struct store_value *values; /* the columns that are given; of a model also config and config_sha256 */
+    enum catalog_file file;        /* FILE_GPUS, FILE_MODELS or FILE_OFFERS */
+    const char *id;                /* of the entry; of an offer its number; CHANGE_CREATE of an offer: NULL */
+    int64_t version;               /* that the entry must have; < 0: any */
+    const struct csv_cell *values; /* the columns that are given; of a model also config and config_sha256 */
     size_t value_count;
     const struct store_actor *actor;
 };
