@@ -163,28 +163,33 @@ static enum status read_text(struct reading *reading, enum import_format format,
     "price_on_demand_usd_hr,price_spot_usd_hr,price_reserved_usd_hr,reserved_term,price_basis,as_of,source,notes\n"
 #define INFO(name, mib) "\"{'Gpus': [{'Name': '" name "', 'MemoryInfo': {'SizeInMiB': " mib "}}]}\""
 
+/* A line of a file is a line here. */
+/* clang-format off */
 static const struct sample {
     const char *what;
     enum import_format format;
     const char *provider, *text, *expected;
 } samples[] = {
     {"our layout, a row for each price", IMPORT_CSV, NULL,
-     CSV_HEADER "acme,n1,eu-west,,l4,2,on_demand,,1.5,8,32,instance_total,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,l4,2,reserved,12,1.0,8,32,instance_total,2026-10-01,contract 7,,\"two\nlines\"\n"
-                "acme,n1,eu-west,,l4,2,reserved,,1.0,,,,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,l4,2,spot,3,1.0,,,,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,l4,2,spot,,0,,,,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,l4,2,spot,,,,,,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,l4,0.5,spot,,1,,,,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,warp-9,1,spot,,1,,,,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,l4,1,owned,,1,,,,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,l4,1,spot,,1,,,,soon,contract 7,,\n"
-                "acme,n1,eu-west,,l4,1,spot,,1e9,,,,2026-10-01,contract 7,,\n"
-                "acme,n1,eu-west,,l4\n"
-                ",n1,eu-west,,l4,1,spot,,1,,,,2026-10-01,contract 7,,\n"
-                "acme,n 1 / x,\"Oslo, NO\",,RTX 4090,1,spot,,1,,,per_gpu,2026-10-01,,,\n",
+     CSV_HEADER
+     "acme,n1,eu-west,,l4,2,on_demand,,1.5,8,32,instance_total,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,l4,2,reserved,12,1.0,8,32,instance_total,2026-10-01,contract 7,,\"two\n"
+     "lines\"\n"
+     "acme,n1,eu-west,,l4,2,reserved,,1.0,,,,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,l4,2,spot,3,1.0,,,,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,l4,2,spot,,0,,,,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,l4,2,spot,,,,,,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,l4,0.5,spot,,1,,,,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,warp-9,1,spot,,1,,,,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,l4,1,owned,,1,,,,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,l4,1,spot,,1,,,,soon,contract 7,,\n"
+     "acme,n1,eu-west,,l4,1,spot,,1e9,,,,2026-10-01,contract 7,,\n"
+     "acme,n1,eu-west,,l4\n"
+     ",n1,eu-west,,l4,1,spot,,1,,,,2026-10-01,contract 7,,\n"
+     "acme,n 1 / x,\"Oslo, NO\",,RTX 4090,1,spot,,1,,,per_gpu,2026-10-01,,,\n",
      "2: acme n1 eu-west 2xl4 on_demand 1.5 8cpu 32GiB instance_total 2026-10-01 contract 7\n"
-     "3: acme n1 eu-west 2xl4 reserved/12 1 8cpu 32GiB instance_total 2026-10-01 contract 7 # two\nlines\n"
+     "3: acme n1 eu-west 2xl4 reserved/12 1 8cpu 32GiB instance_total 2026-10-01 contract 7 # two\n"
+     "lines\n"
      "5! term_months: a reserved price needs its term: 12 or 1y\n"
      "6! term_months: only a reserved price has a term\n"
      "7! usd_per_hour: 0 is unknown, not free\n"
@@ -198,11 +203,12 @@ static const struct sample {
      "15! provider: no provider is given\n"
      "16: acme n-1-/-x Oslo-NO 1xrtx-4090 spot 1 per_gpu 2026-10-01 a file\n"},
     {"a column for each kind of purchase", IMPORT_CSV, NULL,
-     WIDE_HEADER "acme,n8,h100-sxm,H100,8.0,80,96,768,,,20,8,15,3-year,instance_total,2026-10,list,\n"
-                 "acme,n8,h100-sxm,H100,8,80,,,,,,,15,unspecified,instance_total,2026-10,list,\n"
-                 "acme,,h100-sxm,H100,2,80,,,,,0,4,,,instance_total_marketplace,2026-10,list,\n"
-                 "acme,,h100-sxm,H100,1,80,,,,,2,,,,per_gpu,2026-10,list,\n"
-                 "acme,,h100-sxm,H100,1,80,,,,,2,,,,accelerator_component_total,2026-10,list,\n",
+     WIDE_HEADER
+     "acme,n8,h100-sxm,H100,8.0,80,96,768,,,20,8,15,3-year,instance_total,2026-10,list,\n"
+     "acme,n8,h100-sxm,H100,8,80,,,,,,,15,unspecified,instance_total,2026-10,list,\n"
+     "acme,,h100-sxm,H100,2,80,,,,,0,4,,,instance_total_marketplace,2026-10,list,\n"
+     "acme,,h100-sxm,H100,1,80,,,,,2,,,,per_gpu,2026-10,list,\n"
+     "acme,,h100-sxm,H100,1,80,,,,,2,,,,accelerator_component_total,2026-10,list,\n",
      "2: acme n8 - 8xh100-sxm on_demand 20 96cpu 768GiB instance_total 2026-10-01 list\n"
      "2: acme n8 - 8xh100-sxm spot 8 96cpu 768GiB instance_total 2026-10-01 list\n"
      "2: acme n8 - 8xh100-sxm reserved/36 15 96cpu 768GiB instance_total 2026-10-01 list\n"
@@ -213,35 +219,24 @@ static const struct sample {
      "6! price_basis: \"accelerator_component_total\" is no price of a whole instance\n"},
     {"currencies", IMPORT_CSV, NULL,
      "provider,instance_type,gpu_id,gpu_count,purchase,price_per_hour,currency,as_of,source\n"
-     "acme,n1,l4,1,on_demand,2,EUR,2026-10-01,s\nacme,n1,l4,1,on_demand,2,CHF,2026-10-01,s\n"
+     "acme,n1,l4,1,on_demand,2,EUR,2026-10-01,s\n"
+     "acme,n1,l4,1,on_demand,2,CHF,2026-10-01,s\n"
      "acme,n1,l4,1,on_demand,2,USD,2026-10-01,s\n",
      "2: acme n1 - 1xl4 on_demand 2.5 instance_total 2026-10-01 s\n"
      "3! currency: no rate is known for \"CHF\"\n"
      "4: acme n1 - 1xl4 on_demand 2 instance_total 2026-10-01 s\n"},
     {"skypilot, aws", IMPORT_SKYPILOT, "aws",
      "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice,Region,"
-     "AvailabilityZone,"
-     "Arch,LocalDiskType\n"
+     "AvailabilityZone,Arch,LocalDiskType\n"
      "c5.large,,,2.0,4.0,,0.09,0.04,us-east-1,use1-az1,x86_64,\n"
-     "p5.48xlarge,H100,8.0,192.0,2048.0," INFO(
-         "H100", "81920") ",90,40,us-east-1,use1-az1,x86_64,ssd\n"
-                          "p3.2xlarge,V100,1.0,8.0,61.0," INFO(
-                              "V100",
-                              "16384") ",3,,us-east-1,use1-az1,x86_64,\n"
-                                       "g6.xlarge,L4,1.0,4.0,16.0," INFO(
-                                           "L4",
-                                           "22888") ",0.8,0.8,us-east-1,use1-az1,x86_64,\n"
-                                                    "g4.x,M60,1.0,4.0,16.0," INFO(
-                                                        "M60",
-                                                        "8192") ",0.8,0.3,us-east-1,use1-az1,x86_64,\n"
-                                                                "x9.x,H100,1.0,4.0,16.0," INFO(
-                                                                    "H100",
-                                                                    "81920") ",0.8,0.3,us-east-1,use1-az1,x86_64,\n",
-     "3: aws p5.48xlarge us-east-1/use1-az1 8xh100-sxm on_demand 90 192cpu 2048GiB instance_total 2026-11-01 a "
-     "file\n"
+     "p5.48xlarge,H100,8.0,192.0,2048.0," INFO("H100", "81920") ",90,40,us-east-1,use1-az1,x86_64,ssd\n"
+     "p3.2xlarge,V100,1.0,8.0,61.0," INFO("V100", "16384") ",3,,us-east-1,use1-az1,x86_64,\n"
+     "g6.xlarge,L4,1.0,4.0,16.0," INFO("L4", "22888") ",0.8,0.8,us-east-1,use1-az1,x86_64,\n"
+     "g4.x,M60,1.0,4.0,16.0," INFO("M60", "8192") ",0.8,0.3,us-east-1,use1-az1,x86_64,\n"
+     "x9.x,H100,1.0,4.0,16.0," INFO("H100", "81920") ",0.8,0.3,us-east-1,use1-az1,x86_64,\n",
+     "3: aws p5.48xlarge us-east-1/use1-az1 8xh100-sxm on_demand 90 192cpu 2048GiB instance_total 2026-11-01 a file\n"
      "3: aws p5.48xlarge us-east-1/use1-az1 8xh100-sxm spot 40 192cpu 2048GiB instance_total 2026-11-01 a file\n"
-     "4: aws p3.2xlarge us-east-1/use1-az1 1xv100-16gb-sxm on_demand 3 8cpu 61GiB instance_total 2026-11-01 a "
-     "file\n"
+     "4: aws p3.2xlarge us-east-1/use1-az1 1xv100-16gb-sxm on_demand 3 8cpu 61GiB instance_total 2026-11-01 a file\n"
      "5: aws g6.xlarge us-east-1/use1-az1 1xl4 on_demand 0.8 4cpu 16GiB instance_total 2026-11-01 a file\n"
      "6! AcceleratorName: \"M60\" is no GPU of the catalog\n"
      "7! AcceleratorName: \"H100\" may be h100-pcie, h100-sxm\n"},
@@ -250,57 +245,41 @@ static const struct sample {
      "Standard_NC24ads_A100_v4,A100-80GB,1.0,24.0,220.0,A100-80GB,3.6,0.0,westus,V2\n"
      "Standard_NC40ads_H100_v5,H100,1.0,40.0,320.0,H100,7,,westus,V2\n",
      "2: azure Standard_NC24ads_A100_v4 westus 1xa100-80gb-pcie on_demand 3.6 24cpu 220GiB instance_total "
-     "2026-11-01 "
-     "a file\n"
-     "3: azure Standard_NC40ads_H100_v5 westus 1xh100-nvl on_demand 7 40cpu 320GiB instance_total 2026-11-01 a "
-     "file\n"},
+     "2026-11-01 a file\n"
+     "3: azure Standard_NC40ads_H100_v5 westus 1xh100-nvl on_demand 7 40cpu 320GiB instance_total 2026-11-01 a file\n"},
     {"skypilot, gcp: a machine and its GPUs are two rows, in any order", IMPORT_SKYPILOT, "gcp",
-     "InstanceType,vCPUs,MemoryGiB,AcceleratorName,AcceleratorCount,GpuInfo,Region,AvailabilityZone,Price,"
-     "SpotPrice\n"
+     "InstanceType,vCPUs,MemoryGiB,AcceleratorName,AcceleratorCount,GpuInfo,Region,AvailabilityZone,Price,SpotPrice\n"
      "a2-highgpu-1g,12.0,85.0,,,,us-central1,us-central1-a,0.75,0.25\n"
      "a3-megagpu-8g,208.0,1872.0,,,,us-central1,us-central1-a,10,5\n"
      "a2-highgpu-2g,24.0,170.0,,,,us-central1,us-central1-b,1.5,0.5\n"
      "n1-standard-4,4.0,15.0,,,,us-central1,us-central1-a,0.19,0.04\n"
-     ",,,A100,1.0," INFO(
-         "A100", "40960") ",us-central1,us-central1-a,3,1\n"
-                          ",,,A100,2.0," INFO(
-                              "A100", "40960") ",us-central1,us-central1-a,6,2\n"
-                                               ",,,H100-MEGA,8.0,,us-central1,us-central1-a,80,\n"
-                                               ",,,T4,1.0," INFO("T4", "15360") ",us-central1,us-central1-a,0.35,0.1\n",
+     ",,,A100,1.0," INFO("A100", "40960") ",us-central1,us-central1-a,3,1\n"
+     ",,,A100,2.0," INFO("A100", "40960") ",us-central1,us-central1-a,6,2\n"
+     ",,,H100-MEGA,8.0,,us-central1,us-central1-a,80,\n"
+     ",,,T4,1.0," INFO("T4", "15360") ",us-central1,us-central1-a,0.35,0.1\n",
      "9! InstanceType: the price of GPUs whose machine is billed apart is no offer\n"
      "4! Price: no line prices its 2 A100 in this zone\n"
-     "3: gcp a3-megagpu-8g us-central1/us-central1-a 8xh100-sxm on_demand 90 208cpu 1872GiB instance_total_derived "
-     "2026-11-01 a file\n"
+     "3: gcp a3-megagpu-8g us-central1/us-central1-a 8xh100-sxm on_demand 90 208cpu 1872GiB "
+     "instance_total_derived 2026-11-01 a file\n"
      "2: gcp a2-highgpu-1g us-central1/us-central1-a 1xa100-40gb-sxm on_demand 3.75 12cpu 85GiB "
      "instance_total_derived 2026-11-01 a file\n"
-     "2: gcp a2-highgpu-1g us-central1/us-central1-a 1xa100-40gb-sxm spot 1.25 12cpu 85GiB instance_total_derived "
-     "2026-11-01 a file\n"},
+     "2: gcp a2-highgpu-1g us-central1/us-central1-a 1xa100-40gb-sxm spot 1.25 12cpu 85GiB "
+     "instance_total_derived 2026-11-01 a file\n"},
     {"skypilot, vast and runpod: odd memories", IMPORT_SKYPILOT, "vast",
      "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,Price,Region,GpuInfo,SpotPrice\n"
-     "2x-A100_SXM4-64,A100,2.0,64,128,2,\"Norway, NO, EU\"," INFO(
-         "A100",
-         "163840") ",0.00\n"
-                   "1x-A100_PCIE-8,A100,1.0,8,64,1,\"Norway, NO, EU\"," INFO(
-                       "A100",
-                       "80") ",0.00\n"
-                             "1x-A100-8,A100,1.0,8,64,1,\"Norway, NO, EU\"," INFO(
-                                 "A100",
-                                 "81920") ",0.00\n"
-                                          "1x-A100-8,A100,1.0,8,64,1,\"Norway, NO, EU\"," INFO(
-                                              "A100",
-                                              "20480") ",0.00\n"
-                                                       "1x-RTX4090-8,RTX4090,1.0,8,64,0.4,\"Norway, NO, EU\"," INFO(
-                                                           "RTX4090", "0") ",\n",
+     "2x-A100_SXM4-64,A100,2.0,64,128,2,\"Norway, NO, EU\"," INFO("A100", "163840") ",0.00\n"
+     "1x-A100_PCIE-8,A100,1.0,8,64,1,\"Norway, NO, EU\"," INFO("A100", "80") ",0.00\n"
+     "1x-A100-8,A100,1.0,8,64,1,\"Norway, NO, EU\"," INFO("A100", "81920") ",0.00\n"
+     "1x-A100-8,A100,1.0,8,64,1,\"Norway, NO, EU\"," INFO("A100", "20480") ",0.00\n"
+     "1x-RTX4090-8,RTX4090,1.0,8,64,0.4,\"Norway, NO, EU\"," INFO("RTX4090", "0") ",\n",
      "2: vast 2x-A100_SXM4-64 Norway-NO-EU 2xa100-80gb-sxm on_demand 2 64cpu 128GiB instance_total 2026-11-01 a "
      "file\n"
-     "3: vast 1x-A100_PCIE-8 Norway-NO-EU 1xa100-80gb-pcie on_demand 1 8cpu 64GiB instance_total 2026-11-01 a "
-     "file\n"
+     "3: vast 1x-A100_PCIE-8 Norway-NO-EU 1xa100-80gb-pcie on_demand 1 8cpu 64GiB instance_total 2026-11-01 a file\n"
      "4! AcceleratorName: \"A100\" may be a100-80gb-pcie, a100-80gb-sxm\n"
      "5! AcceleratorName: \"A100\" of this memory or form is no GPU of the catalog\n"
      "6: vast 1x-RTX4090-8 Norway-NO-EU 1xrtx-4090 on_demand 0.4 8cpu 64GiB instance_total 2026-11-01 a file\n"},
     {"skypilot, verda: JSON, and a column between", IMPORT_SKYPILOT, "verda",
-     "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,Price,Region,GpuInfo,SpotPrice,"
-     "UpstreamCloudId\n"
+     "InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,Price,Region,GpuInfo,SpotPrice,UpstreamCloudId\n"
      "1L40S.20V,L40S,1.0,20,60,1.1,FIN-01,\"{\"\"Gpus\"\": [{\"\"MemoryInfo\"\": {\"\"SizeInMiB\"\": "
      "49152}}]}\",0.5,x\n",
      "2: verda 1L40S.20V FIN-01 1xl40s on_demand 1.1 20cpu 60GiB instance_total 2026-11-01 a file\n"
@@ -321,32 +300,15 @@ static const struct sample {
      "7! price: 0 is unknown, not free\n"
      "8! spot: is neither True nor False\n"},
     {"azure: a page", IMPORT_AZURE_RETAIL, NULL,
-     "{\"BillingCurrency\":\"USD\",\"Items\":[" AZURE("Standard_NC24ads_A100_v4", "3.673", "NC24ads A100 v4", "Consumption", "") "," AZURE(
-         "Standard_NC24ads_A100_v4", "1.25", "NC24ads A100 v4 Spot", "Consumption",
-         "") "," AZURE("Standard_NC24ads_A100_v4", "0.5", "NC24ads A100 v4 Low Priority", "Consumption",
-                       "") "," AZURE("Standard_NC24ads_A100_v4", "20000", "NC24ads A100 v4", "Reservation",
-                                     ",\"reservationTerm\":\"1 Year\"") "," AZURE("Standard_ND96isr_H100_v5", "1100000",
-                                                                                  "ND96isr H100 v5", "Reservation",
-                                                                                  ",\"reservationTerm\":\"3 "
-                                                                                  "Years\"") "," AZURE("Standard_"
-                                                                                                       "ND96isr_"
-                                                                                                       "H100_v5",
-                                                                                                       "9",
-                                                                                                       "ND96isr "
-                                                                                                       "H100 v5",
-                                                                                                       "Reservatio"
-                                                                                                       "n",
-                                                                                                       "") "],"
-                                                                                                           "\"NextP"
-                                                                                                           "ageLink"
-                                                                                                           "\":"
-                                                                                                           "\"https"
-                                                                                                           "://x/"
-                                                                                                           "?$skip="
-                                                                                                           "1000\","
-                                                                                                           "\"Count"
-                                                                                                           "\":6}"
-                                                                                                           "\n",
+     "{\"BillingCurrency\":\"USD\",\"Items\":["
+     AZURE("Standard_NC24ads_A100_v4", "3.673", "NC24ads A100 v4", "Consumption", "") ","
+     AZURE("Standard_NC24ads_A100_v4", "1.25", "NC24ads A100 v4 Spot", "Consumption", "") ","
+     AZURE("Standard_NC24ads_A100_v4", "0.5", "NC24ads A100 v4 Low Priority", "Consumption", "") ","
+     AZURE("Standard_NC24ads_A100_v4", "20000", "NC24ads A100 v4", "Reservation", ",\"reservationTerm\":\"1 Year\"") ","
+     AZURE("Standard_ND96isr_H100_v5", "1100000", "ND96isr H100 v5", "Reservation",
+           ",\"reservationTerm\":\"3 Years\"") ","
+     AZURE("Standard_ND96isr_H100_v5", "9", "ND96isr H100 v5", "Reservation", "")
+     "],\"NextPageLink\":\"https://x/?$skip=1000\",\"Count\":6}\n",
      "1: azure Standard_NC24ads_A100_v4 westus2 1xa100-80gb-pcie on_demand 3.673 instance_total 2026-11-01 a file\n"
      "2: azure Standard_NC24ads_A100_v4 westus2 1xa100-80gb-pcie spot 1.25 instance_total 2026-11-01 a file\n"
      "4: azure Standard_NC24ads_A100_v4 westus2 1xa100-80gb-pcie reserved/12 2.2831 instance_total 2026-11-01 a "
@@ -354,117 +316,59 @@ static const struct sample {
      "5: azure Standard_ND96isr_H100_v5 westus2 8xh100-sxm reserved/36 41.8569 instance_total 2026-11-01 a file\n"
      "6! reservationTerm: a reservation needs its term: \"1 Year\"\n"},
     {"azure: pages in a list", IMPORT_AZURE_RETAIL, NULL,
-     "[{\"Items\":[]},\n{\"Items\":[" AZURE("Standard_D2s_v5", "0.1", "D2s v5", "Consumption", "") "," AZURE(
-         "Standard_NV12ads_A10_v5", "0.9", "NV12ads A10 v5", "Consumption",
-         "") "," AZURE("Standard_NV72ads_A10_v5", "6.5", "NV72ads A10 v5", "Consumption",
-                       ",\"savingsPlan\":[{\"retailPrice\":1}]") "," AZURE("Standard_NV12s_v3", "1.14", "NV12s v3",
-                                                                           "Consumption",
-                                                                           "") "," AZURE("Standard_NC40ads_H100_v5",
-                                                                                         "0", "NC40ads H100 v5",
-                                                                                         "Consumption",
-                                                                                         "") "," AZURE("Standard_"
-                                                                                                       "NC40ads_"
-                                                                                                       "H100_v5",
-                                                                                                       "7",
-                                                                                                       "NC40ads "
-                                                                                                       "H100 v5",
-                                                                                                       "DevTestCons"
-                                                                                                       "umption",
-                                                                                                       "") "," AZURE("S"
-                                                                                                                     "t"
-                                                                                                                     "a"
-                                                                                                                     "n"
-                                                                                                                     "d"
-                                                                                                                     "a"
-                                                                                                                     "r"
-                                                                                                                     "d"
-                                                                                                                     "_"
-                                                                                                                     "N"
-                                                                                                                     "C"
-                                                                                                                     "4"
-                                                                                                                     "0"
-                                                                                                                     "a"
-                                                                                                                     "d"
-                                                                                                                     "s"
-                                                                                                                     "_"
-                                                                                                                     "H"
-                                                                                                                     "1"
-                                                                                                                     "0"
-                                                                                                                     "0"
-                                                                                                                     "_"
-                                                                                                                     "v"
-                                                                                                                     "5",
-                                                                                                                     "7",
-                                                                                                                     "N"
-                                                                                                                     "C"
-                                                                                                                     "4"
-                                                                                                                     "0"
-                                                                                                                     "a"
-                                                                                                                     "d"
-                                                                                                                     "s"
-                                                                                                                     " "
-                                                                                                                     "H"
-                                                                                                                     "1"
-                                                                                                                     "0"
-                                                                                                                     "0"
-                                                                                                                     " "
-                                                                                                                     "v"
-                                                                                                                     "5",
-                                                                                                                     "C"
-                                                                                                                     "o"
-                                                                                                                     "n"
-                                                                                                                     "s"
-                                                                                                                     "u"
-                                                                                                                     "m"
-                                                                                                                     "p"
-                                                                                                                     "t"
-                                                                                                                     "i"
-                                                                                                                     "o"
-                                                                                                                     "n",
-                                                                                                                     ","
-                                                                                                                     "\"effectiveEndDate\":\"2026-10-31T23:59:59Z\"") ",{\"armSkuName\":\"Standard_NC40ads_H100_v5\",\"retailPrice\":7.0e0}"
-                                                                                                                                                                      "],\"NextPageLink\":null}]\n",
+     "[{\"Items\":[]},\n"
+     "{\"Items\":["
+     AZURE("Standard_D2s_v5", "0.1", "D2s v5", "Consumption", "") ","
+     AZURE("Standard_NV12ads_A10_v5", "0.9", "NV12ads A10 v5", "Consumption", "") ","
+     AZURE("Standard_NV72ads_A10_v5", "6.5", "NV72ads A10 v5", "Consumption",
+           ",\"savingsPlan\":[{\"retailPrice\":1}]") ","
+     AZURE("Standard_NV12s_v3", "1.14", "NV12s v3", "Consumption", "") ","
+     AZURE("Standard_NC40ads_H100_v5", "0", "NC40ads H100 v5", "Consumption", "") ","
+     AZURE("Standard_NC40ads_H100_v5", "7", "NC40ads H100 v5", "DevTestConsumption", "") ","
+     AZURE("Standard_NC40ads_H100_v5", "7", "NC40ads H100 v5", "Consumption",
+           ",\"effectiveEndDate\":\"2026-10-31T23:59:59Z\"")
+     ",{\"armSkuName\":\"Standard_NC40ads_H100_v5\",\"retailPrice\":7.0e0}],\"NextPageLink\":null}]\n",
      "2! armSkuName: \"Standard_NV12ads_A10_v5\" has 0.333 of a GPU: a share of one is no offer\n"
      "3: azure Standard_NV72ads_A10_v5 westus2 2xa10 on_demand 6.5 instance_total 2026-11-01 a file\n"
      "4! armSkuName: it is not known which GPUs \"Standard_NV12s_v3\" has\n"
      "5! retailPrice: 0 is unknown, not free\n"
-     "8! armRegionName: is missing\n8! currencyCode: is missing\n8! type: is missing\n8! serviceName: is missing\n"
-     "8! productName: is missing\n8! skuName: is missing\n8! meterName: is missing\n8! unitOfMeasure: is "
-     "missing\n"},
+     "8! armRegionName: is missing\n"
+     "8! currencyCode: is missing\n"
+     "8! type: is missing\n"
+     "8! serviceName: is missing\n"
+     "8! productName: is missing\n"
+     "8! skuName: is missing\n"
+     "8! meterName: is missing\n"
+     "8! unitOfMeasure: is missing\n"},
     {"azure: pages one after another, texts with brackets and quotes, another currency", IMPORT_AZURE_RETAIL, "azure",
-     "{\"Note\":\"a \\\"[{ b\",\"Items\":[]}\r\n{\"Items\": [ "
-     "{\"x\":\"}]\\\\\",\"armSkuName\":\"Standard_NC8as_T4_v3\","
-     "\"armRegionName\":\"westeurope\",\"retailPrice\":2,\"currencyCode\":\"EUR\",\"type\":\"Consumption\","
-     "\"serviceName\":"
-     "\"Virtual Machines\",\"productName\":\"NCasT4_v3 "
-     "Series\",\"skuName\":\"\",\"meterName\":\"\",\"unitOfMeasure\":\"1 "
-     "Hour\"} ] }",
+     "{\"Note\":\"a \\\"[{ b\",\"Items\":[]}\r\n"
+     "{\"Items\": [ {\"x\":\"}]\\\\\",\"armSkuName\":\"Standard_NC8as_T4_v3\",\"armRegionName\":\"westeurope\","
+     "\"retailPrice\":2,\"currencyCode\":\"EUR\",\"type\":\"Consumption\",\"serviceName\":\"Virtual Machines\","
+     "\"productName\":\"NCasT4_v3 Series\",\"skuName\":\"\",\"meterName\":\"\",\"unitOfMeasure\":\"1 Hour\"} ] }",
      "1: azure Standard_NC8as_T4_v3 westeurope 1xt4 on_demand 2.5 instance_total 2026-11-01 a file\n"},
     {"aws: lines before the header, a foreign record for each rule, and what counts GPUs", IMPORT_AWS_PRICE_LIST, NULL,
-     "\"FormatVersion\",\"v1.0\"\n\"Disclaimer\",\"This pricing list is for informational purposes only, \"\"as "
-     "is\"\"\"\n"
-     "\"Publication Date\",\"2026-10-20T18:00:01Z\"\n\"Version\",\"20261020180001\"\n\"OfferCode\",\"AmazonEC2\"\n"
-     "\"SKU\",\"TermType\",\"EffectiveDate\",\"Unit\",\"PricePerUnit\",\"Currency\",\"Product Family\",\"Location "
-     "Type\","
-     "\"Instance Type\",\"vCPU\",\"Memory\",\"Tenancy\",\"Operating System\",\"License "
-     "Model\",\"GPU\",\"CapacityStatus\","
-     "\"Pre Installed S/W\",\"Region Code\",\"MarketOption\"\n" AWS("OnDemand", "p5.48xlarge", "55.04", "Shared",
-                                                                    "Linux", "8", "Used", "NA", "OnDemand")
-         AWS("Reserved", "p5.48xlarge", "30", "Shared", "Linux", "8", "Used", "NA",
-             "OnDemand") AWS("OnDemand", "p5.48xlarge", "60", "Dedicated", "Linux", "8", "Used", "NA", "OnDemand")
-             AWS("OnDemand", "p5.48xlarge", "65", "Shared", "Windows", "8", "Used", "NA", "OnDemand") AWS(
-                 "OnDemand", "p5.48xlarge", "0", "Shared", "Linux", "8", "AllocatedCapacityReservation", "NA",
-                 "OnDemand") AWS("OnDemand", "p5.48xlarge", "66", "Shared", "Linux", "8", "Used", "SQL Web", "OnDemand")
-                 AWS("OnDemand", "p5.48xlarge", "31.4", "Shared", "Linux", "8", "Used", "NA", "CapacityBlock")
-                     AWS("OnDemand", "c7i.large", "0.09", "Shared", "Linux", "", "Used", "NA", "OnDemand")
-                         AWS("OnDemand", "g5.12xlarge", "5.672", "Shared", "Linux", "", "Used", "NA", "OnDemand")
-                             AWS("OnDemand", "g6f.large", "0.2", "Shared", "Linux", "0.125", "Used", "NA", "OnDemand")
-                                 AWS("OnDemand", "g3.8xlarge", "2.28", "Shared", "Linux", "2", "Used", "NA", "OnDemand")
-                                     AWS("OnDemand", "trn1.32xlarge", "21.5", "Shared", "Linux", "NA", "Used", "NA",
-                                         "OnDemand") AWS("OnDemand", "g6.xlarge", "0.0000000000", "Shared", "Linux",
-                                                         "1", "Used", "NA", "OnDemand")
-                                         AWS("OnDemand", "g6.xlarge", "0.8", "Shared", "Linux", "one", "Used", "NA",
-                                             "OnDemand"),
+     "\"FormatVersion\",\"v1.0\"\n"
+     "\"Disclaimer\",\"This pricing list is for informational purposes only, \"\"as is\"\"\"\n"
+     "\"Publication Date\",\"2026-10-20T18:00:01Z\"\n"
+     "\"Version\",\"20261020180001\"\n"
+     "\"OfferCode\",\"AmazonEC2\"\n"
+     "\"SKU\",\"TermType\",\"EffectiveDate\",\"Unit\",\"PricePerUnit\",\"Currency\",\"Product Family\","
+     "\"Location Type\",\"Instance Type\",\"vCPU\",\"Memory\",\"Tenancy\",\"Operating System\","
+     "\"License Model\",\"GPU\",\"CapacityStatus\",\"Pre Installed S/W\",\"Region Code\",\"MarketOption\"\n"
+     AWS("OnDemand", "p5.48xlarge", "55.04", "Shared", "Linux", "8", "Used", "NA", "OnDemand")
+     AWS("Reserved", "p5.48xlarge", "30", "Shared", "Linux", "8", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "p5.48xlarge", "60", "Dedicated", "Linux", "8", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "p5.48xlarge", "65", "Shared", "Windows", "8", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "p5.48xlarge", "0", "Shared", "Linux", "8", "AllocatedCapacityReservation", "NA", "OnDemand")
+     AWS("OnDemand", "p5.48xlarge", "66", "Shared", "Linux", "8", "Used", "SQL Web", "OnDemand")
+     AWS("OnDemand", "p5.48xlarge", "31.4", "Shared", "Linux", "8", "Used", "NA", "CapacityBlock")
+     AWS("OnDemand", "c7i.large", "0.09", "Shared", "Linux", "", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "g5.12xlarge", "5.672", "Shared", "Linux", "", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "g6f.large", "0.2", "Shared", "Linux", "0.125", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "g3.8xlarge", "2.28", "Shared", "Linux", "2", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "trn1.32xlarge", "21.5", "Shared", "Linux", "NA", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "g6.xlarge", "0.0000000000", "Shared", "Linux", "1", "Used", "NA", "OnDemand")
+     AWS("OnDemand", "g6.xlarge", "0.8", "Shared", "Linux", "one", "Used", "NA", "OnDemand"),
      "7: aws p5.48xlarge us-east-1 8xh100-sxm on_demand 55.04 192cpu 2048GiB instance_total 2026-10-20 a file\n"
      "15: aws g5.12xlarge us-east-1 4xa10g on_demand 5.672 192cpu 2048GiB instance_total 2026-10-20 a file\n"
      "16! Instance Type: \"g6f.large\" has 0.125 of a GPU: a share of one is no offer\n"
@@ -474,8 +378,8 @@ static const struct sample {
      "20! GPU: \"one\" is not a number\n"},
     {"measured results", IMPORT_MEASURED, NULL,
      MEASURED_HEADER
-     "1,a report,vLLM,0.19,2026-10-02 dump,Llama-3.1-8B,fp8_block,fp8,H100-SXM-80GB,2,2.0,~150,128,64,closed-loop,5000,"
-     ",30.5,A,n\n"
+     "1,a report,vLLM,0.19,2026-10-02 dump,Llama-3.1-8B,fp8_block,fp8,H100-SXM-80GB,2,2.0,~150,128,64,"
+     "closed-loop,5000,,30.5,A,n\n"
      "2,a report,trt,,75b6210f,Llama-3.1-8B,f16,,L40S-48GB,1,,128,,9,batch-1 decode,80,,,B,\n"
      "3,a report,warp,,,Llama-3.1-8B,,,L40S-48GB,1,,,,,static batch,80,,,B,\n"
      "4,a report,vLLM,,,Llama-9,,,L40S-48GB,1,,,,,static batch,80,,,B,\n"
@@ -486,28 +390,35 @@ static const struct sample {
      "9,a report,vLLM,,,Llama-3.1-8B,,,L40S-48GB,1,,,,,static batch,,,,B,\n"
      "10,a report,vLLM,,,Llama-3.1-8B,,,L40S-48GB,1,,,,,static batch,80,,,best,\n"
      ",a report,vLLM,,,Llama-3.1-8B,,,L40S-48GB,1,,,,,static batch,80,,,B,\n",
-     "2: 1 vllm meta-llama/Llama-3.1-8B-Instruct on 2xh100-sxm, fp8 fp8 tp 2, concurrency 64 of 150 to 128 = 5000 "
-     "tok/s, "
-     "30500 ms, A 2026-10-02\n"
-     "3: 2 tensorrt-llm meta-llama/Llama-3.1-8B-Instruct on 1xl40s, fp16  tp nan, static_batch 1 of 128 to nan = 80 "
-     "tok/s, nan ms, B 2026-11-01\n"
-     "4! engine: \"warp\" is none of the catalog\n5! model: \"Llama-9\" is none of the catalog\n"
-     "6! gpu: \"V1\" is no GPU of the catalog\n7! gpus_total: is no number from 1 to 100000\n"
+     "2: 1 vllm meta-llama/Llama-3.1-8B-Instruct on 2xh100-sxm, fp8 fp8 tp 2,"
+     " concurrency 64 of 150 to 128 = 5000 tok/s, 30500 ms, A 2026-10-02\n"
+     "3: 2 tensorrt-llm meta-llama/Llama-3.1-8B-Instruct on 1xl40s, fp16  tp nan,"
+     " static_batch 1 of 128 to nan = 80 tok/s, nan ms, B 2026-11-01\n"
+     "4! engine: \"warp\" is none of the catalog\n"
+     "5! model: \"Llama-9\" is none of the catalog\n"
+     "6! gpu: \"V1\" is no GPU of the catalog\n"
+     "7! gpus_total: is no number from 1 to 100000\n"
      "8! tp: \"1.5\" is no such number\n"
      "9! load_mode: is none of closed-loop, static batch, max-load offline, batch-1 decode, batch-1 prefill\n"
-     "10! out_tok_s_total: neither this nor any other result is given\n11! trust: is none of A, B, C, D\n"
+     "10! out_tok_s_total: neither this nor any other result is given\n"
+     "11! trust: is none of A, B, C, D\n"
      "12! uid: is empty\n"},
     {"purchase prices", IMPORT_PURCHASE, NULL,
      "gpu_id,product,price_usd,date,price_type,detail,source,notes\n"
-     "l4,NVIDIA L4,2500,2026-03,launch_msrp,,maker,\nl4,NVIDIA L4,2400,2026-10-02,contract,,our contract,10 "
-     "pieces\n"
-     "l4,NVIDIA L4,,2026-10-02,contract,,,\nl4,NVIDIA L4,0.5,2026-10-02,contract,,,\n"
-     "l4,NVIDIA L4,1000,2026-10-02,gift,,,\nv1,V1,1000,2026-10-02,contract,,,\n",
-     "2: l4 msrp 2500 2026-03-01 maker\n3: l4 contract 2400 2026-10-02 our contract\n"
-     "4! price_usd: is empty\n5! price_usd: 0.5 USD is not from 1 to 1e+07\n"
-     "6! price_type: is none of contract, list, web_estimate, listing, msrp\n7! gpu_id: \"v1\" is no GPU of the "
-     "catalog\n"},
+     "l4,NVIDIA L4,2500,2026-03,launch_msrp,,maker,\n"
+     "l4,NVIDIA L4,2400,2026-10-02,contract,,our contract,10 pieces\n"
+     "l4,NVIDIA L4,,2026-10-02,contract,,,\n"
+     "l4,NVIDIA L4,0.5,2026-10-02,contract,,,\n"
+     "l4,NVIDIA L4,1000,2026-10-02,gift,,,\n"
+     "v1,V1,1000,2026-10-02,contract,,,\n",
+     "2: l4 msrp 2500 2026-03-01 maker\n"
+     "3: l4 contract 2400 2026-10-02 our contract\n"
+     "4! price_usd: is empty\n"
+     "5! price_usd: 0.5 USD is not from 1 to 1e+07\n"
+     "6! price_type: is none of contract, list, web_estimate, listing, msrp\n"
+     "7! gpu_id: \"v1\" is no GPU of the catalog\n"},
 };
+/* clang-format on */
 
 static void what_files_become(void **state)
 {
