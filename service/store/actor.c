@@ -12,9 +12,9 @@ enum { ACTOR_BYTES = CALLER_NAME_BYTES + KEY_ID_BYTES + 8, STATUS_BYTES = 12 };
 static enum status say_who(struct db *db, const struct caller *caller, struct problems *problems)
 {
     char text[ACTOR_BYTES];
-    const char *const values[] = {text};
+    const char *const values[] = {"gpusize.actor", text};
     (void)snprintf(text, sizeof text, "key %s (%s)", caller->key_id, caller->name);
-    return db_query(db, QUERY_ACTOR_SET, values, problems, NULL);
+    return db_query(db, QUERY_SETTING_SET, values, problems, NULL);
 }
 
 static enum status read_earlier(struct db *db, const struct store_actor *actor, struct arena *arena,

@@ -87,14 +87,13 @@ static enum status choose_version(struct db *db, int64_t number, struct problems
 static enum status set_readings(struct db *db, struct reading *reading, struct problems *problems)
 {
     char day[DATE_TEXT_BYTES];
-    const char *values[1];
     enum status status = choose_version(db, reading->number, problems, &reading->version);
     if (status != STATUS_OK) return status;
-    values[0] = strchr(reading->version.text, ':') + 1;
-    status = db_query(db, QUERY_CATALOG_READING, values, problems, NULL);
+    const char *const number[] = {"gpusize.reading", strchr(reading->version.text, ':') + 1};
+    status = db_query(db, QUERY_SETTING_SET, number, problems, NULL);
     if (status != STATUS_OK || !date_known(reading->day)) return status;
-    values[0] = date_format(reading->day, day);
-    return db_query(db, QUERY_CATALOG_READING_DAY, values, problems, NULL);
+    return db_query(db, QUERY_SETTING_SET, (const char *const[]){"gpusize.day", date_format(reading->day, day)},
+                    problems, NULL);
 }
 
 static enum status read_tables(struct db *db, void *context, struct problems *problems)

@@ -247,16 +247,13 @@ static enum status stage(struct store_import *import)
     return db_copy_end(import->db, status, import->problems, &rows);
 }
 
-static enum status record_run(struct store_import *import, char run[NUMBER_TEXT_BYTES])
+/* The other steps find it by the sequence's value. */
+static enum status record_run(struct store_import *import)
 {
-    DB_RESULT *result = NULL;
-    const char *values[] = {import->options->kind, import->options->source, import->options->complete ? "t" : "f"};
-    enum status status = db_query(import->db, QUERY_IMPORT_RUN, values, import->problems, &result);
-    if (status != STATUS_OK) return status;
-    text_format_double((double)db_int64(result, 0, 0), run);
-    const char *file[] = {run, import->hash};
-    if (!*import->hash) return STATUS_OK;
-    return db_query(import->db, QUERY_IMPORT_RUN_FILE, file, import->problems, NULL);
+    const struct store_import_options *options = import->options;
+    const char *const values[] = {options->kind, options->source, options->complete ? "t" : "f",
+                                  *import->hash ? import->hash : NULL};
+    return db_query(import->db, QUERY_IMPORT_RUN, values, import->problems, NULL);
 }
 
 static enum status refuse_jumps(struct store_import *import)
@@ -295,7 +292,6 @@ static enum status compare_and_apply(struct store_import *import)
 static enum status run(struct db *db, void *context, struct problems *problems)
 {
     struct store_import *import = context;
-    char run_id[NUMBER_TEXT_BYTES];
     import->db = db;
     import->problems = problems;
     import->used = import->rate_count = 0; /* an earlier try may have left some */
@@ -314,7 +310,7 @@ static enum status run(struct db *db, void *context, struct problems *problems)
     import->report.facts = facts.rows;
     if (status == STATUS_OK) status = read_rates(import);
     if (status == STATUS_OK) status = stage(import);
-    if (status == STATUS_OK) status = record_run(import, run_id);
+    if (status == STATUS_OK) status = record_run(import);
     if (status == STATUS_OK) status = compare_and_apply(import);
     if (status == STATUS_OK && import->options->dry_run)
         status = db_command(db, "rollback to savepoint import", problems);

@@ -37,15 +37,14 @@ create trigger audit_log_whole before truncate on gpusize.audit_log for each sta
 call gpusize.describe('gpusize.audit_log', 'Who changed what: one row per row of facts or keys, one per import.', '{
     "id": "In the order of the changes.", "at": "When.", "actor": "The key of the request, else the role.",
     "role": "Role of the session, which nobody can feign.", "application": "Its application_name.",
-    "action": "What was done; import: the rows are those of the run in new.", "subject": "The table.",
+    "action": "What was done; import: to many rows at once, and new tells the run or how many.", "subject": "The table.",
     "old": "The row before; null: there was none.", "new": "The row after; null: it ended.",
     "catalog_version": "The version that the change made; null: it is none of the catalog."}');
 
 create function gpusize.audit_row() returns trigger language plpgsql as $$
 declare
-    hidden constant text[] := array['secret_hash', 'live_id', 'live_name', 'live_target', 'live_architecture',
-                                    'live_region', 'live_gpu_id', 'live_offer_id', 'live_key', 'live_scope',
-                                    'live_provider', 'live_model_id', 'to_version', 'config'];
+    hidden constant text[] := array['secret_hash', 'to_version', 'config'] ||
+        array(select attname::text from pg_attribute where attrelid = tg_relid and attgenerated <> '');
 begin
     insert into gpusize.audit_log (action, subject, old, new, catalog_version)
     values (lower(tg_op), tg_table_name,
@@ -192,7 +191,7 @@ create table gpusize.calibration (
     unique nulls not distinct (to_version, id)
 );
 call gpusize.keep_history('gpusize.calibration');
-call gpusize.describe('gpusize.calibration', 'What a host''s own GPUs reach, as gpusize calibrate reports it.', '{
+call gpusize.describe('gpusize.calibration', 'What a host''s own GPUs reach, as measured on it.', '{
     "id": "Stays the same through all versions.", "pool": "The machines that it is true of.", "gpu_id": "gpu.id.",
     "status": "Suspect ones are kept and not used.", "driver_version": "It is retired when this changes.",
     "measured_at": "When.", "report": "The whole of it.", "live_id": "The id while the row holds.",
@@ -298,7 +297,8 @@ begin
     end loop;
     foreach named in array array['gpu', 'gpu_alias', 'model', 'model_alias', 'engine_alias', 'engine_profile',
                                  'engine_gpu_support', 'provider_region', 'offer', 'offer_price', 'purchase_price',
-                                 'operating_cost', 'api_price', 'calibration', 'observation', 'api_key'] loop
+                                 'operating_cost', 'api_price', 'fx_rate', 'calibration', 'observation',
+                                 'api_key'] loop
         call gpusize.keep_audit(format('gpusize.%I', named));
     end loop;
 end $$;

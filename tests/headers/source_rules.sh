@@ -34,7 +34,7 @@ rules() {
     only_in jansson.h catalog/hf service/wire service/import
     only_in microhttpd.h service/http
     only_in libpq-fe.h service/store
-    only_in sodium.h catalog service/http service/api service/store service/keys service/cli
+    only_in sodium.h catalog service/http service/api service/store service/keys
     only_in curl/ service/fetch
     only_in zip.h service/import
     only_in zlib.h service/http service/record

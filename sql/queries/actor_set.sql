@@ -1,1 +1,0 @@
-select set_config('gpusize.actor', $1, true)

@@ -1,1 +1,0 @@
-select set_config('gpusize.reading', $1, true)

@@ -1,1 +1,0 @@
-select set_config('gpusize.day', $1, true)
