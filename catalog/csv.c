@@ -114,17 +114,26 @@ static char *put_cell(char *end, const char *text)
     return end;
 }
 
-const char *csv_line(const struct csv_cell *cells, size_t count, bool columns, struct arena *arena)
+/* The columns, or the texts. */
+static char *put_line(char *end, const struct csv_cell *cells, size_t count, bool columns)
 {
-    size_t size = 1; /* at most: every byte doubled, quotes, a comma */
-    for (size_t i = 0; i < count; i++)
-        size += 2 * strlen(columns ? cells[i].column : cells[i].text) + 3;
-    char *line = arena_alloc(arena, size), *end = line;
-    if (!line) return NULL;
     for (size_t i = 0; i < count; i++) {
         if (i > 0) *end++ = ',';
         end = put_cell(end, columns ? cells[i].column : cells[i].text);
     }
+    *end++ = '\n';
+    return end;
+}
+
+const char *csv_text(const struct csv_cell *cells, size_t count, bool header, struct arena *arena)
+{
+    size_t size = sizeof "\n\n"; /* at most: every byte doubled, quotes, a comma */
+    for (size_t i = 0; i < count; i++)
+        size += 2 * (strlen(cells[i].column) + strlen(cells[i].text)) + 6;
+    char *text = arena_alloc(arena, size), *end = text;
+    if (!text) return NULL;
+    if (header) end = put_line(end, cells, count, true);
+    end = put_line(end, cells, count, false);
     *end = '\0';
-    return line;
+    return text;
 }

@@ -29,5 +29,5 @@ enum csv_result csv_next(struct csv *csv);
 struct csv_cell {
     const char *column, *text;
 };
-/* A record without its end: the columns, or the texts. Quoted is what must be. NULL when out of memory. */
-const char *csv_line(const struct csv_cell *cells, size_t count, bool columns, struct arena *arena);
+/* Lines with their ends: the columns if `header`, and the texts. Quoted is what must be. NULL when out of memory. */
+const char *csv_text(const struct csv_cell *cells, size_t count, bool header, struct arena *arena);

@@ -47,7 +47,7 @@ const char *catalog_column(enum catalog_file file, size_t index);
 enum catalog_type { CATALOG_NO_COLUMN, CATALOG_TEXT, CATALOG_NUMBER, CATALOG_BOOL };
 enum catalog_type catalog_column_type(enum catalog_file file, const char *name);
 
-/* A model as a row of FILE_MODELS, for csv_line. NULL when out of memory. */
+/* A model as a row of FILE_MODELS, for csv_text. NULL when out of memory. */
 struct model;
 const struct csv_cell *catalog_model_cells(const struct model *model, struct arena *arena, size_t *ret_count);
 

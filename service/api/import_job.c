@@ -76,7 +76,7 @@ enum status import_request_decode(const struct input *input, date_t today, struc
     struct import_request request;
     enum status status = input_decode(input, arena, import_fields, IMPORT_FIELDS, &request, problems);
     if (status != STATUS_OK) return status;
-    if (request.as_of.days == DATE_UNKNOWN.days) request.as_of = today;
+    if (!date_known(request.as_of)) request.as_of = today;
     if (!is_known(request.jump_factor)) request.jump_factor = DEFAULT_JUMP_FACTOR;
     if (request.kind == IMPORT_SKYPILOT && !request.provider)
         return problems_add(problems, STATUS_MISSING_FIELD, "provider",

@@ -43,9 +43,7 @@ static enum status check_row(const struct model *model, struct arena *arena, str
     struct catalog_text files[CATALOG_FILE_COUNT] = {0};
     size_t count = 0;
     const struct csv_cell *cells = catalog_model_cells(model, arena, &count);
-    const char *columns = cells ? csv_line(cells, count, true, arena) : NULL;
-    const char *row = cells ? csv_line(cells, count, false, arena) : NULL;
-    const char *text = columns && row ? arena_printf(arena, "%s\n%s\n", columns, row) : NULL;
+    const char *text = cells ? csv_text(cells, count, true, arena) : NULL;
     if (!text) return no_memory(problems);
     files[FILE_MODELS] = (struct catalog_text){"model", text, strlen(text)};
     return catalog_check(files, STATUS_MALFORMED_CONFIG, problems);
@@ -79,13 +77,6 @@ enum status model_import_cells(const struct model_entry *entry, struct arena *ar
     return STATUS_OK;
 }
 
-static void put_line(struct out *out, const char *line)
-{
-    if (!line) out->failed = true;
-    out_raw(out, line ? line : "", line ? strlen(line) : 0);
-    out_raw(out, "\n", 1);
-}
-
 enum status model_import_write(struct store *store, const struct model_entry *entries, size_t count,
                                struct problems *problems, size_t *ret_rows)
 {
@@ -99,9 +90,11 @@ enum status model_import_write(struct store *store, const struct model_entry *en
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         size_t cell_count = 0;
         status = model_import_cells(&entries[i], &arena, problems, cells, &cell_count);
-        if (status != STATUS_OK) break;
-        if (i == 0) put_line(&out, csv_line(cells, cell_count, true, &arena));
-        put_line(&out, csv_line(cells, cell_count, false, &arena));
+        const char *text = status == STATUS_OK ? csv_text(cells, cell_count, i == 0, &arena) : NULL;
+        if (text)
+            out_raw(&out, text, strlen(text));
+        else
+            out.failed = true;
     }
     files[FILE_MODELS] = (struct catalog_text){"models.csv", out.data, out.length};
     if (status == STATUS_OK && out.failed) status = no_memory(problems);

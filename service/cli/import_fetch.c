@@ -2,10 +2,10 @@
 #include "cli/import_fetch.h"
 
 #include "fetch/fetch.h"
+#include "http/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { PAGES_MAX = 20000, VERSION_BYTES = 64, PATH_BYTES = 4096 };
@@ -123,7 +123,7 @@ static enum status open_nameless(struct problems *problems, FILE **ret_file)
 
 /* For a terminal: "[#####     ] 12.0 of 24.1 MiB, 3.2 MiB/s". */
 struct bar {
-    struct timespec start;
+    uint64_t start_us;
     int64_t bytes; /* of the last line */
 };
 
@@ -131,11 +131,10 @@ static void show_bar(void *context, int64_t bytes, int64_t total)
 {
     enum { WIDTH = 24, STEP_BYTES = 1 << 18 };
     struct bar *bar = context;
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    if (bytes < bar->bytes || bytes == 0) *bar = (struct bar){.start = now};
+    const uint64_t now_us = clock_now_us();
+    if (bytes < bar->bytes || bytes == 0) *bar = (struct bar){.start_us = now_us};
     if (bytes == bar->bytes || (bytes - bar->bytes < STEP_BYTES && bytes != total)) return;
-    double seconds = (double)(now.tv_sec - bar->start.tv_sec) + 1e-9 * (double)(now.tv_nsec - bar->start.tv_nsec);
+    double seconds = 1e-6 * (double)(now_us - bar->start_us);
     int filled = total > 0 ? (int)(WIDTH * bytes / total) : 0;
     double rate = seconds > 0 ? (double)bytes / MIB / seconds : 0;
     (void)fprintf(stderr, "\r[%.*s%*s] %.1f", filled, "########################", WIDTH - filled, "",
@@ -181,11 +180,12 @@ static enum status fetch_pages(struct fetch *fetch, const char *first, FILE *fil
         enum status status = fetch_append(fetch, url, file, problems);
         if (status == STATUS_OK) status = next_page(file, start, problems, next);
         if (status != STATUS_OK || !*next) return status;
+        const char *shown = fetch_shown_url(problems->arena, next);
         if (!fetch_same_origin(first, next) || strcmp(url, next) == 0)
             return problems_add(problems, STATUS_IO, "url",
                                 "page %u names %s as the next one: not on the same server, "
                                 "or itself",
-                                page, fetch_shown_url(problems->arena, next));
+                                page, shown ? shown : "another");
         memcpy(url, next, sizeof url);
     }
     return problems_add(problems, STATUS_IO, "url", "more than %d pages", PAGES_MAX);

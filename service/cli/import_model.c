@@ -138,7 +138,7 @@ static enum status read_request(const struct input *input, size_t count, struct 
 {
     enum status status = input_decode(input, arena, model_import_fields, MODEL_FIELDS, request, problems);
     if (status != STATUS_OK) return status;
-    if (request->as_of.days == DATE_UNKNOWN.days) request->as_of = cli_today();
+    if (!date_known(request->as_of)) request->as_of = cli_today();
     if (count == 0) return problems_add(problems, STATUS_MISSING_FIELD, "file", "say which: gpusize import model FILE");
     if (count > 1 && request->id)
         return problems_add(problems, STATUS_CONTRADICTION, "id", "one id for %zu files: name them org--name.json",

@@ -2,16 +2,16 @@
  * changes. */
 #include "cli/serve_catalog.h"
 
+#include "http/clock.h"
 #include "store/keys.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     LISTEN_ARENA_BYTES = 1 << 20,
-    LISTEN_RETRY_S = 5,
+    LISTEN_RETRY_US = 5000000,
     LOST_PAUSE_MS = 100, /* before listening anew: whatever ends every session at once is not asked without end */
 };
 
@@ -46,18 +46,11 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     return ret_texts->version ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a version");
 }
 
-static int64_t uptime_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec;
-}
-
 static bool start_listening(struct serve_catalog *catalog)
 {
     struct arena arena;
     struct problems problems;
-    if (uptime_s() < catalog->listen_after_s) return false;
+    if (clock_now_us() < catalog->listen_after_us) return false;
     arena_init(&arena, LISTEN_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = store_listen(catalog->listen_url, catalog->application_name, &problems, &catalog->listener);
@@ -66,7 +59,7 @@ static bool start_listening(struct serve_catalog *catalog)
                       problems.count ? problems.items[0].detail : status_hint(status));
     catalog->cannot_listen = status != STATUS_OK;
     arena_done(&arena);
-    catalog->listen_after_s = uptime_s() + LISTEN_RETRY_S; /* a host that does not answer costs time, too */
+    catalog->listen_after_us = clock_now_us() + LISTEN_RETRY_US; /* a host that does not answer costs time, too */
     return status == STATUS_OK;
 }
 
@@ -77,7 +70,7 @@ static bool wait_for_change(void *data, int wake_fd, unsigned timeout_ms)
     if (store_listener_wait(catalog->listener, (int)timeout_ms, wake_fd) == STORE_LOST) {
         store_listener_close(catalog->listener);
         catalog->listener = NULL;
-        catalog->listen_after_s = 0;
+        catalog->listen_after_us = 0;
         (void)poll(&(struct pollfd){.fd = wake_fd, .events = POLLIN}, 1, LOST_PAUSE_MS);
     }
     return true;

@@ -13,7 +13,7 @@ struct serve_catalog {
     int64_t keys_state;              /* of what it holds; -1: nothing yet */
     struct store_listener *listener; /* NULL: none now */
     bool cannot_listen;              /* the log was told */
-    int64_t listen_after_s;          /* when to try again to have one; of the clock that nobody sets */
+    uint64_t listen_after_us;        /* when to try again to have one; of the clock that nobody sets */
 };
 
 struct live_source serve_catalog_source(struct serve_catalog *catalog);

@@ -29,5 +29,5 @@ enum status fetch_append(struct fetch *fetch, const char *url, FILE *file, struc
 
 /* Whether both are of one scheme, host and port. */
 bool fetch_same_origin(const char *a, const char *b);
-/* The URL as it may be shown and kept: without its query, which may hold a secret. NULL: out of memory, or no URL. */
+/* The URL as it may be shown and kept: without its query, which may hold a secret. NULL: out of memory. */
 const char *fetch_shown_url(struct arena *arena, const char *url);

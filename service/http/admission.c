@@ -15,8 +15,6 @@ void admission_identify(struct exchange *x)
     const struct server_settings *settings = &x->server->settings;
     const char *key = presented_key(x);
     client_address(x->connection.remote, x->head.forwarded_for, settings->trusted_proxies, x->address);
-    x->caller = (struct caller){.role = ROLE_NONE};
-    x->caller_status = STATUS_OK;
     if (!key)
         exchange_refuse(x, STATUS_MALFORMED_REQUEST,
                         "more than one key: send one, in Authorization, X-Api-Key or key=");
@@ -24,7 +22,7 @@ void admission_identify(struct exchange *x)
     x->caller_status =
         settings->authenticate ? settings->authenticate(settings->data, key, &x->caller) : STATUS_NOT_FOUND;
     if (x->caller_status == STATUS_NOT_FOUND) /* a token for somebody else, such as a proxy on the way, is no bad key */
-        x->caller_status = x->head.authorization ? STATUS_OK : STATUS_UNAUTHORIZED;
+        x->caller_status = client_bearer(x->head.authorization) ? STATUS_OK : STATUS_UNAUTHORIZED;
     if (x->caller_status == STATUS_OK && x->query_keys && x->caller.role > ROLE_READER) {
         x->caller_status = STATUS_FORBIDDEN; /* what stands in a URL is seen by too many */
         x->caller = (struct caller){.role = ROLE_NONE};

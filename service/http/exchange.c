@@ -518,6 +518,8 @@ void exchange_end(struct exchange *x, bool complete)
     x->route = NULL;
     x->format = NULL;
     x->close = x->may_wait = x->admitted = false;
+    x->caller = (struct caller){.role = ROLE_NONE};
+    x->caller_status = STATUS_OK;
     x->retry_s = 0;
     x->address[0] = '\0';
     x->body_length = x->body_capacity = x->body_seen = x->sent_bytes = 0;

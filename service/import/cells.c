@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REASON_BYTES = 400, TEXT_MAX_BYTES = 2000 }; /* the loader's limit of a text */
+enum { TEXT_MAX_BYTES = 2000 }; /* the loader's limit of a text */
 
 const char *import_cell(const struct importing *importing, enum import_column column)
 {
@@ -16,7 +16,7 @@ const char *import_cell(const struct importing *importing, enum import_column co
 
 bool import_refuse(struct importing *importing, uint32_t line, enum import_column column, const char *format, ...)
 {
-    char reason[REASON_BYTES];
+    char reason[IMPORT_REASON_BYTES];
     va_list args;
     va_start(args, format);
     int length = vsnprintf(reason, sizeof reason, format, args);
@@ -187,10 +187,9 @@ bool import_draft_named(struct importing *importing, struct draft *draft, enum a
                         uint32_t count, double memory_mib)
 {
     const struct snapshot *catalog = importing->source->catalog;
-    char reason[REASON_BYTES];
     const struct gpu *gpu =
-        import_find_gpu(catalog, space, name, draft->provider, draft->instance_type, memory_mib, reason, sizeof reason);
-    if (!gpu) return import_refuse(importing, draft->line, COL_GPU, "%s", reason);
+        import_find_gpu(importing, draft->line, space, name, draft->provider, draft->instance_type, memory_mib);
+    if (!gpu) return false;
     draft->offer.gpu = (uint32_t)(gpu - catalog->gpus);
     draft->offer.gpu_count = count;
     if (!*draft->instance_type)

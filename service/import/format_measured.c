@@ -114,13 +114,11 @@ static bool find_target(struct importing *importing, enum alias_kind kind, enum 
 
 static bool read_names(struct importing *importing, struct observation *observation)
 {
-    char reason[400];
     const struct snapshot *catalog = importing->source->catalog;
     uint32_t model = 0, profile = 0;
-    const struct gpu *gpu = import_find_gpu(catalog, ALIAS_MEASURED, import_cell(importing, COL_GPU), "", "", UNKNOWN,
-                                            reason, sizeof reason);
-    if (!gpu) return import_refuse(importing, importing->csv.line, COL_GPU, "%s", reason);
-    if (!find_target(importing, ALIAS_MODEL, COL_MODEL, &model) ||
+    const struct gpu *gpu = import_find_gpu(importing, importing->csv.line, ALIAS_MEASURED,
+                                            import_cell(importing, COL_GPU), "", "", UNKNOWN);
+    if (!gpu || !find_target(importing, ALIAS_MODEL, COL_MODEL, &model) ||
         !find_target(importing, ALIAS_ENGINE, COL_ENGINE, &profile))
         return false;
     observation->gpu = (uint32_t)(gpu - catalog->gpus);

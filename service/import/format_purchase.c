@@ -33,16 +33,11 @@ static bool find_kind(const char *text, enum purchase_kind *ret_kind)
 static void row(struct importing *importing)
 {
     struct purchase_price price = {.usd = USD_UNKNOWN};
-    char reason[400];
     const struct import_source *source = importing->source;
     const uint32_t line = importing->csv.line;
-    const struct gpu *gpu = import_find_gpu(source->catalog, ALIAS_USER, import_cell(importing, COL_GPU), "", "",
-                                            UNKNOWN, reason, sizeof reason);
-    if (!gpu) {
-        (void)import_refuse(importing, line, COL_GPU, "%s", reason);
-        return;
-    }
-    if (!import_price(importing, COL_PRICE, &price.usd) || !import_day(importing, &price.as_of) ||
+    const struct gpu *gpu =
+        import_find_gpu(importing, line, ALIAS_USER, import_cell(importing, COL_GPU), "", "", UNKNOWN);
+    if (!gpu || !import_price(importing, COL_PRICE, &price.usd) || !import_day(importing, &price.as_of) ||
         !import_text(importing, COL_SOURCE, &price.source) || !import_text(importing, COL_NOTES, &price.notes))
         return;
     if (!usd_known(price.usd)) {

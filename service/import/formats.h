@@ -3,7 +3,7 @@
 #include "catalog/csv.h"
 #include "import/import.h"
 
-enum { IMPORT_ID_BYTES = 201, IMPORT_GPU_COUNT_MAX = 1024 };
+enum { IMPORT_ID_BYTES = 201, IMPORT_GPU_COUNT_MAX = 1024, IMPORT_REASON_BYTES = 400 };
 
 enum import_column {
     COL_PROVIDER,
@@ -167,8 +167,7 @@ const struct import_machine *import_find_machine(const char *provider, const cha
 bool import_draft_machine(struct importing *importing, struct draft *draft, const struct import_machine *machine,
                           double count);
 
-/* The one GPU that a source's name means: in its namespace, by what is known of the instance, by its memory. NULL with
- * the reason why not. */
-const struct gpu *import_find_gpu(const struct snapshot *catalog, enum alias_namespace space, const char *name,
-                                  const char *provider, const char *instance_type, double memory_mib, char *reason,
-                                  size_t reason_bytes);
+/* The one GPU that a source's name means: in its namespace, by what is known of the instance, by its memory. NULL after
+ * a refusal. */
+const struct gpu *import_find_gpu(struct importing *importing, uint32_t line, enum alias_namespace space,
+                                  const char *name, const char *provider, const char *instance_type, double memory_mib);

@@ -104,7 +104,7 @@ static void say_ambiguous(const struct candidates *candidates, const char *name,
         used += (size_t)snprintf(reason + used, reason_bytes - used, "%s %s", i ? "," : "", candidates->gpus[i]->id);
 }
 
-const struct gpu *import_find_gpu(const struct snapshot *catalog, enum alias_namespace space, const char *name,
+static const struct gpu *find_gpu(const struct snapshot *catalog, enum alias_namespace space, const char *name,
                                   const char *provider, const char *instance_type, double memory_mib, char *reason,
                                   size_t reason_bytes)
 {
@@ -128,4 +128,14 @@ const struct gpu *import_find_gpu(const struct snapshot *catalog, enum alias_nam
     else
         say_ambiguous(&candidates, shown, reason, reason_bytes);
     return NULL;
+}
+
+const struct gpu *import_find_gpu(struct importing *importing, uint32_t line, enum alias_namespace space,
+                                  const char *name, const char *provider, const char *instance_type, double memory_mib)
+{
+    char reason[IMPORT_REASON_BYTES];
+    const struct gpu *gpu =
+        find_gpu(importing->source->catalog, space, name, provider, instance_type, memory_mib, reason, sizeof reason);
+    if (!gpu) (void)import_refuse(importing, line, COL_GPU, "%s", reason);
+    return gpu;
 }

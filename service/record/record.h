@@ -39,7 +39,8 @@ struct recorder_settings {
      * themselves are dropped. */
     enum status (*write)(void *data, const struct record *records, size_t count, struct problems *problems);
     void *data;
-    /* One line for the log: cannot be stored, can be again, lost at the end. Called by the recorder's thread. */
+    /* One line for the log: cannot be stored, can be again, lost at the end. Called by the recorder's thread, or
+     * recorder_free. */
     void (*report)(const char *line);
 };
 

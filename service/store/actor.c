@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ACTOR_BYTES = CALLER_NAME_BYTES + KEY_ID_BYTES + 8, STATUS_BYTES = 12 };
+enum { ACTOR_BYTES = CALLER_NAME_BYTES + KEY_ID_BYTES + 8 };
 
 /* "key 0123456789ab (procurement)": what catalog_version, import_run and the audit log call it. */
 static enum status say_who(struct db *db, const struct caller *caller, struct problems *problems)
@@ -54,8 +54,8 @@ enum status actor_end(struct db *db, const struct store_actor *actor, const stru
                       struct problems *problems)
 {
     if (!actor || !actor->caller || !actor->idempotency_key) return STATUS_OK;
-    char http_status[STATUS_BYTES];
-    const char *const values[] = {actor->caller->key_id, actor->idempotency_key, http_status, written->json};
-    (void)snprintf(http_status, sizeof http_status, "%u", written->http_status);
+    char http_status[DB_INT64_BYTES];
+    const char *const values[] = {actor->caller->key_id, actor->idempotency_key,
+                                  db_int64_text(written->http_status, http_status), written->json};
     return db_query(db, QUERY_IDEMPOTENCY_ANSWER, values, problems, NULL);
 }

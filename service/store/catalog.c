@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VERSION_TEXT_BYTES = 24, COLUMNS_BYTES = 4096 };
+enum { COLUMNS_BYTES = 4096 };
 
 /* What each file is in the database. */
 static const struct catalog_table {
@@ -69,9 +69,8 @@ static enum status choose_version(struct db *db, int64_t number, struct problems
 {
     enum status status = catalog_read_version(db, problems, version);
     if (status != STATUS_OK || number < 0) return status;
-    char text[VERSION_TEXT_BYTES];
-    const char *const values[] = {text};
-    (void)snprintf(text, sizeof text, "%lld", (long long)number);
+    char text[DB_INT64_BYTES];
+    const char *const values[] = {db_int64_text(number, text)};
     DB_RESULT *result = NULL;
     status = db_query(db, QUERY_CATALOG_HAS_VERSION, values, problems, &result);
     if (status != STATUS_OK) return status;
@@ -79,7 +78,7 @@ static enum status choose_version(struct db *db, int64_t number, struct problems
         return problems_add(problems, STATUS_NOT_FOUND, "catalog_version", "there was no version %s; the newest is %s",
                             text, version->text);
     version->number = number;
-    (void)snprintf(strchr(version->text, ':') + 1, VERSION_TEXT_BYTES, "%s", text);
+    (void)snprintf(strchr(version->text, ':') + 1, DB_INT64_BYTES, "%s", text);
     return STATUS_OK;
 }
 
@@ -180,7 +179,7 @@ static enum status stage(struct db *db, const struct catalog_text *file, struct 
         status = db_copy_begin(db, "copy pg_temp.staged from stdin (format csv, header)", problems);
     if (status != STATUS_OK) return status;
     status = db_copy_put(db, file->text, file->length, problems);
-    return db_copy_end(db, status, problems, NULL);
+    return db_copy_end(db, status, problems);
 }
 
 static enum status merge(struct db *db, const char *table, const char *keys, struct problems *problems, size_t *rows)
@@ -243,9 +242,8 @@ static enum status merge_offers(struct db *db, struct problems *problems, size_t
 /* Many rows at once are one line of the audit log. */
 static enum status record_rows(struct db *db, size_t rows, struct problems *problems)
 {
-    char count[VERSION_TEXT_BYTES];
-    (void)snprintf(count, sizeof count, "%zu", rows);
-    const char *const values[] = {count};
+    char count[DB_INT64_BYTES];
+    const char *const values[] = {db_int64_text((int64_t)rows, count)};
     return db_query(db, QUERY_AUDIT_FILES, values, problems, NULL);
 }
 

@@ -8,33 +8,25 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-enum { ID_BYTES = 24, TIME_BYTES = 32, KEYS_MAX = 8, EXTRA_COLUMNS = 2 };
+enum { ID_BYTES = 24, KEYS_MAX = 8, EXTRA_COLUMNS = 2 };
 
 static const struct kind {
     const char *noun;
     enum query row, entry, retire;
-    size_t key_count;
-    const char *keys[KEYS_MAX]; /* columns that may not be changed: they make it another entry */
+    const char *keys[KEYS_MAX + 1]; /* ended by NULL: columns that may not be changed: they make it another entry */
 } kinds[CATALOG_FILE_COUNT] = {
-    [FILE_GPUS] = {.noun = "GPU",
-                   .row = QUERY_GPU_ROW,
-                   .entry = QUERY_GPU_ENTRY,
-                   .retire = QUERY_GPU_RETIRE,
-                   .key_count = 1,
-                   .keys = {"id"}},
+    [FILE_GPUS] =
+        {.noun = "GPU", .row = QUERY_GPU_ROW, .entry = QUERY_GPU_ENTRY, .retire = QUERY_GPU_RETIRE, .keys = {"id"}},
     [FILE_MODELS] = {.noun = "model",
                      .row = QUERY_MODEL_ROW,
                      .entry = QUERY_MODEL_ENTRY,
                      .retire = QUERY_MODEL_RETIRE,
-                     .key_count = 1,
                      .keys = {"id"}},
     [FILE_OFFERS] = {.noun = "offer",
                      .row = QUERY_OFFER_ROW,
                      .entry = QUERY_OFFER_ENTRY,
                      .retire = QUERY_OFFER_RETIRE,
-                     .key_count = 8,
                      .keys = {"provider", "instance_type", "region", "zone", "gpu_id", "gpu_count", "purchase",
                               "term_months"}},
 };
@@ -48,7 +40,6 @@ struct changing {
     struct problems *problems;
     struct csv_cell before[STORE_VALUES_MAX]; /* what the entry is; columns of the file and a few others */
     size_t before_count;
-    char now[TIME_BYTES]; /* as PostgreSQL reads it */
     struct store_written written;
     int64_t version;
 };
@@ -114,10 +105,9 @@ static enum status read_before(struct changing *changing)
 static enum status make_file(struct arena *arena, const struct csv_cell *values, size_t count,
                              struct problems *problems, struct catalog_text *ret_file)
 {
-    const char *columns = csv_line(values, count, true, arena), *row = csv_line(values, count, false, arena);
-    const char *text = columns && row ? arena_printf(arena, "%s\n%s\n", columns, row) : NULL;
+    const char *text = csv_text(values, count, true, arena);
     if (!text) return no_memory(problems);
-    *ret_file = (struct catalog_text){"the entry", text, strlen(text)};
+    *ret_file = (struct catalog_text){"entry", text, strlen(text)};
     return STATUS_OK;
 }
 
@@ -172,8 +162,9 @@ static enum status check(struct changing *changing, const struct csv_cell *value
 static enum status check_keys(const struct changing *changing)
 {
     const struct store_change *change = changing->change;
-    for (size_t i = 0; change->kind == CHANGE_UPDATE && i < changing->kind->key_count; i++) {
-        const char *key = changing->kind->keys[i], *given = find_value(change->values, change->value_count, key);
+    const char *key = NULL;
+    for (size_t i = 0; change->kind == CHANGE_UPDATE && (key = changing->kind->keys[i]); i++) {
+        const char *given = find_value(change->values, change->value_count, key);
         const char *before = find_value(changing->before, changing->before_count, key);
         if (given && before && strcmp(given, before) != 0)
             (void)problems_add(changing->problems, STATUS_INVALID_VALUE, key,
@@ -220,17 +211,14 @@ static size_t add_other_columns(const struct store_change *change, struct csv_ce
     return count;
 }
 
-/* A price that nobody imported, from now on. */
-static size_t add_price_columns(struct changing *changing, struct csv_cell *values, size_t count)
+/* A price that nobody imported, from now on by the database's clock. */
+static size_t add_price_columns(const struct changing *changing, struct csv_cell *values, size_t count)
 {
-    struct tm parts;
-    time_t seconds = time(NULL);
     const char *given = find_value(values, count, "usd_per_hour");
     const char *before = find_value(changing->before, changing->before_count, "usd_per_hour");
     double price = UNKNOWN, known = UNKNOWN;
     if (before && text_parse_double(given, &price) && text_parse_double(before, &known) && price == known) return count;
-    (void)strftime(changing->now, sizeof changing->now, "%Y-%m-%d %H:%M:%S+00", gmtime_r(&seconds, &parts));
-    values[count] = (struct csv_cell){"valid_from", changing->now};
+    values[count] = (struct csv_cell){"valid_from", "now"};
     values[count + 1] = (struct csv_cell){"import_run_id", ""};
     return count + 2;
 }
@@ -269,16 +257,13 @@ static enum status write_entry(struct changing *changing)
 static enum status retire(struct changing *changing)
 {
     const char *const parameters[] = {changing->change->id};
-    struct problems found;
-    problems_init(&found, changing->arena);
-    enum status status = db_query(changing->db, changing->kind->retire, parameters, &found, NULL);
-    if (status == STATUS_IN_USE)
-        return problems_add(changing->problems, status, "id", "offers or other entries refer to the %s \"%s\"",
-                            changing->kind->noun, changing->change->id);
-    for (size_t i = 0; i < found.count; i++)
-        (void)problems_add(changing->problems, found.items[i].status, found.items[i].field, "%s",
-                           found.items[i].detail);
-    return status;
+    struct problems *problems = changing->problems;
+    const size_t before = problems->count;
+    enum status status = db_query(changing->db, changing->kind->retire, parameters, problems, NULL);
+    if (status != STATUS_INVALID_VALUE) return status;
+    problems->count = before; /* of a row that ends the only constraint is that others refer to it */
+    return problems_add(problems, STATUS_IN_USE, "id", "offers or other entries refer to the %s \"%s\"",
+                        changing->kind->noun, changing->change->id);
 }
 
 /* --- the answer --- */

@@ -164,6 +164,7 @@ enum status connection_borrow(struct store *store, struct problems *problems, st
         db_free(db);
         db = NULL;
     }
+    if (db && !prepares) db->prepares = false; /* another connection has found out meanwhile */
     enum status status = db ? STATUS_OK : db_new(store, prepares, problems, &db);
     if (status == STATUS_OK)
         *ret_db = db;
@@ -180,11 +181,6 @@ void connection_return(struct store *store, struct db *db)
         db = NULL;
     }
     give_place(store, db, shared);
-}
-
-const struct store_options *store_options(const struct store *store)
-{
-    return &store->options;
 }
 
 void store_close(struct store *store)
@@ -245,7 +241,6 @@ static const struct meaning {
     {"53", FAILURE_REFUSED, STATUS_DATABASE_AWAY},     /* disk, memory, connections */
     {"55P03", FAILURE_REFUSED, STATUS_DATABASE_AWAY},  /* lock not available */
     {"22", FAILURE_REFUSED, STATUS_INVALID_VALUE},     /* no such number, date, … */
-    {"23503", FAILURE_REFUSED, STATUS_IN_USE},         /* a row that others refer to, or that is not there */
     {"23505", FAILURE_REFUSED, STATUS_ALREADY_EXISTS}, /* two rows of one key */
     {"23", FAILURE_REFUSED, STATUS_INVALID_VALUE},     /* a constraint */
     {"", FAILURE_REFUSED, STATUS_DATABASE},

@@ -27,7 +27,6 @@ struct db {
 enum status connection_borrow(struct store *store, struct problems *problems, struct db **ret_db) MUST_CHECK;
 /* Gives it back; closes it if it failed in a way that it does not survive. */
 void connection_return(struct store *store, struct db *db);
-const struct store_options *store_options(const struct store *store);
 
 /* A connection of its own that was never in the pool. NULL with a problem that does not show the URL. */
 struct pg_conn *connection_new(const char *url, const char *application_name, struct problems *problems);

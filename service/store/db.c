@@ -171,6 +171,18 @@ int64_t db_int64(const PGresult *result, size_t row, size_t column)
     return value;
 }
 
+double db_double(const struct pg_result *result, size_t row, size_t column)
+{
+    double value = UNKNOWN;
+    return text_parse_double(db_text(result, row, column), &value) ? value : UNKNOWN;
+}
+
+const char *db_int64_text(int64_t value, char text[DB_INT64_BYTES])
+{
+    (void)snprintf(text, DB_INT64_BYTES, "%lld", (long long)value);
+    return text;
+}
+
 void db_clear(PGresult **result)
 {
     PQclear(*result);
@@ -195,22 +207,20 @@ enum status db_copy_put(struct db *db, const char *bytes, size_t length, struct 
     return STATUS_OK;
 }
 
-enum status db_copy_end(struct db *db, enum status source, struct problems *problems, size_t *ret_rows)
+enum status db_copy_end(struct db *db, enum status source, struct problems *problems)
 {
     bool given_up = source != STATUS_OK;
     (void)PQputCopyEnd(db->conn, given_up ? "the source failed" : NULL);
     enum status status = source;
     db->silent_ms = 0;
     for (;;) {
-        DB_RESULT *done = NULL;
         if (!await_result(db)) return give_up(db, problems);
         PGresult *result = PQgetResult(db->conn);
         if (!result) return status;
         if (given_up)
             PQclear(result); /* says that COPY was given up, which the caller knows */
         else
-            status = expect_result(db, result, problems, &done);
-        if (done && ret_rows) *ret_rows = db_affected(done);
+            status = expect_result(db, result, problems, NULL);
     }
 }
 

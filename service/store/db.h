@@ -7,7 +7,7 @@ struct pg_result; /* libpq's PGresult */
 struct db;        /* a connection, lent to a transaction */
 
 /* Every query: QUERY(symbol, name, parameters, columns). The text is sql/queries/<name>.sql; `parameters` and `columns`
- * are the types and the names with types that PostgreSQL itself finds in it, which tests/store/describe_test.c holds
+ * are the types and the names with types that PostgreSQL itself finds in it, which tests/store/schema_test.c holds
  * them to. A query that begins with "copy" is not prepared and has neither. */
 enum query {
 #define QUERY(symbol, name, parameters, columns) QUERY_##symbol,
@@ -20,7 +20,6 @@ struct query_info {
 };
 extern const struct query_info query_infos[QUERY_COUNT];
 const char *query_text(enum query query);
-enum { QUERY_PARAMETERS_MAX = 32 };
 
 /* What a transaction does. It may be called again from its beginning after a deadlock, a serialization failure or a
  * lost connection, with the problems of the failed try taken back: it must not keep what an earlier try did. */
@@ -35,6 +34,10 @@ enum tx_mode {
 enum status tx_run(struct store *store, enum tx_mode mode, tx_work *work, void *context,
                    struct problems *problems) MUST_CHECK;
 
+/* One query as a transaction of its own. The connection is free again when the caller reads the result. */
+enum status tx_query(struct store *store, enum tx_mode mode, enum query query, const char *const *values,
+                     struct problems *problems, struct pg_result **ret_result) MUST_CHECK;
+
 /* Runs a query of the table. values[i] is the text of parameter i, NULL for SQL's null; as many as the query has.
  * *ret_result is to be cleared by db_clear (or declared DB_RESULT); pass NULL if there is nothing to read. */
 enum status db_query(struct db *db, enum query query, const char *const *values, struct problems *problems,
@@ -44,12 +47,17 @@ enum status db_command(struct db *db, const char *sql, struct problems *problems
 /* Until the end of the transaction a statement may take any time: it waits for others, or has much to do. */
 enum status db_lift_limits(struct db *db, struct problems *problems) MUST_CHECK;
 
+/* As the text of a parameter; returns it. */
+enum { DB_INT64_BYTES = 24 };
+const char *db_int64_text(int64_t value, char text[DB_INT64_BYTES]);
+
 /* Reading a result. Texts are borrowed from it; a null is "" (see db_is_null). */
 size_t db_rows(const struct pg_result *result);
 size_t db_affected(const struct pg_result *result); /* rows that INSERT, UPDATE or DELETE touched */
 const char *db_text(const struct pg_result *result, size_t row, size_t column);
 bool db_is_null(const struct pg_result *result, size_t row, size_t column);
 int64_t db_int64(const struct pg_result *result, size_t row, size_t column); /* 0 for a null */
+double db_double(const struct pg_result *result, size_t row, size_t column); /* UNKNOWN for a null */
 void db_clear(struct pg_result **result);
 #define DB_RESULT __attribute__((cleanup(db_clear))) struct pg_result
 
@@ -57,7 +65,7 @@ void db_clear(struct pg_result **result);
  * status: it tells the server to give up, and returns it. */
 enum status db_copy_begin(struct db *db, const char *sql, struct problems *problems) MUST_CHECK;
 enum status db_copy_put(struct db *db, const char *bytes, size_t length, struct problems *problems) MUST_CHECK;
-enum status db_copy_end(struct db *db, enum status source, struct problems *problems, size_t *ret_rows) MUST_CHECK;
+enum status db_copy_end(struct db *db, enum status source, struct problems *problems) MUST_CHECK;
 
 /* COPY … TO STDOUT as one text in the arena, NUL-terminated; *ret_length without the NUL. */
 enum status db_copy_out(struct db *db, const char *sql, struct arena *arena, struct problems *problems,

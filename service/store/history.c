@@ -8,46 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NUMBER_BYTES = 24 };
-
 /* --- values --- */
-
-struct fetching {
-    enum query query;
-    const char *const *values;
-    struct pg_result *result;
-};
-
-static enum status fetch(struct db *db, void *context, struct problems *problems)
-{
-    struct fetching *fetching = context;
-    db_clear(&fetching->result); /* of a failed try */
-    return db_query(db, fetching->query, fetching->values, problems, &fetching->result);
-}
-
-/* All rows of a query; the connection is free again when the caller reads them. */
-static enum status fetch_rows(struct store *store, enum query query, const char *const *values,
-                              struct problems *problems, struct pg_result **ret_result)
-{
-    struct fetching fetching = {.query = query, .values = values};
-    enum status status = tx_run(store, TX_READ, fetch, &fetching, problems);
-    if (status == STATUS_OK)
-        *ret_result = fetching.result;
-    else
-        db_clear(&fetching.result);
-    return status;
-}
-
-static const char *write_number(int64_t number, char text[NUMBER_BYTES])
-{
-    (void)snprintf(text, NUMBER_BYTES, "%lld", (long long)number);
-    return text;
-}
 
 /* One member of all ids as an array of SQL: "{1,2}". NULL when out of memory. */
 static const char *write_array(const struct store_history *history, size_t member, struct arena *arena)
 {
-    size_t size = history->id_count * NUMBER_BYTES + sizeof "{}", length = 1;
+    size_t size = history->id_count * DB_INT64_BYTES + sizeof "{}", length = 1;
     char *text = arena_alloc(arena, size);
     if (!text) return NULL;
     text[0] = '{';
@@ -88,9 +54,7 @@ static date_t read_date(const struct pg_result *result, size_t row, size_t colum
 
 static usd_t read_usd(const struct pg_result *result, size_t row, size_t column)
 {
-    double dollars = UNKNOWN;
-    (void)text_parse_double(db_text(result, row, column), &dollars);
-    return usd_from_double(dollars);
+    return usd_from_double(db_double(result, row, column));
 }
 
 /* --- offers --- */
@@ -126,9 +90,9 @@ static bool read_offer(const struct pg_result *result, size_t row, struct arena 
 enum status store_history_offers(struct store *store, const struct store_history *history, struct arena *arena,
                                  struct problems *problems, struct store_offers *ret_offers)
 {
-    char version[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
+    char version[DB_INT64_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
     const char *const values[] = {
-        write_number(history->version, version),
+        db_int64_text(history->version, version),
         date_format(history->from, from),
         date_format(history->to, to),
         history->gpu_ids ? write_names(history->gpu_ids, arena) : NULL,
@@ -136,7 +100,7 @@ enum status store_history_offers(struct store *store, const struct store_history
     if (history->gpu_ids && !values[3])
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the GPUs");
     DB_RESULT *result = NULL;
-    enum status status = fetch_rows(store, QUERY_HISTORY_OFFERS, values, problems, &result);
+    enum status status = tx_query(store, TX_READ, QUERY_HISTORY_OFFERS, values, problems, &result);
     if (status != STATUS_OK) return status;
     size_t count = db_rows(result);
     struct offer *items = ARENA_ARRAY(arena, count, struct offer);
@@ -161,18 +125,18 @@ enum status store_history_prices(struct store *store, const struct store_history
                                  void (*take)(void *context, const struct store_price *row), void *context,
                                  struct problems *problems)
 {
-    char version[NUMBER_BYTES], most[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
+    char version[DB_INT64_BYTES], most[DB_INT64_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
     const char *const values[] = {
-        write_number(history->version, version),
+        db_int64_text(history->version, version),
         write_array(history, offsetof(struct store_history_id, id), problems->arena),
         write_array(history, offsetof(struct store_history_id, offer), problems->arena),
         date_format(history->from, from),
         date_format(history->to, to),
-        write_number((int64_t)history->rows_max, most),
+        db_int64_text((int64_t)history->rows_max, most),
     };
     if (!values[1] || !values[2]) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the offers");
     DB_RESULT *result = NULL;
-    enum status status = fetch_rows(store, QUERY_HISTORY_PRICES, values, problems, &result);
+    enum status status = tx_query(store, TX_READ, QUERY_HISTORY_PRICES, values, problems, &result);
     for (size_t i = 0; status == STATUS_OK && i < db_rows(result); i++) {
         take(context, &(struct store_price){.offer = db_int64(result, i, 0),
                                             .from = read_date(result, i, 1),
@@ -198,22 +162,23 @@ enum status store_history_days(struct store *store, const struct store_history *
                                void (*take)(void *context, const struct store_price_day *row), void *context,
                                struct problems *problems)
 {
-    char version[NUMBER_BYTES], count[NUMBER_BYTES], most[NUMBER_BYTES], from[DATE_TEXT_BYTES], to[DATE_TEXT_BYTES];
+    char version[DB_INT64_BYTES], count[DB_INT64_BYTES], most[DB_INT64_BYTES], from[DATE_TEXT_BYTES],
+        to[DATE_TEXT_BYTES];
     const char *const values[] = {
-        write_number(history->version, version),
+        db_int64_text(history->version, version),
         write_array(history, offsetof(struct store_history_id, id), problems->arena),
         write_array(history, offsetof(struct store_history_id, offer), problems->arena),
         write_array(history, offsetof(struct store_history_id, series), problems->arena),
         date_format(history->from, from),
         date_format(history->to, to),
         steps[step].interval,
-        write_number(store_history_day_count(history, step), count),
-        write_number((int64_t)history->rows_max, most),
+        db_int64_text(store_history_day_count(history, step), count),
+        db_int64_text((int64_t)history->rows_max, most),
     };
     if (!values[1] || !values[2] || !values[3])
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the offers");
     DB_RESULT *result = NULL;
-    enum status status = fetch_rows(store, QUERY_HISTORY_DAYS, values, problems, &result);
+    enum status status = tx_query(store, TX_READ, QUERY_HISTORY_DAYS, values, problems, &result);
     for (size_t i = 0; status == STATUS_OK && i < db_rows(result); i++) {
         take(context, &(struct store_price_day){.series = db_int64(result, i, 0),
                                                 .day = read_date(result, i, 1),

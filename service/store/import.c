@@ -214,7 +214,7 @@ static enum status read_rates(struct store_import *import)
     for (size_t i = 0; i < db_rows(rates) && import->rate_count < RATES_MAX; i++) {
         struct rate *rate = &import->rates[import->rate_count++];
         (void)snprintf(rate->currency, sizeof rate->currency, "%s", db_text(rates, i, 0));
-        if (!text_parse_double(db_text(rates, i, 1), &rate->usd_per_unit)) rate->usd_per_unit = UNKNOWN;
+        rate->usd_per_unit = db_double(rates, i, 1);
     }
     return STATUS_OK;
 }
@@ -243,8 +243,7 @@ static enum status stage(struct store_import *import)
     if (status != STATUS_OK) return status;
     status = import->options->rows(import->options->context, import, import->problems);
     if (status == STATUS_OK) status = send_batch(import);
-    size_t rows = 0;
-    return db_copy_end(import->db, status, import->problems, &rows);
+    return db_copy_end(import->db, status, import->problems);
 }
 
 /* The other steps find it by the sequence's value. */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MIGRATIONS_MAX = 1000, NUMBER_BYTES = 24, DIGITS = 4 };
+enum { MIGRATIONS_MAX = 1000, DIGITS = 4 };
 extern const struct embedded_file store_migration_files[]; /* sql/migrations, in the order of their names */
 
 /* Others that migrate wait here. Not the catalog's lock: its function may not exist yet. */
@@ -156,10 +156,9 @@ struct step {
 
 static enum status record(struct db *db, const struct migration *migration, struct problems *problems)
 {
-    char number[NUMBER_BYTES], hash[HASH_TEXT_BYTES];
-    (void)snprintf(number, sizeof number, "%lld", (long long)migration->number);
+    char number[DB_INT64_BYTES], hash[HASH_TEXT_BYTES];
     text_hash(migration->sql, strlen(migration->sql), hash);
-    const char *const values[] = {number, migration->name, hash};
+    const char *const values[] = {db_int64_text(migration->number, number), migration->name, hash};
     return db_query(db, QUERY_SCHEMA_APPLIED, values, problems, NULL);
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Beyond any answer and any question, so that what was tampered with does not fill the memory. */
-enum { TEXT_MAX_BYTES = 16 << 20, INTEGER_TEXT_BYTES = 24 };
+enum { TEXT_MAX_BYTES = 16 << 20 };
 
 /* --- adding --- */
 
@@ -55,9 +55,8 @@ static enum status add_one(struct db *db, const struct record *record, struct pr
 /* In steps, each within the time that a statement may take: the limit may have been lowered by much. */
 static enum status drop_oldest(struct db *db, int64_t max_bytes, struct problems *problems)
 {
-    char most[INTEGER_TEXT_BYTES];
-    const char *const values[] = {most};
-    (void)snprintf(most, sizeof most, "%lld", (long long)max_bytes);
+    char most[DB_INT64_BYTES];
+    const char *const values[] = {db_int64_text(max_bytes, most)};
     for (size_t dropped = 1; dropped > 0;) {
         DB_RESULT *result = NULL;
         enum status status = db_query(db, QUERY_RECOMMENDATIONS_DROP, values, problems, &result);
@@ -86,12 +85,6 @@ enum status store_recommendations_add(struct store *store, const struct record *
 
 /* --- having one again --- */
 
-struct getting {
-    const char *id;
-    struct arena *arena;
-    struct record record;
-};
-
 static enum status unpack(const char *hex, struct arena *arena, struct problems *problems, struct record_text *ret_text)
 {
     size_t length = strlen(hex) / 2;
@@ -102,42 +95,36 @@ static enum status unpack(const char *hex, struct arena *arena, struct problems 
     return record_inflate(packed, TEXT_MAX_BYTES, arena, problems, ret_text);
 }
 
-static enum status read_record(struct db *db, void *context, struct problems *problems)
+static enum status read_record(const struct pg_result *row, struct arena *arena, struct problems *problems,
+                               struct record *record)
 {
-    struct getting *getting = context;
-    struct record *record = &getting->record;
-    const char *const values[] = {getting->id};
-    DB_RESULT *result = NULL;
-    enum status status = db_query(db, QUERY_RECOMMENDATION_GET, values, problems, &result);
-    if (status != STATUS_OK) return status;
-    if (db_rows(result) == 0)
-        return problems_add(problems, STATUS_NOT_STORED, "id", "no answer %s is stored", getting->id);
     const char **texts[] = {&record->operation, &record->question_form, &record->catalog_version,
-                            &record->estimator_version, &record->created_by}; /* the first columns */
-    bool copied = true;
+                            &record->estimator_version}; /* the first columns */
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        *texts[i] = arena_strdup(getting->arena, db_text(result, 0, i));
-        copied = copied && *texts[i];
+        *texts[i] = arena_strdup(arena, db_text(row, 0, i));
+        if (!*texts[i]) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a stored answer");
     }
-    if (!copied) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a stored answer");
-    record->id = getting->id;
-    (void)snprintf(record->answer_hash, sizeof record->answer_hash, "%s", db_text(result, 0, 5));
-    if (!date_parse(db_text(result, 0, 6), &record->asked_on)) record->asked_on = DATE_UNKNOWN;
-    status = unpack(db_text(result, 0, 7), getting->arena, problems, &record->question);
-    return status == STATUS_OK ? unpack(db_text(result, 0, 8), getting->arena, problems, &record->answer) : status;
+    (void)snprintf(record->answer_hash, sizeof record->answer_hash, "%s", db_text(row, 0, 4));
+    if (!date_parse(db_text(row, 0, 5), &record->asked_on)) record->asked_on = DATE_UNKNOWN;
+    enum status status = unpack(db_text(row, 0, 6), arena, problems, &record->question);
+    return status == STATUS_OK ? unpack(db_text(row, 0, 7), arena, problems, &record->answer) : status;
 }
 
 enum status store_recommendation_get(struct store *store, const char *id, struct arena *arena,
                                      struct problems *problems, struct record *ret_record)
 {
-    struct getting getting = {.id = id, .arena = arena};
+    struct record record = {.id = id, .created_by = ""};
     char hash[HASH_TEXT_BYTES];
-    enum status status = tx_run(store, TX_READ, read_record, &getting, problems);
+    DB_RESULT *row = NULL;
+    enum status status = tx_query(store, TX_READ, QUERY_RECOMMENDATION_GET, &id, problems, &row);
     if (status != STATUS_OK) return status;
-    text_hash(getting.record.answer.bytes, getting.record.answer.length, hash);
-    if (strcmp(hash, getting.record.answer_hash) != 0)
+    if (db_rows(row) == 0) return problems_add(problems, STATUS_NOT_STORED, "id", "no answer %s is stored", id);
+    status = read_record(row, arena, problems, &record);
+    if (status != STATUS_OK) return status;
+    text_hash(record.answer.bytes, record.answer.length, hash);
+    if (strcmp(hash, record.answer_hash) != 0)
         return problems_add(problems, STATUS_DATABASE, "id", "the stored answer is damaged: its hash is %s, not %s",
-                            hash, getting.record.answer_hash);
-    *ret_record = getting.record;
+                            hash, record.answer_hash);
+    *ret_record = record;
     return STATUS_OK;
 }

@@ -78,3 +78,28 @@ enum status tx_run(struct store *store, enum tx_mode mode, tx_work *work, void *
         if (failure == FAILURE_CONFLICT) back_off(conflicts);
     }
 }
+
+struct asking {
+    enum query query;
+    const char *const *values;
+    struct pg_result *result;
+};
+
+static enum status ask(struct db *db, void *context, struct problems *problems)
+{
+    struct asking *asking = context;
+    db_clear(&asking->result); /* of a failed try */
+    return db_query(db, asking->query, asking->values, problems, &asking->result);
+}
+
+enum status tx_query(struct store *store, enum tx_mode mode, enum query query, const char *const *values,
+                     struct problems *problems, struct pg_result **ret_result)
+{
+    struct asking asking = {.query = query, .values = values};
+    enum status status = tx_run(store, mode, ask, &asking, problems);
+    if (status == STATUS_OK && ret_result)
+        *ret_result = asking.result;
+    else
+        db_clear(&asking.result);
+    return status;
+}

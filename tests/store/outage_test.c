@@ -67,7 +67,7 @@ static enum status copy_into_silence(struct db *db, void *context, struct proble
         found);
     if (status == STATUS_OK) status = db_copy_begin(db, "copy pg_temp.t from stdin", found);
     if (status == STATUS_OK) status = db_copy_put(db, "1\n", 2, found);
-    return db_copy_end(db, status, found, NULL);
+    return db_copy_end(db, status, found);
 }
 
 /* A server that hangs is given up, and another session asked. */

@@ -252,14 +252,14 @@ static void test_purchase_prices(void **state)
         assert_null(strstr(snapshot->purchase_prices[i].source, "article"));
 }
 
-static const char *model_line(const struct model *model, bool columns)
+static const char *model_text(const struct model *model, bool header)
 {
     size_t count = 0;
     const struct csv_cell *cells = catalog_model_cells(model, &arena, &count);
     assert_non_null(cells);
-    const char *line = csv_line(cells, count, columns, &arena);
-    assert_non_null(line);
-    return line;
+    const char *text = csv_text(cells, count, header, &arena);
+    assert_non_null(text);
+    return text;
 }
 
 /* A model written as a line is read back as the same model. */
@@ -270,14 +270,13 @@ static void test_models_survive_being_written(void **state)
         struct catalog_text files[CATALOG_FILE_COUNT] = {0};
         struct problems problems;
         struct snapshot *again = NULL;
-        const char *line = model_line(&snapshot->models[i], false);
-        files[FILE_MODELS].text = arena_printf(&arena, "%s\n%s\n", model_line(&snapshot->models[i], true), line);
+        files[FILE_MODELS].text = model_text(&snapshot->models[i], true);
         files[FILE_MODELS].length = strlen(files[FILE_MODELS].text);
         files[FILE_MODELS].name = "models.csv";
         problems_init(&problems, &arena);
         assert_int_equal(catalog_load(files, &problems, &again), STATUS_OK);
         assert_int_equal(again->model_count, 1);
-        assert_string_equal(model_line(&again->models[0], false), line);
+        assert_string_equal(model_text(&again->models[0], true), files[FILE_MODELS].text);
         snapshot_free(again);
     }
 }
@@ -289,10 +288,10 @@ static void test_a_line_is_what_the_file_has(void **state)
     struct model odd = *find_model("01-ai/Yi-34B");
     const char *begin = strstr(catalog_bundled()[FILE_MODELS].text, "\n01-ai/Yi-34B,");
     assert_non_null(begin);
-    const char *line = model_line(&odd, false);
+    const char *line = model_text(&odd, false);
     assert_memory_equal(line, begin + 1, strlen(line));
     odd.note = "a \"note\", of\ntwo lines";
-    assert_non_null(strstr(model_line(&odd, false), ",\"a \"\"note\"\", of\ntwo lines\","));
+    assert_non_null(strstr(model_text(&odd, false), ",\"a \"\"note\"\", of\ntwo lines\","));
 }
 
 int main(void)
