@@ -76,8 +76,6 @@ def cluster():
 @pytest.fixture
 def database(cluster, program):
     """The name of a new database with the built-in catalog."""
-    if cluster.server.poll() is not None:  # a test that failed left it so
-        cluster.start()
     return cluster.database(program)
 
 
@@ -119,10 +117,10 @@ def launch(program):
     """launch(url, *arguments): the program as a process, which ends with the test."""
     running = []
 
-    def start(url, *arguments):
-        running.append(subprocess.Popen([program, *map(str, arguments)], env={**os.environ, "DATABASE_URL": url},
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        text=True))
+    def start(url, *arguments, stderr=subprocess.STDOUT, env=None):
+        environment = {**os.environ, "DATABASE_URL": url, **(env or {})}
+        running.append(subprocess.Popen([program, *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=stderr, text=True))
         return running[-1]
 
     yield start

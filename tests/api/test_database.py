@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-from postgres import Cluster
 from service import Service
 
 HISTORY = "/v1/offers/history"
@@ -12,13 +11,11 @@ QUESTION = {"gpus": "l40s", "purchase": "on_demand", "from": "2026-10-01", "to":
 
 
 @pytest.fixture(scope="module")
-def stored(program, contract):
+def stored(cluster, program, contract):
     """A service with a database that has the built-in catalog."""
-    cluster = Cluster()
     running = Service(program, contract, env={**os.environ, "DATABASE_URL": cluster.url(cluster.database(program))})
     yield running
     running.stop()
-    cluster.close()
 
 
 @pytest.mark.parametrize("group", ["gpu", "offer"])

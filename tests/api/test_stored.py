@@ -1,10 +1,8 @@
 """test_stored.py owns the questions about stored answers, as far as the contract tells of them; what becomes of answers
 in the database is tested in tests/db."""
-import os
-
 import pytest
 
-from waiting import await_true
+from live import await_stored
 
 QUESTION = {"model": "llama-3.1-8b", "rps": "5"}
 OPERATIONS = {"recommend": QUESTION, "cost": QUESTION, "memory": {"model": "llama-3.1-8b", "gpu": "l40s"},
@@ -12,19 +10,13 @@ OPERATIONS = {"recommend": QUESTION, "cost": QUESTION, "memory": {"model": "llam
 
 
 @pytest.fixture(scope="module")
-def database_url(cluster, program):
-    return cluster.url(cluster.database(program))
+def database(cluster, program):
+    return cluster.database(program)
 
 
 @pytest.fixture
-def storing(start_service, database_url):
-    return start_service(env={**os.environ, "DATABASE_URL": database_url})
-
-
-def await_stored(service, id):
-    path = f"/v1/recommendations/{id}"
-    await_true(lambda: service.call("GET", path).status != 404)
-    return service.call("GET", path)
+def storing(database, serve):
+    return serve(database)
 
 
 def test_every_question_is_stored_on_demand(storing):
@@ -73,8 +65,8 @@ def test_without_a_database(service):
     assert service.call("GET", "/v1/recommend", query={**QUESTION, "store": "false"}).status == 200
 
 
-def test_where_nothing_is_stored(start_service, database_url):
-    service = start_service("--record-max-mib", "0", env={**os.environ, "DATABASE_URL": database_url})
+def test_where_nothing_is_stored(database, serve):
+    service = serve(database, "--record-max-mib", "0")
     answer = service.call("GET", "/v1/recommend", query={**QUESTION, "store": "true"})
     assert (answer.status, answer.json["errors"][0]["code"]) == (503, "database_required")
     assert "record_max_mib" in answer.json["errors"][0]["detail"]

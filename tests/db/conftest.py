@@ -1,6 +1,5 @@
 """conftest.py owns what the tests of imports share: gpusize import on a database of the test."""
 import json
-import os
 import subprocess
 
 import pytest
@@ -9,11 +8,9 @@ from waiting import LIMIT_S
 
 
 @pytest.fixture
-def start(cluster, program, database):
-    def call(*arguments):
-        environment = {**os.environ, "DATABASE_URL": cluster.url(database), "no_proxy": "*"}
-        return subprocess.Popen([program, "import", *map(str, arguments)], env=environment, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(cluster, database, launch):
+    def call(*arguments, stderr=subprocess.PIPE):
+        return launch(cluster.url(database), "import", *arguments, stderr=stderr, env={"no_proxy": "*"})
 
     return call
 

@@ -9,24 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from live import HOUR_MS, RAISE_PRICES, ask, await_ready, await_version, metric, newest, number, ready
+from live import (CATALOG_LOCK, CUT, HOUR_MS, MIGRATION_LOCK, QUICKLY, RAISE_PRICES, ask, await_ready, await_session,
+                  await_version, kill_sessions, metric, newest, number, ready, sessions_of)
 from postgres import Cluster, Session
 from prices import ROWS, VERSIONS, write
-from waiting import LIMIT_S, await_true, finish
+from waiting import await_true, finish
 
-QUICKLY = ("--poll-interval-ms", "20")
 KILLS = [signal.SIGQUIT, signal.SIGKILL]
-CATALOG_LOCK, MIGRATION_LOCK = "(7301001, 1)", "(7301001, 0)"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-
-
-def session_of(name, when):
-    return (f"select count(*) from pg_stat_activity where application_name = 'gpusize {name}'"
-            f" and datname = current_database() and {when}")
-
-
-def await_session(cluster, database, name, when):
-    await_true(lambda: cluster.sql(database, session_of(name, when)) != "0")
 
 
 @pytest.fixture
@@ -80,7 +70,7 @@ def test_killed_while_an_import_waits_to_write(cluster, database, sql, launch, g
     before = sql(ROWS), sql(VERSIONS)
     file = write(tmp_path / "a.csv", *({"instance_type": f"n{n}"} for n in range(2000)))
     with Session(cluster, database) as blocker:
-        blocker.run("begin; select pg_advisory_xact_lock" + CATALOG_LOCK)
+        blocker.run(CATALOG_LOCK)
         process = launch(cluster.url(database), "import", "csv", file)
         await_session(cluster, database, "import", "wait_event_type = 'Lock'")
         cluster.stop(kill)
@@ -118,10 +108,10 @@ def test_a_commit_that_nobody_answers_is_told(cluster, database, sql, gpusize, t
 
 
 @pytest.mark.parametrize("kill", KILLS)
-def test_killed_while_a_migration_waits(cluster, program, launch, gpusize, kill):
+def test_killed_while_a_migration_waits(cluster, launch, gpusize, kill):
     database = cluster.empty_database()
     with Session(cluster, database) as blocker:
-        blocker.run("begin; select pg_advisory_xact_lock" + MIGRATION_LOCK)
+        blocker.run(MIGRATION_LOCK)
         process = launch(cluster.url(database), "migrate")
         await_session(cluster, database, "migrate", "wait_event_type = 'Lock'")
         cluster.stop(kill)
@@ -157,7 +147,7 @@ def test_killed_in_the_middle_of_a_migration(cluster, launch, gpusize, serve, ki
 def test_killed_before_the_first_catalog_is_in(cluster, launch, gpusize, serve):
     database = cluster.empty_database()
     with Session(cluster, database) as blocker:
-        blocker.run("begin; select pg_advisory_xact_lock" + CATALOG_LOCK)
+        blocker.run(CATALOG_LOCK)
         process = launch(cluster.url(database), "migrate")
         await_session(cluster, database, "migrate", "wait_event_type = 'Lock'")
         cluster.stop()
@@ -221,13 +211,13 @@ def test_a_table_that_somebody_locks(cluster, database, sql, serve):
 
 def test_lost_connections_leave_nothing_open(cluster, database, sql, serve):
     service = serve(database, "--database-listen-url", cluster.url(database), *QUICKLY)
-    sessions = session_of("serve", "true")
+    sessions = sessions_of("serve")
     files = Path(f"/proc/{service.process.pid}/fd")
     await_true(lambda: sql(sessions) == "2")
     ask(service)
     before = len(list(files.iterdir()))
     for _ in range(10):
-        sql(sessions.replace("count(*)", "count(pg_terminate_backend(pid, 60000))"))
+        kill_sessions(cluster, database, "serve")
         sql(RAISE_PRICES)
         await_version(service, newest(sql))
     await_true(lambda: sql(sessions) == "2")
@@ -356,9 +346,7 @@ def test_a_clock_that_jumps(cluster, database, sql, serve, tmp_path):
         clock.write_text(jump)
         state = service.call("GET", "/readyz").json
         assert state["snapshot_age_seconds"] >= 0 and metric(service, "gpusize_snapshot_age_seconds")[0] >= 0
-        cut = ("select count(pg_terminate_backend(pid, 60000)) from pg_stat_activity"
-               " where datname = current_database() and query ilike 'listen%'")
-        await_true(lambda: sql(cut) == "1")  # it listens anew
+        await_true(lambda: sql(CUT) == "1")  # it listens anew
         sql(RAISE_PRICES)
         assert number(await_version(service, newest(sql))["catalog_version"]) == newest(sql)
 

@@ -4,17 +4,18 @@ import os
 import signal
 import subprocess
 import threading
-import time
 
 import pytest
 
-from postgres import tool
+from live import HOUR_MS, LLAMA
+from postgres import Session
+from prices import write
+from waiting import LIMIT_S, await_true
 
-LIMIT_S = 60  # of waiting for what must come; nothing is timed
-HOUR_MS = "3600000"
-COLUMNS = ["provider", "instance_type", "region", "gpu_id", "gpu_count", "purchase", "usd_per_hour", "as_of", "source"]
+LOCK = "begin; lock table gpusize.offer in access exclusive mode"  # whoever reads offers from the database waits
 MINE = {"providers": "acme,beta"}
-# Lines of price lists, imported in this order: provider, instance, region, GPU, GPUs, USD per hour, day.
+# Price lists, imported in this order.
+FIELDS = ("provider", "instance_type", "region", "gpu_id", "gpu_count", "usd_per_hour", "as_of")
 LISTS = [
     [("acme", "n1", "north", "l4", 1, 1.0, "2026-01-10"), ("acme", "n2", "north", "l4", 2, 4.0, "2026-01-10"),
      ("beta", "b1", "", "l4", 1, 3.0, "2026-01-10"), ("acme", "n3", "north", "l40s", 1, 2.0, "2026-01-10")],
@@ -35,42 +36,21 @@ CHANGES = [
 
 
 @pytest.fixture
-def empty(cluster, program):
-    """A database with the built-in catalog and nothing else."""
-    if cluster.server.poll() is not None:  # a test that failed left it so
-        cluster.start()
-    return cluster.database(program)
-
-
-def import_list(cluster, program, database, lines, path):
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for provider, instance, region, gpu, count, usd, day in lines:
-            writer.writerow([provider, instance, region, gpu, count, "on_demand", usd, day, "list of " + day])
-    subprocess.run([program, "import", "csv", path], env={**os.environ, "DATABASE_URL": cluster.url(database)},
-                   check=True, stdout=subprocess.DEVNULL, timeout=LIMIT_S)
-
-
-@pytest.fixture
-def database(cluster, program, empty, tmp_path):
+def database(cluster, database, gpusize, tmp_path):
     """The lists and changes above."""
     for lines in LISTS:
-        import_list(cluster, program, empty, lines, tmp_path / "list.csv")
+        file = write(tmp_path / "list.csv", *(dict(zip(FIELDS, line)) for line in lines))
+        gpusize(cluster.url(database), "import", "csv", file)
     for change, day in CHANGES:
-        cluster.sql(empty, change)
-        cluster.sql(empty, f"update gpusize.catalog_version set created_at = '{day} 23:30:00Z'"
-                           " where number = (select max(number) from gpusize.catalog_version)")
-    return empty
+        cluster.sql(database, change)
+        cluster.sql(database, f"update gpusize.catalog_version set created_at = '{day} 23:30:00Z'"
+                              " where number = (select max(number) from gpusize.catalog_version)")
+    return database
 
 
 @pytest.fixture
-def serve(cluster, start_service):
-    def start(database, *arguments):
-        environment = {**os.environ, "DATABASE_URL": cluster.url(database)}
-        return start_service("--poll-interval-ms", HOUR_MS, *arguments, env=environment)
-
-    return start
+def serve(serve):
+    return lambda database, *arguments: serve(database, "--poll-interval-ms", HOUR_MS, *arguments)
 
 
 def offers_on(service, day, **more):
@@ -129,8 +109,9 @@ def test_an_answer_belongs_to_its_version(cluster, database, serve):
     assert len(versions) == 2
 
 
-def test_parts_and_places_that_are_gone(cluster, empty, serve):
-    cluster.sql(empty, """
+def test_parts_and_places_that_are_gone(cluster, program, serve):
+    database = cluster.database(program)
+    cluster.sql(database, """
         insert into gpusize.gpu (id, name, family, vendor, architecture, memory_nominal_gb, memory_bandwidth_gb_per_s,
             interconnect, link_domain_gpus, node_gpus, source, as_of)
         select 'old-part', 'Old Part', 'old', vendor, architecture, memory_nominal_gb, memory_bandwidth_gb_per_s,
@@ -142,10 +123,10 @@ def test_parts_and_places_that_are_gone(cluster, empty, serve):
         values ('gone', 'i', 'nowhere', 'old-part', 4, 'on_demand');
         insert into gpusize.offer_price (offer_id, usd_per_hour, price_basis, as_of, source)
         select max(id), 8, 'instance_total', '2026-01-01', 'test' from gpusize.offer""")
-    cluster.sql(empty, "delete from gpusize.offer where provider = 'gone';"
-                       "delete from gpusize.gpu where id = 'old-part';"
-                       "delete from gpusize.provider_region where provider = 'gone'")
-    service = serve(empty)
+    cluster.sql(database, "delete from gpusize.offer where provider = 'gone';"
+                          "delete from gpusize.gpu where id = 'old-part';"
+                          "delete from gpusize.provider_region where provider = 'gone'")
+    service = serve(database)
     for filters in ({"gpus": "old-part"}, {"gpus": "Old Part"}, {"regions": "nowhere"}, {"providers": "gone"}):
         answer = service.call("GET", "/v1/offers", query={"as_of": "2026-01-02", **filters}).json
         assert [offer["country"] for offer in answer["offers"]] == ["no"], filters
@@ -284,26 +265,8 @@ def test_only_former_prices_need_the_database(cluster, database, serve):
     assert history(service)["points"]
 
 
-@pytest.fixture
-def locked(cluster, database):
-    """Whoever reads offers from the database waits until the process ends."""
-    lock = "begin; lock table gpusize.offer in access exclusive mode; select 'locked'; select pg_sleep(1000)"
-    process = subprocess.Popen([tool("psql"), *cluster.options(database), "-c", lock], stdout=subprocess.DEVNULL)
-    held = ("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted"
-            " and relation = 'gpusize.offer'::regclass")
-    deadline = time.monotonic() + LIMIT_S
-    while cluster.sql(database, held) != "1":
-        assert time.monotonic() < deadline, "it was not locked"
-        time.sleep(0.02)
-    unlock = "select pg_terminate_backend(pid, 60000) from pg_stat_activity where query like 'begin; lock table%'"
-    yield lambda: cluster.sql(database, unlock)
-    process.kill()
-    process.wait()
-
-
-def test_nobody_waits_for_those_who_wait(cluster, database, serve, request):
+def test_nobody_waits_for_those_who_wait(cluster, database, serve):
     service = serve(database, "--db-workers", "1", "--workers", "1", "--db-statement-timeout-ms", "0")
-    unlock = request.getfixturevalue("locked")
     answers = {}
 
     def ask(name, path, query):
@@ -311,28 +274,27 @@ def test_nobody_waits_for_those_who_wait(cluster, database, serve, request):
 
     waiting = [threading.Thread(target=ask, args=("history", "/v1/offers/history", MINE)),
                threading.Thread(target=ask, args=("offers", "/v1/offers", {**MINE, "as_of": "2026-02-10"}))]
-    for thread in waiting:
-        thread.start()
     blocked = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query ilike '%offers_known%'"
-    deadline = time.monotonic() + LIMIT_S
-    while cluster.sql(database, blocked) != "1":
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.02)
-    assert service.call("GET", "/v1/offers", query={"gpus": "l4"}).status == 200
-    assert service.call("GET", "/recommend", query={"model": "llama-3.1-8b", "requests_per_second": 5}).status == 200
-    assert not answers
-    unlock()
+    with Session(cluster, database) as blocker:
+        blocker.run(LOCK)
+        for thread in waiting:
+            thread.start()
+        await_true(lambda: cluster.sql(database, blocked) == "1")
+        assert service.call("GET", "/v1/offers", query={"gpus": "l4"}).status == 200
+        assert service.call("GET", "/recommend", query=LLAMA).status == 200
+        assert not answers
     for thread in waiting:
         thread.join(LIMIT_S)
     assert answers["history"].status == answers["offers"].status == 200
 
 
-def test_a_statement_that_takes_too_long(database, serve, request):
+def test_a_statement_that_takes_too_long(cluster, database, serve):
     service = serve(database, "--db-statement-timeout-ms", "200")
-    request.getfixturevalue("locked")
-    answer = history(service, 503)
-    assert "statement timeout" in answer["errors"][0]["detail"]
-    answer = service.call("GET", "/v1/offers", query={"as_of": "2026-02-10"})
+    with Session(cluster, database) as blocker:
+        blocker.run(LOCK)
+        refused = history(service, 503)
+        answer = service.call("GET", "/v1/offers", query={"as_of": "2026-02-10"})
+    assert "statement timeout" in refused["errors"][0]["detail"]
     assert answer.status == 503 and "statement timeout" in answer.json["errors"][0]["detail"]
 
 

@@ -7,9 +7,10 @@ import subprocess
 
 import pytest
 
+from live import await_session, kill_sessions, newest
 from postgres import Session
 from prices import COLUMNS, ROWS, VERSIONS, write
-from waiting import LIMIT_S, await_true
+from waiting import LIMIT_S
 
 PRICES = ("select o.instance_type, p.usd_per_hour, p.as_of from gpusize.offer o join gpusize.offer_price p"
           " on p.live_offer_id = o.id where o.provider = 'acme' and o.to_version is null order by 1, 2")
@@ -24,7 +25,7 @@ def test_new_changed_unchanged(run, sql, tmp_path):
     versions = int(sql(VERSIONS))
     first = run("csv", file)
     assert counts(first) == {"accepted": 2, "new": 2}
-    assert first["catalog_version"] == int(sql("select max(number) from gpusize.catalog_version"))
+    assert first["catalog_version"] == newest(sql)
     assert sql(PRICES) == "n1|1.500000|2026-10-01\nn2|3.000000|2026-10-01"
     rows = sql(ROWS)
     again = run("csv", write(tmp_path / "a.csv", {}, {"instance_type": "n2", "usd_per_hour": 3, "as_of": "2026-10-09"}))
@@ -132,10 +133,9 @@ def test_purchase_prices(run, sql, tmp_path):
     assert sql("select usd from gpusize.purchase_price where kind = 'contract' and gpu_id = 'l4'") == "2100.000000"
 
 
-def test_what_an_import_wrote_is_a_catalog_that_answers(run, cluster, database, program, start_service, tmp_path):
+def test_what_an_import_wrote_is_a_catalog_that_answers(run, database, serve, tmp_path):
     report = run("csv", write(tmp_path / "a.csv", {"usd_per_hour": 0.011}))
-    service = start_service(env={**os.environ, "DATABASE_URL": cluster.url(database)})
-    answer = service.call("GET", "/recommend", query={"model": "llama-3.1-8b", "requests_per_second": 1})
+    answer = serve(database).call("GET", "/recommend", query={"model": "llama-3.1-8b", "requests_per_second": 1})
     assert answer.json["catalog_version"].endswith(f":{report['catalog_version']}")
     assert answer.json["recommended"]["provider"] == "acme"
 
@@ -158,14 +158,6 @@ def test_two_imports_at_once(start, sql, tmp_path):
                " (select live_id from gpusize.offer where provider = 'acme')") == f"{1 + last / 10:.6f}"
 
 
-def kill_backend(sql, when):
-    """Ends the import's connection once `when` holds for its session; whether there was one."""
-    await_true(lambda: sql("select count(*) from pg_stat_activity where application_name = 'gpusize import'"
-                           f" and datname = current_database() and {when}") != "0")
-    sql("select pg_terminate_backend(pid, 60000) from pg_stat_activity where application_name = 'gpusize import'"
-        " and datname = current_database()")
-
-
 def test_a_cut_connection_leaves_nothing_half_written(start, sql, cluster, database, tmp_path):
     """The import waits for a lock, is cut off there, starts again, is cut off again, and gives up."""
     file = write(tmp_path / "a.csv", *({"instance_type": f"n{n}"} for n in range(2000)))
@@ -174,7 +166,8 @@ def test_a_cut_connection_leaves_nothing_half_written(start, sql, cluster, datab
         blocker.run("begin; lock table gpusize.offer_price in share mode")
         process = start("csv", file)
         for _ in range(2):
-            kill_backend(sql, "wait_event_type = 'Lock'")
+            await_session(cluster, database, "import", "wait_event_type = 'Lock'")
+            kill_sessions(cluster, database, "import")
         out, error = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 3 and error, out
     assert (sql(ROWS), sql(VERSIONS)) == before

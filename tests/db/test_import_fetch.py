@@ -4,18 +4,17 @@ import gzip
 import http.server
 import os
 import re
-import subprocess
 import threading
 import zipfile
 
 import pytest
 
-from price_lists import SKYPILOT, azure_item, azure_page
+from price_lists import GPUHUNT, SKYPILOT, azure_item, azure_page
+from waiting import finish
 
 STATE = ("select (select count(*) from gpusize.offer) || ' ' || (select count(*) from gpusize.offer_price) || ' '"
          " || (select count(*) from gpusize.import_run) || ' ' || (select count(*) from gpusize.catalog_version)")
 STALL_LIMIT_S = 60
-LIMIT_S = 120
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -125,19 +124,17 @@ def test_packed_and_redirected(fetch, server):
     (os.openpty, r"\r\[#+\] 0\.6 of 0\.6 MiB, [0-9.]+ MiB/s \r +\r"),
     (os.pipe, ""),
 ])
-def test_progress_shows_on_a_terminal_only(cluster, program, database, server, make, expected):
+def test_progress_shows_on_a_terminal_only(start, server, make, expected):
     server.scripts["/list"] = [reply(SKYPILOT + "n1,,,1,1,,1,,x,x\n" * 40000)]
     ours, theirs = make()
-    done = subprocess.run([program, "import", "skypilot", "--provider", "aws", "--fetch", server.url + "/list"],
-                          env={**os.environ, "DATABASE_URL": cluster.url(database), "no_proxy": "*"},
-                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs, timeout=LIMIT_S)
+    finish(start("skypilot", "--provider", "aws", "--fetch", server.url + "/list", stderr=theirs))
     os.write(theirs, b"end")
     shown = ""
     while not shown.endswith("end"):
         shown += os.read(ours, 10000).decode()
     os.close(ours)
     os.close(theirs)
-    assert done.returncode == 0 and re.search(f"{expected}end$", shown), shown
+    assert re.search(f"{expected}end$", shown), shown
     assert expected or shown == "end"
 
 
@@ -186,7 +183,7 @@ def link(server, number):
 
 
 @pytest.fixture
-def fetch_pages(fetch, server):
+def fetch_pages(fetch):
     def call(*following, before=(), status=0, arguments=()):
         steps = [reply(azure_page(*PAGES[i], following=following[i]), kind="application/json")
                  for i in range(len(following))]
@@ -211,7 +208,7 @@ def test_pages_stay_on_their_server(fetch_pages, server, sql, where):
     assert sql(STATE) == before
 
 
-def test_a_page_that_is_none(fetch_pages, fetch, server, sql):
+def test_a_page_that_is_none(fetch, server, sql):
     before = sql(STATE)
     steps = [reply(azure_page(*PAGES[0], following=link(server, 1)), kind="application/json"), reply("{\"error\": {}}")]
     assert 'it has no list "Items"' in fetch(*steps, arguments=("azure-retail",), status=2)
@@ -238,8 +235,7 @@ def test_arguments(run, arguments, said):
 
 def test_a_zip(fetch, run, server, tmp_path):
     with zipfile.ZipFile(tmp_path / "catalog.zip", "w") as file:
-        file.writestr("acme.csv", "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot\n"
-                                  "one,eu-1,0.6,8,32.0,1,L4,24.0,False\n")
+        file.writestr("acme.csv", GPUHUNT + "one,eu-1,0.6,8,32.0,1,L4,24.0,False\n")
     body = (tmp_path / "catalog.zip").read_bytes()
     server.scripts["/v2/version"], server.scripts["/v2/20261101-7/catalog.zip"] = [reply("20261101-7\n")], [reply(body)]
     report = run("gpuhunt", "--fetch", server.url + "/v2/{version}/catalog.zip", "--dry-run")

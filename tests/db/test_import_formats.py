@@ -4,12 +4,12 @@ import os
 import threading
 import zipfile
 
-from price_lists import AWS_HEAD, aws_row, azure_item, azure_page
+from price_lists import AWS_HEAD, GPUHUNT, aws_row, azure_item, azure_page
+from prices import VERSIONS
 
 OFFERS = ("select o.provider, o.instance_type, o.region, o.gpu_id, o.gpu_count, o.purchase, o.term_months,"
           " p.usd_per_hour, p.as_of from gpusize.offer o join gpusize.offer_price p on p.live_offer_id = o.id"
           " where p.import_run_id is not null order by 1, 2, 3, 6, 7")
-VERSIONS = "select count(*) from gpusize.catalog_version"
 
 
 def test_azure_retail(run, sql, tmp_path):
@@ -63,9 +63,6 @@ def test_cut_files_change_nothing(run, sql, tmp_path):
     file.write_text(json.dumps({"error": {"code": "BadRequest"}}))
     assert 'no list "Items"' in run("azure-retail", file, status=2)
     assert sql(VERSIONS) == versions and sql("select count(*) from gpusize.import_run") == "0"
-
-
-GPUHUNT = "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot\n"
 
 
 def write_zip(path, **files):

@@ -1,11 +1,11 @@
 """test_import_models.py owns the tests of gpusize import model: config.json files become models that answers know."""
 import hashlib
 import json
-import os
 
-LLAMA = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192,
-         "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
-         "max_position_embeddings": 131072, "tie_word_embeddings": True, "torch_dtype": "bfloat16"}
+from configs import LLAMA
+from prices import VERSIONS
+from waiting import LIMIT_S
+
 CURRENT = "to_version is null and config is not null"
 
 
@@ -14,7 +14,7 @@ def write(path, **changes):
     return path
 
 
-def test_a_model_of_ones_own_is_known_everywhere(run, sql, cluster, database, start_service, tmp_path):
+def test_a_model_of_ones_own_is_known_everywhere(run, sql, database, serve, tmp_path):
     file = write(tmp_path / "config.json", rope_theta="NaN")
     report = run("model", file, "--id", "acme/Small-1", "--source", "our hub", "--as-of", "2026-11-02")
     assert report["written_rows"] == 1 and report["models"][0]["parameters"] == 1235814400
@@ -22,17 +22,16 @@ def test_a_model_of_ones_own_is_known_everywhere(run, sql, cluster, database, st
     row = sql(f"select id, family, layers, source, as_of, config ->> 'rope_theta' is null, config ->> 'vocab_size'"
               f" from gpusize.model where {CURRENT}")
     assert row == "acme/Small-1|llama|16|our hub|2026-11-02|t|128256"
-    service = start_service(env={**os.environ, "DATABASE_URL": cluster.url(database)})
-    answer = service.call("GET", "/v1/memory", query={"model": "acme/small-1", "gpu": "l4"})
+    answer = serve(database).call("GET", "/v1/memory", query={"model": "acme/small-1", "gpu": "l4"})
     assert answer.status == 200 and answer.json["model"]["id"] == "acme/Small-1"
 
 
 def test_the_same_again_writes_nothing(run, sql, tmp_path):
     file = write(tmp_path / "acme--Small.json")
     assert run("model", file)["written_rows"] == 1
-    versions = sql("select count(*) from gpusize.catalog_version")
+    versions = sql(VERSIONS)
     assert run("model", file)["written_rows"] == 0
-    assert sql("select count(*) from gpusize.catalog_version") == versions
+    assert sql(VERSIONS) == versions
     assert run("model", write(file, num_hidden_layers=17))["written_rows"] == 1
     assert sql(f"select layers, source from gpusize.model where {CURRENT}") == "17|model acme--Small.json"
 
@@ -42,7 +41,7 @@ def test_a_refused_file_does_not_stop_the_others(start, sql, tmp_path):
              write(tmp_path / "acme--bad.json", num_hidden_layers=-1), write(tmp_path / "noname.json"),
              write(tmp_path / "Acme--ONE.json"), tmp_path / "acme--absent.json"]
     process = start("model", *files)
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 2 and "2 models read, 2 of them new or changed; 4 files refused" in out
     assert sql(f"select string_agg(id, ' ' order by id) from gpusize.model where {CURRENT}") == "acme/one acme/two"
     for file, reason in zip(files[2:], ["num_hidden_layers", "give --id org/name", "an earlier file", "cannot be read"]):

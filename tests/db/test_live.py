@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from live import HOUR_MS, LLAMA, RAISE_PRICES, ask, await_ready, cost, metric, ready
+from live import (CUT, HOUR_MS, LISTENING, LLAMA, RAISE_PRICES, ask, await_ready, await_version, cost, metric, newest,
+                  number, ready)
 from waiting import LIMIT_S, await_true
 
 ASKERS, SWAPS = 3, 50
@@ -14,8 +15,7 @@ ASKERS, SWAPS = 3, 50
 def test_a_price_changed_in_sql_shows_on_every_replica(cluster, database, serve):
     told = serve(database, "--database-listen-url", cluster.url(database), "--poll-interval-ms", HOUR_MS)
     asking = serve(database)
-    listening = "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
-    await_true(lambda: cluster.sql(database, listening) == "1")
+    await_true(lambda: cluster.sql(database, LISTENING) == "1")
     before = ask(told)
     assert ask(told) == before == ask(asking) == ask(asking)  # the second answers are those of the answer cache
     cluster.sql(database, RAISE_PRICES)
@@ -32,9 +32,7 @@ def test_a_price_changed_in_sql_shows_on_every_replica(cluster, database, serve)
 
 def test_a_change_while_the_notifier_is_cut_off(cluster, database, serve):
     service = serve(database, "--database-listen-url", cluster.url(database), "--poll-interval-ms", HOUR_MS)
-    cut = ("select count(pg_terminate_backend(pid, 60000)) from pg_stat_activity"
-           " where datname = current_database() and query ilike 'listen%'")
-    await_true(lambda: cluster.sql(database, cut) == "1")
+    await_true(lambda: cluster.sql(database, CUT) == "1")
     before = ready(service), ask(service)["catalog_version"]
     cluster.sql(database, RAISE_PRICES)
     await_true(lambda: ask(service)["catalog_version"] != before[1])
@@ -42,7 +40,7 @@ def test_a_change_while_the_notifier_is_cut_off(cluster, database, serve):
     assert metric(service, "gpusize_snapshot_load_failures_total") == [0]
 
 
-def test_many_swaps_under_load(cluster, database, serve):
+def test_many_swaps_under_load(cluster, database, serve, sql):
     service = serve(database, "--database-listen-url", cluster.url(database), "--access-log", "0")
     done, failures, versions = threading.Event(), [], [[] for _ in range(ASKERS)]
 
@@ -52,7 +50,7 @@ def test_many_swaps_under_load(cluster, database, serve):
                 if done.is_set():
                     return
                 answer = ask(service, input_tokens=1000 + i % 3)
-                seen.append(int(answer["catalog_version"].rsplit(":", 1)[1]))
+                seen.append(number(answer["catalog_version"]))
         except Exception as problem:  # pylint: disable=broad-except
             failures.append(problem)
 
@@ -61,10 +59,9 @@ def test_many_swaps_under_load(cluster, database, serve):
         thread.start()
     try:
         for i in range(SWAPS):
-            cluster.sql(database, "update gpusize.offer_price set usd_per_hour = usd_per_hour + 0.01"
-                                  " where to_version is null and offer_id % 50 = " + str(i))
-            version = cluster.sql(database, "select max(number) from gpusize.catalog_version")
-            await_true(lambda: service.call("GET", "/readyz").json["catalog_version"].endswith(":" + version))
+            sql("update gpusize.offer_price set usd_per_hour = usd_per_hour + 0.01"
+                f" where to_version is null and offer_id % 50 = {i}")
+            await_version(service, newest(sql))
     finally:
         done.set()
         for thread in threads:

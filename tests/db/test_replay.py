@@ -1,45 +1,42 @@
 """test_replay.py owns the tests of stored answers on a real database: they come back byte for byte, can be computed
 again whatever has changed since, and never hold up a question."""
-import csv
+import functools
 import hashlib
 import json
-import os
 import random
 import subprocess
 import zlib
 
 import pytest
 
+from configs import LLAMA as CONFIG
+from live import await_stored, metric, newest
+from prices import write
 from waiting import LIMIT_S, await_true
 
 LLAMA = {"model": "llama-3.1-8b", "rps": 5}
 MIB = 1 << 20
-CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336,
-          "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 128256,
-          "max_position_embeddings": 8192, "torch_dtype": "bfloat16"}
 CHANGE = ("update gpusize.offer_price set usd_per_hour = usd_per_hour * 1.1 where to_version is null"
           " and offer_id % 20 = {}")
 COUNT = "select count(*) from gpusize.recommendation"
+STORED, DROPPED = "gpusize_recommendations_stored_total", "gpusize_recommendations_dropped_total"
+QUEUED, HITS = "gpusize_recommendation_queue_bytes", "gpusize_cache_hits_total"
 
 
 @pytest.fixture
-def serve(cluster, start_service, database):
-    def start(*arguments):
-        return start_service(*arguments, env={**os.environ, "DATABASE_URL": cluster.url(database)})
-
-    return start
+def serve(serve, database):
+    return functools.partial(serve, database)
 
 
 @pytest.fixture
-def gpusize(cluster, program, database):
+def gpusize(cluster, launch, database):
     """gpusize(*arguments, status=0): what it printed on standard output, or, when it fails, on standard error."""
 
     def call(*arguments, status=0, url=cluster.url(database)):
-        done = subprocess.run([program, *map(str, arguments)], env={**os.environ, "DATABASE_URL": url},
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=LIMIT_S)
-        assert done.returncode == status, done.stdout + done.stderr
-        return done.stdout if status < 2 else done.stderr
+        process = launch(url, *arguments, stderr=subprocess.PIPE)
+        out, error = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == status, out + error
+        return out if status < 2 else error
 
     return call
 
@@ -71,20 +68,6 @@ def get(service, id):
     return service.call("GET", f"/v1/recommendations/{id}")
 
 
-def await_stored(service, id):
-    await_true(lambda: get(service, id).status != 404)
-    return get(service, id)
-
-
-def metric(service, name):
-    lines = service.call("GET", "/metrics").text.splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(f"gpusize_recommendation{name} ")))
-
-
-def cache_hits(service):
-    return int(service.call("GET", "/metrics").text.split("\ngpusize_cache_hits_total ")[1].split()[0])
-
-
 def random_config(seed):
     """A config.json that does not shrink to less than 50 KB."""
     return {**CONFIG, "noise": "%x" % random.Random(seed).getrandbits(400000)}
@@ -109,7 +92,7 @@ def test_the_exact_json_comes_back_whatever_was_asked_for(serve, path, query):
     stored = await_stored(service, id)
     assert stored.status == 200 and stored.json["id"] == id
     assert stored.body == service.call("GET", "/v1/recommend", query=LLAMA).body
-    assert metric(service, "s_stored_total") == 1
+    assert metric(service, STORED) == [1]
 
 
 def questions(sql):
@@ -150,9 +133,9 @@ def test_whose_answers_are_stored(serve, sql, gpusize):
     id = call({})
     assert call(key) == id  # kept already, but not stored
     await_stored(service, id)
-    hits = cache_hits(service)
+    hits = metric(service, HITS)[0]
     assert call(key) == call({}) == id
-    assert cache_hits(service) == hits + 2  # stored now: it is kept for everybody
+    assert metric(service, HITS) == [hits + 2]  # stored now: it is kept for everybody
     assert sql("select created_by from gpusize.recommendation") == "procurement"
 
 
@@ -160,7 +143,7 @@ def test_two_replicas_store_the_same(serve, sql):
     first, second = serve(), serve()
     ids = [ask(service, rps=rps).json["id"] for rps in (1, 2, 3) for service in (first, second)]
     for service in (first, second):
-        await_true(lambda: metric(service, "s_stored_total") == 3)
+        await_true(lambda: metric(service, STORED) == [3])
     assert ids[::2] == ids[1::2] and sql(COUNT) == "3"
     assert get(first, ids[0]).body == get(second, ids[0]).body
 
@@ -187,14 +170,13 @@ def test_nothing_accepted_is_lost_by_a_restart(serve, sql):
     assert sorted(ids) == sorted(sql("select id from gpusize.recommendation").split())
 
 
-def test_a_reader_needs_two_grants(cluster, database, start_service, sql):
+def test_a_reader_needs_two_grants(cluster, database, serve, sql):
     """docs/database.md, "Roles"."""
     sql("create role reader login; grant usage on schema gpusize to reader;"
         " grant select on all tables in schema gpusize to reader")
-    url = cluster.url(database).replace("user=postgres", "user=reader")
-    service = start_service(env={**os.environ, "DATABASE_URL": url})
+    service = serve(url=cluster.url(database, "reader"))
     ask(service)
-    await_true(lambda: metric(service, "s_dropped_total") == 1)
+    await_true(lambda: metric(service, DROPPED) == [1])
     assert any("answers: cannot be stored: " in line and "permission denied" in line for line in service.log)
     sql("grant insert, delete on gpusize.recommendation to reader;"
         " grant update on gpusize.recommendation_size to reader")
@@ -206,20 +188,20 @@ def test_a_reader_needs_two_grants(cluster, database, start_service, sql):
 # --- while the database is away ---
 
 
-def test_what_waits_is_stored_when_the_database_is_back(cluster, serve, sql):
+def test_what_waits_is_stored_when_the_database_is_back(cluster, serve):
     service = serve()
     ask(service)
-    await_true(lambda: metric(service, "s_stored_total") == 1)
+    await_true(lambda: metric(service, STORED) == [1])
     cluster.stop()
     answers = [ask(service, rps=rps) for rps in range(6, 16)]
     assert get(service, answers[0].json["id"]).status == 503
-    assert metric(service, "_queue_bytes") > 0
+    assert metric(service, QUEUED)[0] > 0
     cluster.start()
     for answer in answers:
         await_true(lambda: get(service, answer.json["id"]).status == 200)
         assert get(service, answer.json["id"]).body == answer.body
-    assert (metric(service, "s_stored_total"), metric(service, "s_dropped_total")) == (11, 0)
-    assert metric(service, "_queue_bytes") == 0
+    assert (metric(service, STORED), metric(service, DROPPED)) == ([11], [0])
+    assert metric(service, QUEUED) == [0]
     assert sum("answers: cannot be stored" in line for line in service.log) == 1
     assert sum("answers: can be stored again" in line for line in service.log) == 1
 
@@ -228,11 +210,11 @@ def test_a_full_queue_drops_and_never_blocks(cluster, serve, sql):
     service = serve("--record-queue-max-mib", "1")
     cluster.stop()
     asked = [big(service, seed) for seed in range(40)]
-    dropped = metric(service, "s_dropped_total")
+    dropped = metric(service, DROPPED)[0]
     assert 0 < dropped < 40
-    assert 0 < metric(service, "_queue_bytes") <= MIB
+    assert 0 < metric(service, QUEUED)[0] <= MIB
     cluster.start()
-    await_true(lambda: metric(service, "s_stored_total") == 40 - dropped)
+    await_true(lambda: metric(service, STORED) == [40 - dropped])
     stored = set(sql("select id from gpusize.recommendation").split())
     assert len(stored) == 40 - dropped and stored < {answer.json["id"] for answer in asked}
     lost = next(seed for seed, answer in enumerate(asked) if answer.json["id"] not in stored)
@@ -244,11 +226,8 @@ def test_a_full_queue_drops_and_never_blocks(cluster, serve, sql):
 
 
 def import_prices(gpusize, folder, price):
-    with open(folder / "prices.csv", "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([
-            ["provider", "instance_type", "gpu_id", "gpu_count", "purchase", "usd_per_hour", "as_of", "source"],
-            ["acme", "n1", "h100-sxm", 1, "on_demand", price, "2026-10-01", "contract 7"]])
-    gpusize("import", "csv", folder / "prices.csv", "--accept-jumps")
+    file = write(folder / "prices.csv", {"region": "", "gpu_id": "h100-sxm", "usd_per_hour": price})
+    gpusize("import", "csv", file, "--accept-jumps")
 
 
 def test_the_same_after_many_changes(serve, sql, gpusize, tmp_path):
@@ -262,7 +241,7 @@ def test_the_same_after_many_changes(serve, sql, gpusize, tmp_path):
         await_stored(service, answer.json["id"])
     for i in range(20):
         sql(CHANGE.format(i)) if i % 5 else import_prices(gpusize, tmp_path, 0.01 + i / 1000)
-    assert int(sql("select max(number) from gpusize.catalog_version")) >= 21
+    assert newest(sql) >= 21
     version = answers[0].json["catalog_version"]
     now = json.loads(gpusize("recommend", "--model", "llama-3.1-8b", "--rps", 5, "--json"))
     assert now["catalog_version"] != version and now["recommended"] != answers[0].json["recommended"]

@@ -2,7 +2,7 @@
 import pytest
 
 from documents import database_sql
-from live import HOUR_MS, RAISE_PRICES, ask, await_version, cost, metric, number, ready
+from live import HOUR_MS, QUICKLY, RAISE_PRICES, ask, await_version, cost, metric, newest, number, ready
 from postgres import Cluster
 from prices import ROWS, VERSIONS, write
 from waiting import await_true
@@ -100,7 +100,7 @@ def test_a_hot_standby_serves_and_takes_nothing(cluster, database, serve, gpusiz
     standby = Cluster(primary=cluster)
     try:
         url = standby.url(database)
-        service = serve(database, "--database-listen-url", url, "--poll-interval-ms", "20", url=url)
+        service = serve(database, "--database-listen-url", url, *QUICKLY, url=url)
         before = ask(service)
         cluster.sql(database, RAISE_PRICES)
         assert cost(await_version(service, number(before["catalog_version"]) + 1)) == pytest.approx(2 * cost(before))
@@ -113,6 +113,6 @@ def test_a_hot_standby_serves_and_takes_nothing(cluster, database, serve, gpusiz
         # The standby takes over; what is imported there now shows.
         standby.sql("postgres", "select pg_promote()")
         assert "1 new" in gpusize(url, "import", "csv", write(tmp_path / "a.csv", {}))
-        await_version(service, int(standby.sql(database, "select max(number) from gpusize.catalog_version")))
+        await_version(service, newest(lambda text: standby.sql(database, text)))
     finally:
         standby.close()

@@ -7,13 +7,12 @@ import subprocess
 import pytest
 
 from documents import database_sql
-from live import HOUR_MS, RAISE_PRICES, ask, await_ready, await_version, cost, metric, newest, number, ready
+from live import (CATALOG_LOCK, HOUR_MS, LISTENING, MIGRATION_LOCK, QUICKLY, RAISE_PRICES, ask, await_ready,
+                  await_version, cost, metric, newest, number, ready)
 from postgres import Session, tool
 from prices import VERSIONS, write
 from waiting import await_true, finish
 
-QUICKLY = ("--poll-interval-ms", "20")
-LISTENING = "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
 NEWER = ("insert into gpusize.schema_migration (number, name, checksum)"
          " select max(number) + 1, 'later', '' from gpusize.schema_migration")
 MIGRATORS, STORM = 10, 300
@@ -107,35 +106,35 @@ def test_a_schema_one_newer_works_and_two_newer_does_not(cluster, database, sql,
     assert ask(running) == known and known["catalog_version"] != before["catalog_version"]
 
 
-def test_ten_migrate_at_once(cluster, launch, sql):
+def test_ten_migrate_at_once(cluster, launch):
     database = cluster.empty_database()
     said = "".join(finish(one) for one in [launch(cluster.url(database), "migrate") for _ in range(MIGRATORS)])
     assert len(re.findall("applied 0001", said)) == len(re.findall("rows of the built-in catalog", said)) == 1
     assert cluster.sql(database, VERSIONS) == "1"
 
 
-def test_what_waits_for_others_waits_longer_than_a_question_may_take(cluster, database, sql, launch, tmp_path):
+def test_what_waits_for_others_waits_longer_than_a_question_may_take(cluster, database, launch, tmp_path):
     """Migrations, imports and the first filling have no time limit: whoever holds the lock may have much to do."""
     empty, limit = cluster.empty_database(), ("--db-statement-timeout-ms", "20")
     file = write(tmp_path / "a.csv", {})
     waiting = ("select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
                " and now() - query_start > interval '100 ms'")
-    for name, lock, arguments, said in ((empty, "(7301001, 0)", ["migrate"], "applied 0001"),
-                                        (database, "(7301001, 1)", ["import", "csv", file], "1 new"),
-                                        (database, "(7301001, 1)", ["import", "bundled"], "0 facts written")):
+    for name, lock, arguments, said in ((empty, MIGRATION_LOCK, ["migrate"], "applied 0001"),
+                                        (database, CATALOG_LOCK, ["import", "csv", file], "1 new"),
+                                        (database, CATALOG_LOCK, ["import", "bundled"], "0 facts written")):
         with Session(cluster, name) as blocker:
-            blocker.run("begin; select pg_advisory_xact_lock" + lock)
+            blocker.run(lock)
             process = launch(cluster.url(name), *arguments, *limit)
             await_true(lambda: cluster.sql(name, waiting) == "1")
             blocker.run("commit")
         assert said in finish(process)
 
 
-def test_a_price_changed_after_the_first_filling_stays(cluster, launch, gpusize):
+def test_a_price_changed_after_the_first_filling_stays(cluster, launch):
     """One that migrates may have looked before there was a catalog, and come to write when people have changed it."""
     database = cluster.empty_database()
     with Session(cluster, database) as blocker:
-        blocker.run("begin; select pg_advisory_xact_lock(7301001, 1)")
+        blocker.run(CATALOG_LOCK)
         both = [launch(cluster.url(database), "migrate") for _ in range(2)]
         waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query ilike '%lock_catalog%'"
         await_true(lambda: cluster.sql(database, waiting) == "2")

@@ -1,9 +1,14 @@
-"""live.py owns what tests ask a service with a database about its catalog."""
+"""live.py owns what tests ask a service with a database about its catalog, and the database about its sessions."""
 from waiting import await_true
 
 LLAMA = {"model": "llama-3.1-8b", "requests_per_second": 5}
 RAISE_PRICES = "update gpusize.offer_price set usd_per_hour = usd_per_hour * 2 where to_version is null"
 HOUR_MS = "3600000"
+QUICKLY = ("--poll-interval-ms", "20")
+CATALOG_LOCK = "begin; select pg_advisory_xact_lock(7301001, 1)"
+MIGRATION_LOCK = "begin; select pg_advisory_xact_lock(7301001, 0)"
+LISTENING = "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen%'"
+CUT = LISTENING.replace("count(*)", "count(pg_terminate_backend(pid, 60000))")
 
 
 def ready(service):
@@ -44,3 +49,23 @@ def await_version(service, wanted):
     """Until it answers with that number; the answer."""
     await_true(lambda: number(service.call("GET", "/readyz").json["catalog_version"]) == wanted)
     return ask(service)
+
+
+def await_stored(service, id):
+    """Until that answer is stored; what is stored."""
+    path = f"/v1/recommendations/{id}"
+    await_true(lambda: service.call("GET", path).status != 404)
+    return service.call("GET", path)
+
+
+def sessions_of(name, when="true"):
+    return (f"select count(*) from pg_stat_activity where application_name = 'gpusize {name}'"
+            f" and datname = current_database() and {when}")
+
+
+def await_session(cluster, database, name, when):
+    await_true(lambda: cluster.sql(database, sessions_of(name, when)) != "0")
+
+
+def kill_sessions(cluster, database, name):
+    cluster.sql(database, sessions_of(name).replace("count(*)", "count(pg_terminate_backend(pid, 60000))"))

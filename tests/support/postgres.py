@@ -155,6 +155,8 @@ class Cluster(Server):
 
     def database(self, program):
         """A new database with the built-in catalog; the name of it."""
+        if self.server.poll() is not None:  # a test that failed left it so
+            self.start()
         if not self.template:
             self.sql("postgres", "create database template_gpusize")
             self.migrate(program, "template_gpusize")

@@ -83,7 +83,8 @@ static void what_zips_give(void **state)
         read_archive(file, NULL, 0, 4096, &of_file);
         read_archive(NULL, text, length, 7, &of_text);
         assert_string_equal(of_file.text, of_text.text);
-        of_text.text[strlen(cases[i].said)] = '\0';
+        if (strcmp(cases[i].name, "bad_bytes") == 0) /* the rest is in libzip's words */
+            of_text.text[strlen(cases[i].said)] = '\0';
         assert_string_equal(of_text.text, cases[i].said);
         (void)fclose(file);
     }

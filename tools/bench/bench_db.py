@@ -26,11 +26,12 @@ from bench import Service, new_questions, run_wrk
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "tests" / "support"))
 
+from live import HOUR_MS, LISTENING, newest  # noqa: E402
 from postgres import Cluster, Session  # noqa: E402
 from prices import write  # noqa: E402
+from waiting import await_true  # noqa: E402
 
 SWAPS, OFFERS, CHANGES = 50, 10000, 20
-LISTENING = "select count(*) from pg_stat_activity where query ilike 'listen%'"
 CHANGE = "update gpusize.offer_price set usd_per_hour = usd_per_hour + 0.001 where to_version is null and offer_id = {}"
 
 
@@ -49,12 +50,9 @@ class Database:
     def sql(self, text):
         return self.cluster.sql(self.name, text)
 
-    def version(self):
-        return self.sql("select max(number) from gpusize.catalog_version")
 
-
-def row(name, text, target=""):
-    print(f"{name:3}{text}{f'   (target: {target})' if target else ''}", flush=True)
+def row(name, text, target):
+    print(f"{name:3}{text}   (target: {target})", flush=True)
 
 
 def swap_while(database, stop, pause_s):
@@ -130,10 +128,9 @@ def bench_reload(database, arguments, folder):
 
 
 def bench_freshness(database):
-    told = database.serve("--database-listen-url", database.url, "--poll-interval-ms", "3600000")
+    told = database.serve("--database-listen-url", database.url, "--poll-interval-ms", HOUR_MS)
     asking = database.serve()
-    while database.sql(LISTENING) != "1":
-        time.sleep(0.05)
+    await_true(lambda: database.sql(LISTENING) == "1")
     path = "/recommend?model=llama-3.1-8b&rps=1"
     waits = {"told": [], "asking": []}
     with Session(database.cluster, database.name) as session:
@@ -141,7 +138,7 @@ def bench_freshness(database):
             time.sleep(0.1 + 0.37 * i % 0.5)  # at any moment of the interval
             begin = time.monotonic()
             session.run(CHANGE.format(1 + i))
-            wanted = f':{database.version()}"'.encode()
+            wanted = f':{newest(database.sql)}"'.encode()
             missing = {"told": told, "asking": asking}
             while missing:
                 for name, service in list(missing.items()):

@@ -4,6 +4,7 @@ import json
 SKYPILOT = ("InstanceType,AcceleratorName,AcceleratorCount,vCPUs,MemoryGiB,GpuInfo,Price,SpotPrice,Region,"
             "AvailabilityZone\np5.48xlarge,H100,8.0,192.0,2048.0,,90,40,us-east-1,use1-az1\n"
             "g6.xlarge,L4,1.0,4.0,16.0,,0.8,,us-east-1,use1-az1\n")
+GPUHUNT = "instance_name,location,price,cpu,memory,gpu_count,gpu_name,gpu_memory,spot\n"
 AWS_HEAD = '''"FormatVersion","v1.0"
 "Disclaimer","For ""information"" only"
 "Publication Date","2026-10-20T18:00:01Z"
