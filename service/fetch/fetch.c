@@ -190,7 +190,7 @@ static const struct {
     {CURLE_RECV_ERROR, true, NULL},
     {CURLE_GOT_NOTHING, true, "the server closed the connection without a reply"},
     {CURLE_PARTIAL_FILE, true, "it was cut off: less came than was announced"},
-    {CURLE_OPERATION_TIMEDOUT, false, NULL}, /* a limit that the caller has set */
+    {CURLE_OPERATION_TIMEDOUT, false, NULL},                             /* a limit that the caller has set */
     {CURLE_TOO_MANY_REDIRECTS, false, "it redirects more than 5 times"}, /* REDIRECTS_MAX */
     {CURLE_BAD_CONTENT_ENCODING, false, "it cannot be unpacked"},
     {CURLE_UNSUPPORTED_PROTOCOL, false, "it redirects to what is not http or https, or from https to http"},

@@ -156,7 +156,6 @@ static const char *read_dtype(const struct importing *importing, enum import_col
 static bool read_texts(struct importing *importing, char version[IMPORT_ID_BYTES], struct observation *observation)
 {
     static const char trusts[] = "ABCD";
-    observation->uid = import_cell(importing, COL_UID);
     import_slug(import_cell(importing, COL_ENGINE_VERSION), version);
     observation->engine_version = version;
     observation->weight_dtype = read_dtype(importing, COL_WEIGHT_DTYPE);
@@ -164,6 +163,7 @@ static bool read_texts(struct importing *importing, char version[IMPORT_ID_BYTES
     observation->trust = import_cell(importing, COL_TRUST);
     observation->as_of = importing->as_of; /* a revision instead of a day tells none */
     (void)import_day_of_time(import_cell(importing, COL_AS_OF), &observation->as_of);
+    if (!import_text(importing, COL_UID, &observation->uid)) return false;
     if (!*observation->uid) return import_refuse(importing, importing->csv.line, COL_UID, "is empty");
     if (strlen(observation->trust) > 1 || !strstr(trusts, observation->trust))
         return import_refuse(importing, importing->csv.line, COL_TRUST, "is none of A, B, C, D");

@@ -306,6 +306,8 @@ def test_who_may(writer, database, make_key):
     other = {"Authorization": "Bearer somebody-elses-token"}
     assert writer.service.call("POST", "/v1/gpus", json={}, headers=other).status == 401
     assert writer.service.call("GET", "/v1/gpus", headers=other).status == 200  # a proxy's token is no bad key
+    basic = {"Authorization": "Basic eDp5", "X-Api-Key": "gpusize_x"}  # a proxy's password does not make a bad key good
+    assert writer.service.call("GET", "/v1/gpus", headers=basic).status == 401
 
 
 def test_a_key_in_the_query_only_reads(writer, database, make_key):
