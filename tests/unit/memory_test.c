@@ -2,6 +2,7 @@
 #include "catalog/csv.h"
 #include "catalog/load.h"
 #include "catalog/text.h"
+#include "hf/hf_config.h"
 #include "sizing/memory.h"
 #include "sizing/stage.h"
 
@@ -145,6 +146,53 @@ static const struct log_name { /* quantised copies and other spellings: catalog 
     {"mistralai/Mixtral-8x7B-Instruct-v0.1", "mistralai/Mixtral-8x7B-v0.1", DTYPE_UNKNOWN},
 };
 
+/* Models of the logs that the catalog does not have: their config.json as far as it is read. The towers of the two
+ * multimodal ones are counted from theirs: SigLIP so400m, and MoonViT with its projector. */
+#define GRANITE_2B                                                                                                     \
+    "\"hidden_size\":2048,\"num_hidden_layers\":40,\"num_attention_heads\":32,\"num_key_value_heads\":8,"              \
+    "\"intermediate_size\":8192,\"vocab_size\":49155,\"tie_word_embeddings\":true,"                                    \
+    "\"max_position_embeddings\":131072"
+static const struct log_config {
+    const char *name, *config;
+    double vision_parameters;
+    bool profiled;
+} log_configs[] = {
+    {"codellama/CodeLlama-7b-hf",
+     "{\"model_type\":\"llama\",\"hidden_size\":4096,\"num_hidden_layers\":32,\"num_attention_heads\":32,"
+     "\"intermediate_size\":11008,\"vocab_size\":32016,\"max_position_embeddings\":16384}",
+     0, false},
+    {"ibm-granite/granite-3.1-2b-instruct", "{\"model_type\":\"granite\"," GRANITE_2B "}", 0, false},
+    {"ibm-granite/granite-3.1-8b-instruct",
+     "{\"model_type\":\"granite\",\"hidden_size\":4096,\"num_hidden_layers\":40,\"num_attention_heads\":32,"
+     "\"num_key_value_heads\":8,\"intermediate_size\":12800,\"vocab_size\":49155,\"tie_word_embeddings\":true,"
+     "\"max_position_embeddings\":131072}",
+     0, false},
+    {"ibm-granite/granite-vision-3.3-2b", "{\"model_type\":\"granite\"," GRANITE_2B "}", 428225600, false},
+    {"moonshotai/Kimi-VL-A3B-Instruct",
+     "{\"model_type\":\"deepseek_v3\",\"hidden_size\":2048,\"num_hidden_layers\":27,\"num_attention_heads\":16,"
+     "\"num_key_value_heads\":16,\"intermediate_size\":11264,\"vocab_size\":163840,\"kv_lora_rank\":512,"
+     "\"qk_rope_head_dim\":64,\"qk_nope_head_dim\":128,\"v_head_dim\":128,\"n_routed_experts\":64,"
+     "\"num_experts_per_tok\":6,\"n_shared_experts\":2,\"moe_intermediate_size\":1408,\"first_k_dense_replace\":1,"
+     "\"max_position_embeddings\":131072,\"tie_word_embeddings\":false,\"topk_method\":\"noaux_tc\"}",
+     440e6, true},
+};
+
+static const struct model *log_config_model(const char *name)
+{
+    for (size_t i = 0; i < sizeof log_configs / sizeof *log_configs; i++) {
+        const struct log_config *row = &log_configs[i];
+        if (strcmp(row->name, name) != 0) continue;
+        struct model *model = ARENA_ARRAY(&arena, 1, struct model);
+        assert_non_null(model);
+        assert_int_equal(hf_config_parse(row->config, strlen(row->config), name, &arena, &problems, "config", model),
+                         STATUS_OK);
+        model->vision_parameters = row->vision_parameters;
+        model->native_multimodal = row->profiled;
+        return model;
+    }
+    return NULL;
+}
+
 struct log_table {
     struct csv csv;
     const char *columns[CSV_FIELDS_MAX];
@@ -183,14 +231,16 @@ static bool log_deployment(const struct log_table *table, const struct gpu *gpu,
     }
     if (strcmp(log_text(table, "quantization"), "fp8") == 0) deployment.weight_dtype = DTYPE_FP8;
     if (strcmp(log_text(table, "kv_cache_dtype"), "fp8") == 0) deployment.kv_dtype = DTYPE_FP8;
-    deployment.model = *name ? model_of(name) : NULL;
+    if (strcmp(log_text(table, "dtype"), "torch.float32") == 0) deployment.weight_dtype = DTYPE_FP32;
+    deployment.model = log_config_model(name);
+    if (!deployment.model) deployment.model = model_of(name);
     *ret_deployment = deployment;
     return deployment.model != NULL;
 }
 
 struct log_errors {
     double weights, activations, pool, tokens, concurrency; /* sums, then means */
-    double worst_weights, worst_pool, worst_tokens, worst_concurrency;
+    double worst_weights, worst_pool, worst_tokens, worst_concurrency, most_promised_gib;
     size_t rows, activation_rows;
 };
 
@@ -225,6 +275,8 @@ static void add_log(const struct log_table *table, struct deployment *deployment
     errors->activations += fabs(memory.activations_bytes / GIB / log_number(table, "activation_memory_gib") - 1);
     errors->pool += pool;
     errors->worst_pool = fmax(errors->worst_pool, pool);
+    errors->most_promised_gib =
+        fmax(errors->most_promised_gib, memory.kv_pool_bytes / GIB - log_number(table, "kv_cache_memory_gib"));
 }
 
 static char *read_whole(const char *path, size_t *ret_length)
@@ -258,22 +310,22 @@ static void test_all_start_up_logs(void **state)
     memcpy(table.columns, table.csv.fields, sizeof table.columns);
     while (csv_next(&table.csv) == CSV_RECORD) {
         struct deployment deployment;
-        bool usable =
-            strcmp(log_text(&table, "status"), "ok") == 0 && strcmp(log_text(&table, "dtype"), "torch.float32") != 0;
-        if (usable && log_deployment(&table, &gpu, &deployment)) add_log(&table, &deployment, &errors);
+        if (strcmp(log_text(&table, "status"), "ok") == 0 && log_deployment(&table, &gpu, &deployment))
+            add_log(&table, &deployment, &errors);
     }
     free(text);
     print_message("%zu logs: weights mean %.3f %%, worst %.2f %%; activations mean %.2f %%; pool mean %.3f %%, worst "
-                  "%.2f %%; given the pool: tokens %.3f %%, concurrency %.3f %%\n",
+                  "%.2f %%, at most %.2f GiB too much; given the pool: tokens %.3f %%, concurrency %.3f %%\n",
                   errors.rows, errors.weights / (double)errors.rows * 100, errors.worst_weights * 100,
                   errors.activations / (double)errors.activation_rows * 100,
-                  errors.pool / (double)errors.activation_rows * 100, errors.worst_pool * 100,
+                  errors.pool / (double)errors.activation_rows * 100, errors.worst_pool * 100, errors.most_promised_gib,
                   errors.worst_tokens * 100, errors.worst_concurrency * 100);
-    assert_true(errors.rows >= 39);
+    assert_int_equal(errors.rows, 46); /* every log of an engine that started */
     assert_true(errors.worst_weights <= 0.01);
     assert_true(errors.activations / (double)errors.activation_rows <= 0.011);
-    assert_true(errors.pool / (double)errors.activation_rows <= 0.005);
-    assert_true(errors.worst_tokens <= 0.001 && errors.worst_concurrency <= 0.001);
+    assert_true(errors.pool / (double)errors.activation_rows <= 0.005 && errors.worst_pool <= 0.02);
+    assert_true(errors.most_promised_gib <= 0.3);
+    assert_true(errors.worst_tokens <= 0.005 && errors.worst_concurrency <= 0.005);
 }
 
 /* One stage of a pipeline: the middle ones carry no embedding. Source: the same logs, rank 1 of 4. */
