@@ -358,7 +358,16 @@ static void test_checkpoint_bytes(void **state)
         {"Qwen/Qwen3-8B", DTYPE_FP8, 8.79029, 0.001},
         {"openai/gpt-oss-20b", DTYPE_MXFP4, 12.816177, 0.001},
         {"MiniMaxAI/MiniMax-M2.5", DTYPE_FP8, 230121630720 / GIB, 0.001},
-        {"meta-llama/Meta-Llama-3-8B", DTYPE_Q4_K_M, 4.58, 0.005}, /* GGUF file, XiongjieDai */
+        {"meta-llama/Llama-2-13b-chat-hf", DTYPE_FP16, 24.24, 0.001}, /* NVIDIA/TensorRT-LLM#548 */
+        {"meta-llama/Meta-Llama-3-8B", DTYPE_Q4_K_M, 4.58, 0.003},    /* GGUF files: XiongjieDai */
+        {"meta-llama/Llama-3.3-70B-Instruct", DTYPE_Q4_K_M, 39.59, 0.01},
+        {"Qwen/Qwen2.5-7B-Instruct", DTYPE_Q4_K_M, 4.36, 0.005},       /* gguf-parser-go: of the R1 distill */
+        {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_Q2_K, 2.95, 0.003}, /* llama.cpp tools/quantize */
+        {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_Q3_K_M, 3.74, 0.003},
+        {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_IQ4_XS, 4.17, 0.003},
+        {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_Q5_K_M, 5.33, 0.003},
+        {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_Q6_K, 6.14, 0.003},
+        {"meta-llama/Llama-3.1-8B-Instruct", DTYPE_Q8_0, 7.95, 0.003},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct model *model = model_of(cases[i].model);
@@ -386,7 +395,12 @@ static void test_kv_bytes_per_token(void **state)
         {"deepseek-ai/DeepSeek-V3", 1, DTYPE_BF16, 0.65446 * GIB / 10000}, /* llm-d-planner */
         {"deepseek-ai/DeepSeek-V2", 1, DTYPE_BF16, 0.64373 * GIB / 10000},
         {"Qwen/Qwen2.5-0.5B-Instruct", 1, DTYPE_BF16, 0.11444 * GIB / 10000},
-        {"Qwen/Qwen3.5-27B", 1, DTYPE_FP16, 16 * GIB / 262144}, /* llmfit PR 953: 16 of 64 layers keep KV */
+        {"Qwen/Qwen3.5-27B", 1, DTYPE_FP16, 16 * GIB / 262144},             /* llmfit PR 953: 16 of 64 layers keep KV */
+        {"Qwen/Qwen3.5-27B", 1, DTYPE_BF16, 4.0 * MIB / 64},                /* omlx 2725, Qwen3.8-27B: the same shape */
+        {"Qwen/Qwen3.5-35B-A3B", 1, DTYPE_BF16, 1.25 * MIB / 64},           /* omlx 2725, Qwen3.6-35B-A3B */
+        {"MiniMaxAI/MiniMax-M2.5", 1, DTYPE_FP8, 24964497408 / 196608.0},   /* hf-mem */
+        {"deepseek-ai/DeepSeek-V3.2", 8, DTYPE_BF16, 61 * (576 * 2 + 132)}, /* vLLM deepseek_v2.py: the index */
+        {"deepseek-ai/DeepSeek-V3.2", 8, DTYPE_FP8, 61 * (656 + 132)},      /* vLLM: fp8_ds_mla */
     };
     struct gpu gpu = h100();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -459,7 +473,11 @@ static void test_llama_cpp_slots(void **state)
                                     .max_model_len_tokens = 49152};
     struct memory memory = size(&deployment);
     assert_near("KV", memory_sequence_bytes(&deployment, 49152) / MIB, 5712, 1e-9);
-    assert_near("weights", memory.weights_bytes / MIB, 17295.40, 0.01);
+    assert_near("weights", memory.weights_bytes / MIB, 17295.40, 0.004);
+    /* 192 MiB of compute buffers, and what nvidia-smi shows beyond the buffers */
+    double sum = memory.weights_bytes + memory_sequence_bytes(&deployment, 49152) + memory.activations_bytes;
+    assert_near("buffers", sum / MIB, 17295.40 + 5712.00 + 192.00, 0.006);
+    assert_near("all", (sum + memory.overhead_bytes) / MIB, 23508, 0.006);
     /* a slot is allocated whole, however short its request */
     assert_true(memory_sequences_at(&deployment, &memory, 100) == memory.max_concurrency);
 }
@@ -496,6 +514,52 @@ static void test_other_engines(void **state)
     assert_near("pool", memory.kv_pool_bytes / GIB, -2.14, 0.1);
     assert_false(memory.fits);
     assert_true(memory.max_concurrency == 0 && memory.max_context_tokens == 0 && memory.kv_pool_tokens == 0);
+}
+
+/* Pools of start-up logs on other GPUs and of older versions, with T as those engines profiled: the whole context
+ * before chunked prefill. The 4090 pair is over PCIe. Tolerances in GiB: none promises more than half of one. */
+static void test_logged_pools(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source, *version, *model, *gpu;
+        enum dtype weights;
+        uint32_t tp, batched_tokens;
+        double total_gib, utilization_ratio, weights_gib, pool_gib, too_little_gib, too_much_gib;
+    } cases[] = {
+        {"vllm#10517", "0.6", "meta-llama/Llama-3.1-8B-Instruct", "rtx-3090", DTYPE_BF16, 1, 20000, 23.58, 0.9, 14.9888,
+         3.81, 0.3, 0.15},
+        {"vllm#10517", "0.6", "meta-llama/Llama-3.1-8B-Instruct", "rtx-3090", DTYPE_BF16, 1, 29000, 23.58, 0.9, 14.9888,
+         2.89, 0.4, 0.1},
+        {"vllm#23278", "0.10", "openai/gpt-oss-120b", "h100-sxm", DTYPE_MXFP4, 1, 0, 79.19, 0.9, 65.9651, -2.14, 0.5,
+         0.5},
+        {"vllm#27508", "0.11", "openai/gpt-oss-120b", "h100-sxm", DTYPE_MXFP4, 1, 1024, 79.19, 0.95, 65.9651, 1.71, 0.6,
+         0.5},
+        {"parser fixture", "0.8", "meta-llama/Llama-3.1-8B-Instruct", "h100-sxm", DTYPE_BF16, 1, 0, 79.11, 0.9, 14.99,
+         54.62, 0.2, 0.2},
+        {"unsloth", "0.8", "Qwen/Qwen2.5-1.5B-Instruct", "t4", DTYPE_FP16, 1, 32768, 14.56, 0.5, 2.8884, 2.36, 0.5, 0},
+        {"vllm#13061", "0.7", "Qwen/Qwen2.5-14B", "rtx-4090", DTYPE_BF16, 2, 512, 23.55, 0.98, 13.9476, 8.69, 2, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct gpu *known = NULL;
+        assert_int_equal(snapshot_find_gpu(snapshot, ALIAS_USER, cases[i].gpu, "gpu", &problems, &known), STATUS_OK);
+        struct gpu gpu = *known;
+        gpu.memory_cuda_mib = cases[i].total_gib * 1024;
+        struct deployment deployment = {.model = model_of(cases[i].model),
+                                        .gpu = &gpu,
+                                        .engine = profile_of("vllm", cases[i].version),
+                                        .weight_dtype = cases[i].weights,
+                                        .tensor_parallel = cases[i].tp,
+                                        .max_batched_tokens = cases[i].batched_tokens,
+                                        .max_model_len_tokens = 8192,
+                                        .gpu_memory_utilization_ratio = cases[i].utilization_ratio};
+        assert_non_null(deployment.model);
+        struct memory memory = size(&deployment);
+        assert_near(cases[i].source, memory.weights_bytes / GIB, cases[i].weights_gib, 0.012);
+        double too_much = memory.kv_pool_bytes / GIB - cases[i].pool_gib;
+        if (too_much > cases[i].too_much_gib || -too_much > cases[i].too_little_gib)
+            fail_msg("%s: %.2f GiB off", cases[i].source, too_much);
+    }
 }
 
 /* llm-d-planner: Llama-70B in bf16 on GPUs of 80 GB runs at TP 2, 4, 8. */
@@ -697,19 +761,13 @@ static void test_properties(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_start_up_logs),
-        cmocka_unit_test(test_all_start_up_logs),
-        cmocka_unit_test(test_middle_stage),
-        cmocka_unit_test(test_checkpoint_bytes),
-        cmocka_unit_test(test_kv_bytes_per_token),
-        cmocka_unit_test(test_state_raises_the_block),
-        cmocka_unit_test(test_separate_windows),
-        cmocka_unit_test(test_llama_cpp_slots),
-        cmocka_unit_test(test_other_engines),
-        cmocka_unit_test(test_smallest_layout),
-        cmocka_unit_test(test_checkpoint_size_overrides),
-        cmocka_unit_test(test_refused_models),
-        cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_start_up_logs),      cmocka_unit_test(test_all_start_up_logs),
+        cmocka_unit_test(test_middle_stage),       cmocka_unit_test(test_checkpoint_bytes),
+        cmocka_unit_test(test_kv_bytes_per_token), cmocka_unit_test(test_state_raises_the_block),
+        cmocka_unit_test(test_separate_windows),   cmocka_unit_test(test_llama_cpp_slots),
+        cmocka_unit_test(test_other_engines),      cmocka_unit_test(test_logged_pools),
+        cmocka_unit_test(test_smallest_layout),    cmocka_unit_test(test_checkpoint_size_overrides),
+        cmocka_unit_test(test_refused_models),     cmocka_unit_test(test_properties),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
