@@ -137,6 +137,7 @@ bool deployment_layout_valid(const struct deployment *deployment)
     const struct model *model = deployment->model;
     uint32_t tp = deployment->tensor_parallel, pp = deployment->pipeline_parallel, ep = deployment->expert_parallel;
     if (tp == 0 || pp == 0 || ep == 0) return false;
+    if (deployment->draft_kind > DRAFT_NGRAM && pp > 1) return false; /* engines draft with one stage */
     if (ep > 1 && (ep != tp || !model->experts)) return false;
     return heads_divide(model, tp) && model->hidden_size % tp == 0 && pp <= model->layers;
 }

@@ -153,6 +153,13 @@ static double kv_share(const struct deployment *deployment)
     return heads > 0 ? ceil(heads / ranks) / heads : 1 / ranks;
 }
 
+/* Weights in host memory come through PCIe in every step, beside everything else. */
+static double offload_step_ms(const struct roofline *roofline)
+{
+    double pcie = roofline->deployment->gpu->pcie_gb_per_s;
+    return roofline->memory->offloaded_bytes / ((is_known(pcie) ? pcie : PCIE_GB_PER_S) * GB / MS_PER_S);
+}
+
 static void init_decode(struct roofline *roofline, const struct workload *work, const struct rates *rates)
 {
     const struct deployment *deployment = roofline->deployment;
@@ -187,7 +194,8 @@ static void init_decode(struct roofline *roofline, const struct workload *work, 
     }
     double layers_us = coef->layer_us * work->layers + coef->moe_layer_us * work->moe_layers +
                        coef->linear_layer_us * work->linear_layers;
-    terms->overhead_step_ms = (coef->step_ms * stages + layers_us / US_PER_MS) * rates->overhead_ratio;
+    terms->overhead_step_ms =
+        (coef->step_ms * stages + layers_us / US_PER_MS) * rates->overhead_ratio + stages * offload_step_ms(roofline);
     terms->overhead_request_ms = coef->request_ms;
 }
 
@@ -211,7 +219,8 @@ static void init_prefill(struct roofline *roofline, const struct workload *work,
     double launch_ms = coef->ttft_layer_ms * work->layers + coef->ttft_linear_layer_ms * work->linear_layers +
                        (narrow ? coef->ttft_moe_layer_ms * work->moe_layers : 0);
     terms->first_token_ms = coef->ttft_engine_ratio * sqrt(compute_ms * compute_ms + launch_ms * launch_ms);
-    terms->first_token_fixed_ms = coef->ttft_engine_ratio * coef->ttft_fixed_ms;
+    double chunks = ceil(tokens / roofline->deployment->max_batched_tokens);
+    terms->first_token_fixed_ms = coef->ttft_engine_ratio * coef->ttft_fixed_ms + chunks * offload_step_ms(roofline);
     terms->first_token_exponent = coef->ttft_batch_exponent;
     terms->first_token_batch_ratio =
         coef->ttft_batch_ratio * pow(1000 / roofline->output_tokens, coef->ttft_output_exponent);
