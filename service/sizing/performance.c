@@ -2,6 +2,7 @@
  * rest on. Formulas: docs/estimator.md, "Throughput and latency", "Load, queue and percentiles". */
 #include "sizing/performance.h"
 
+#include "sizing/power.h"
 #include "sizing/queue.h"
 
 #include <string.h>
@@ -22,6 +23,9 @@ static const char *const load_names[LOAD_COUNT] = {
     [LOAD_STATIC_BATCH] = "static_batch",
     [LOAD_RATE] = "rate",
 };
+
+const char *const percentile_names[PERCENTILE_COUNT] = {"p50", "p95", "p99"};
+static const double percentile_values[PERCENTILE_COUNT] = {50, 95, 99};
 
 const char *bound_name(enum bound bound)
 {
@@ -73,9 +77,12 @@ static bool covers(const struct fit_domain *domain, const struct deployment *dep
            listed(domain->gpus, deployment->gpu->id) && listed(domain->families, deployment->model->family);
 }
 
-static enum basis basis_of(const struct deployment *deployment, enum load load)
+static enum basis basis_of(const struct roofline *roofline, enum load load)
 {
+    const struct deployment *deployment = roofline->deployment;
     enum dtype dtype = deployment->weight_dtype;
+    bool cached = roofline->computed_tokens < roofline->input_tokens;
+    if (roofline->verified_rows > 1 || cached) return BASIS_EXTRAPOLATED; /* in no row */
     if (dtype == DTYPE_FP32 || dtype >= DTYPE_Q8_0 || deployment->pipeline_parallel > 1) return BASIS_EXTRAPOLATED;
     for (size_t i = 0; i < sizeof fit_domains / sizeof *fit_domains; i++) {
         if (covers(&fit_domains[i], deployment, load)) return BASIS_FITTED;
@@ -85,8 +92,12 @@ static enum basis basis_of(const struct deployment *deployment, enum load load)
 
 /* Point values of one load, before intervals. */
 struct point {
-    double requests_per_ms, in_flight, batch, waiting_ms, ttft_ms, tpot_ms, utilization_ratio;
+    double requests_per_ms, in_flight, batch, waiting_ms, ttft_ms, tpot_ms, e2e_ms, utilization_ratio;
+    double busy_ratio; /* of the time in which the engine has something to do */
     bool stable;
+    struct times {
+        double ttft_ms, tpot_ms, e2e_ms;
+    } percentiles[PERCENTILE_COUNT];
 };
 
 static double e2e_ms(const struct roofline *roofline, const struct point *point)
@@ -106,8 +117,10 @@ static void solve_saturated(const struct roofline *roofline, const struct load_p
         .ttft_ms = roofline_ttft_ms(roofline, batch) * ratio,
         .tpot_ms = roofline_tpot_ms(roofline, batch, NULL) * ratio,
         .utilization_ratio = 1,
+        .busy_ratio = 1,
         .stable = true,
     };
+    ret_point->e2e_ms = e2e_ms(roofline, ret_point);
 }
 
 /* A request follows each that ends; those above the batch wait for a place. */
@@ -119,11 +132,13 @@ static void solve_concurrency(const struct roofline *roofline, const struct load
         .batch = fmax(batch, 1),
         .ttft_ms = roofline_ttft_ms(roofline, batch),
         .tpot_ms = roofline_tpot_ms(roofline, batch, NULL),
+        .busy_ratio = 1,
         .stable = true,
     };
     point.requests_per_ms = batch / e2e_ms(roofline, &point);
     point.waiting_ms = (load->concurrency - batch) / point.requests_per_ms;
     point.ttft_ms += point.waiting_ms;
+    point.e2e_ms = e2e_ms(roofline, &point);
     point.utilization_ratio = batch / roofline->max_batch;
     *ret_point = point;
 }
@@ -143,12 +158,14 @@ static void solve_static(const struct roofline *roofline, const struct load_poin
         .ttft_ms = fmax(prompts_ms, step.weights_ms) * coef->static_time_ratio + coef->static_request_ms * batch,
         .tpot_ms = decode_ms * coef->static_time_ratio,
         .utilization_ratio = 1,
+        .busy_ratio = 1,
         .stable = true,
     };
     double wave_ms = e2e_ms(roofline, &point);
     point.requests_per_ms = batch / wave_ms;
     point.waiting_ms = (waves - 1) / 2 * wave_ms;
     point.ttft_ms += point.waiting_ms;
+    point.e2e_ms = e2e_ms(roofline, &point);
     *ret_point = point;
 }
 
@@ -158,27 +175,82 @@ static void step_times(const void *context, double in_flight, double *ret_prefil
     *ret_decode_ms = roofline_tpot_ms(context, in_flight, NULL);
 }
 
-static void solve_at_rate(const struct queue *queue, const struct load_point *load, struct point *ret_point)
+/* A queue with the classes that it borrows. */
+struct line {
+    struct queue queue;
+    struct queue_class prompts[LENGTH_CLASSES_MAX], answers[LENGTH_CLASSES_MAX];
+};
+
+static void mix_prompts(const struct roofline *roofline, struct line *line, struct queue_mix *mix)
+{
+    const struct lengths *input = &roofline->traffic->input;
+    double squares = 0;
+    mix->prompts = line->prompts;
+    mix->prompt_count = input->count;
+    for (size_t i = 0; i < input->count; i++) {
+        double ratio = roofline_first_token_ratio(roofline, input->classes[i].tokens);
+        line->prompts[i] = (struct queue_class){input->classes[i].share, ratio};
+        squares += input->classes[i].share * ratio * ratio;
+    }
+    mix->prompts_cv2 = squares - 1;
+}
+
+static void mix_answers(const struct roofline *roofline, struct line *line, struct queue_mix *mix)
+{
+    const struct lengths *output = &roofline->traffic->output;
+    double steps = output->mean - 1;
+    mix->answers = line->answers;
+    mix->answer_count = output->count;
+    for (size_t i = 0; i < output->count; i++)
+        line->answers[i] = (struct queue_class){output->classes[i].share, fmax(output->classes[i].tokens - 1, 0)};
+    mix->answers_cv2 = steps > 0 ? output->cv2 * output->mean * output->mean / (steps * steps) : 0;
+}
+
+static void line_init(const struct roofline *roofline, struct line *line)
+{
+    struct queue_mix mix = {
+        .prompt_work_ms = roofline_prefill_ms(roofline),
+        .prompt_steps = roofline->computed_tokens / roofline->deployment->max_batched_tokens,
+    };
+    if (roofline->traffic && roofline->traffic->input.count > 1) mix_prompts(roofline, line, &mix);
+    if (roofline->traffic && roofline->traffic->output.count > 1) mix_answers(roofline, line, &mix);
+    queue_init(&line->queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
+    queue_set_mix(&line->queue, &mix);
+}
+
+static struct times times_at(const struct queue_answer *answer, double percentile, bool whole)
+{
+    struct queue_latency latency = queue_latency(answer, percentile);
+    return (struct times){latency.ttft_ms, latency.tpot_ms, whole ? queue_e2e_ms(answer, percentile) : UNKNOWN};
+}
+
+/* One solution of the chain gives every percentile. `whole`: end-to-end times too. */
+static void solve_at_rate(const struct queue *queue, const struct load_point *load, bool whole, struct point *ret_point)
 {
     struct queue_answer answer;
-    queue_solve(queue, load->requests_per_second / MS_PER_S, load->arrival_cv2, load->percentile, &answer);
+    queue_solve(queue, load->requests_per_second / MS_PER_S, load->arrival_cv2, &answer);
+    struct times asked = times_at(&answer, load->percentile, whole);
     *ret_point = (struct point){
         .requests_per_ms = answer.served_per_ms,
         .in_flight = answer.in_flight,
         .batch = fmax(answer.in_flight, 1),
         .waiting_ms = answer.waiting_ms,
-        .ttft_ms = answer.ttft_ms,
-        .tpot_ms = answer.tpot_ms,
+        .ttft_ms = asked.ttft_ms,
+        .tpot_ms = asked.tpot_ms,
+        .e2e_ms = asked.e2e_ms,
         .utilization_ratio = answer.utilization_ratio,
+        .busy_ratio = answer.busy_ratio,
         .stable = answer.stable,
     };
+    for (int i = 0; i < PERCENTILE_COUNT && load->all_percentiles; i++)
+        ret_point->percentiles[i] = times_at(&answer, percentile_values[i], whole);
 }
 
 static void solve_rate(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
 {
-    struct queue queue;
-    queue_init(&queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
-    solve_at_rate(&queue, load, ret_point);
+    struct line line;
+    line_init(roofline, &line);
+    solve_at_rate(&line.queue, load, true, ret_point);
 }
 
 static void (*const solvers[LOAD_COUNT])(const struct roofline *, const struct load_point *, struct point *) = {
@@ -219,15 +291,28 @@ static double joint_factor(double share_a, double factor_a, double factor_b)
     return exp(share_a * log(factor_a) + (1 - share_a) * log(factor_b));
 }
 
-static void set_latency(const struct roofline *roofline, const struct point *point, const struct factors *factors,
-                        struct performance *performance)
+static struct latencies predict_latencies(struct times times, const struct factors *factors, enum basis basis)
+{
+    double e2e_factor = joint_factor(times.ttft_ms / times.e2e_ms, factors->ttft, factors->tpot);
+    return (struct latencies){
+        .ttft_ms = predicted_make(times.ttft_ms, factors->ttft, COVERAGE_RATIO, basis),
+        .tpot_ms = predicted_make(times.tpot_ms, factors->tpot, COVERAGE_RATIO, basis),
+        .e2e_ms = predicted_make(times.e2e_ms, e2e_factor, COVERAGE_RATIO, basis),
+    };
+}
+
+static void set_latency(const struct roofline *roofline, const struct load_point *load, const struct point *point,
+                        const struct factors *factors, struct performance *performance)
 {
     enum basis basis = performance->basis;
-    double e2e = e2e_ms(roofline, point);
-    double e2e_factor = joint_factor(point->ttft_ms / e2e, factors->ttft, factors->tpot);
-    performance->ttft_ms = predicted_make(point->ttft_ms, factors->ttft, COVERAGE_RATIO, basis);
-    performance->tpot_ms = predicted_make(point->tpot_ms, factors->tpot, COVERAGE_RATIO, basis);
-    performance->e2e_ms = predicted_make(e2e, e2e_factor, COVERAGE_RATIO, basis);
+    struct times asked = {point->ttft_ms, point->tpot_ms, point->e2e_ms};
+    struct latencies latencies = predict_latencies(asked, factors, basis);
+    performance->ttft_ms = latencies.ttft_ms;
+    performance->tpot_ms = latencies.tpot_ms;
+    performance->e2e_ms = latencies.e2e_ms;
+    performance->has_percentiles = load->load == LOAD_RATE && load->all_percentiles;
+    for (int i = 0; i < PERCENTILE_COUNT && performance->has_percentiles; i++)
+        performance->percentiles[i] = predict_latencies(point->percentiles[i], factors, basis);
     performance->prefill_tokens_per_second =
         predicted_make(roofline_prefill_tokens_per_second(roofline), factors->ttft, COVERAGE_RATIO, basis);
 }
@@ -254,6 +339,16 @@ static void set_throughput(const struct roofline *roofline, const struct load_po
     performance->total_tokens_per_second = predicted_scale(requests, roofline->input_tokens + roofline->output_tokens);
 }
 
+static void set_power(const struct roofline *roofline, const struct point *point, struct performance *performance)
+{
+    const struct deployment *deployment = roofline->deployment;
+    double compute_share = roofline_compute_share(roofline, point->batch);
+    double watts = power_gpu_watts(deployment->gpu, point->busy_ratio, compute_share) * deployment_gpus(deployment);
+    performance->power_watts = power_predict(watts);
+    performance->tokens_per_joule =
+        power_tokens_per_joule(performance->output_tokens_per_second, performance->power_watts);
+}
+
 static void set_unknown(const struct roofline *roofline, struct performance *ret_performance)
 {
     struct predicted none =
@@ -269,7 +364,9 @@ static void set_unknown(const struct roofline *roofline, struct performance *ret
         .waiting_ms = UNKNOWN,
         .utilization_ratio = UNKNOWN,
         .bound_by = BOUND_KV_CAPACITY,
-        .breakdown = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
+        .breakdown = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
+        .power_watts = PREDICTED_UNKNOWN,
+        .tokens_per_joule = PREDICTED_UNKNOWN,
         .basis = BASIS_EXTRAPOLATED,
     };
 }
@@ -291,7 +388,7 @@ void performance_predict(const struct roofline *roofline, const struct load_poin
     struct point point;
     solvers[load->load](roofline, load, &point);
     *performance = (struct performance){
-        .basis = basis_of(roofline->deployment, load->load),
+        .basis = basis_of(roofline, load->load),
         .in_flight = round6(point.in_flight),
         .waiting_ms = round6(point.waiting_ms),
         .utilization_ratio = round6(point.utilization_ratio),
@@ -300,8 +397,9 @@ void performance_predict(const struct roofline *roofline, const struct load_poin
     };
     (void)roofline_tpot_ms(roofline, point.batch, &performance->breakdown);
     struct factors factors = factors_of(roofline->deployment, load->load, performance->basis);
-    set_latency(roofline, &point, &factors, performance);
+    set_latency(roofline, load, &point, &factors, performance);
     set_throughput(roofline, load, &point, factors.throughput, performance);
+    set_power(roofline, &point, performance);
 }
 
 static double within(struct predicted quantity, double limit)
@@ -334,32 +432,31 @@ static struct predicted rough(double value, double factor)
     return (struct predicted){value, value / factor, value * factor, COVERAGE_RATIO, BASIS_EXTRAPOLATED};
 }
 
-static bool rate_meets(const struct roofline *roofline, const struct queue *queue, const struct factors *factors,
-                       const struct load_point *load, const struct slo *slo, double probability)
+static bool rate_meets(const struct queue *queue, const struct factors *factors, const struct load_point *load,
+                       const struct slo *slo, double probability)
 {
     struct point point;
-    solve_at_rate(queue, load, &point);
-    double e2e = e2e_ms(roofline, &point);
-    double e2e_factor = joint_factor(point.ttft_ms / e2e, factors->ttft, factors->tpot);
+    solve_at_rate(queue, load, is_known(slo->e2e_ms), &point);
+    double e2e_factor = joint_factor(point.ttft_ms / point.e2e_ms, factors->ttft, factors->tpot);
     return point.stable && joint_probability(rough(point.ttft_ms, factors->ttft), rough(point.tpot_ms, factors->tpot),
-                                             rough(e2e, e2e_factor), slo) >= fmin(probability + CERTAIN, 1);
+                                             rough(point.e2e_ms, e2e_factor), slo) >= fmin(probability + CERTAIN, 1);
 }
 
 double performance_capacity_rps(const struct roofline *roofline, const struct slo *slo, double arrival_cv2,
                                 double probability)
 {
     if (!answerable(roofline)) return 0;
-    struct queue queue;
-    queue_init(&queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
-    double low = 0, high = queue_capacity_per_ms(&queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
+    struct line line;
+    line_init(roofline, &line);
+    double low = 0, high = queue_capacity_per_ms(&line.queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
     if (!has_limits(slo)) return round6(high);
-    struct factors factors = factors_of(roofline->deployment, LOAD_RATE, basis_of(roofline->deployment, LOAD_RATE));
+    struct factors factors = factors_of(roofline->deployment, LOAD_RATE, basis_of(roofline, LOAD_RATE));
     struct load_point load = {.load = LOAD_RATE, .arrival_cv2 = arrival_cv2, .percentile = slo->percentile};
     load.requests_per_second = high;
-    if (rate_meets(roofline, &queue, &factors, &load, slo, probability)) return round6(high);
+    if (rate_meets(&line.queue, &factors, &load, slo, probability)) return round6(high);
     for (int step = 0; step < BISECTION_STEPS; step++) {
         load.requests_per_second = (low + high) / 2;
-        bool meets = rate_meets(roofline, &queue, &factors, &load, slo, probability);
+        bool meets = rate_meets(&line.queue, &factors, &load, slo, probability);
         if (meets)
             low = load.requests_per_second;
         else
