@@ -5,11 +5,11 @@
 
 static const struct {
     const char *name;
-    double bits, plain_bits;
+    double bits, layer_bits, embedding_bits, head_bits, plain_bits;
     enum peak peak;
 } dtypes[DTYPE_COUNT] = {
-    [DTYPE_UNKNOWN] = {"unknown", 16.0, 16.0, PEAK_FP16},
-#define DTYPE(symbol, name, bits, plain_bits, peak) [DTYPE_##symbol] = {name, bits, plain_bits, peak},
+    [DTYPE_UNKNOWN] = {"unknown", 16.0, 16.0, 16.0, 16.0, 16.0, PEAK_FP16},
+#define DTYPE(symbol, ...) [DTYPE_##symbol] = {__VA_ARGS__},
 #include "catalog/dtype.def"
 #undef DTYPE
 };
@@ -30,6 +30,21 @@ enum dtype dtype_parse(const char *name)
 double dtype_bits(enum dtype dtype)
 {
     return dtypes[dtype].bits;
+}
+
+double dtype_layer_bits(enum dtype dtype)
+{
+    return dtypes[dtype].layer_bits;
+}
+
+double dtype_embedding_bits(enum dtype dtype)
+{
+    return dtypes[dtype].embedding_bits;
+}
+
+double dtype_head_bits(enum dtype dtype)
+{
+    return dtypes[dtype].head_bits;
 }
 
 double dtype_plain_bits(enum dtype dtype)

@@ -205,6 +205,8 @@ void load_models(struct loading *loading)
     struct rows rows = table_read(loading, &model_table);
     for (size_t i = 0; i < rows.count; i++)
         check_model(loading, &rows, rows_at(&rows, i));
+    for (size_t i = 0; i < rows.count; i++)
+        model_add_known(&((struct model_row *)rows_at(&rows, i))->model);
     rows_sort(&rows, compare_models);
     rows_refuse_equal(loading, &rows, "id", compare_models);
     loading->snapshot->models = rows_take(loading, &rows, offsetof(struct model_row, model), sizeof(struct model));

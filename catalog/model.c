@@ -1,6 +1,7 @@
-/* model.c owns the names of attention kinds. */
+/* model.c owns the names of attention kinds, and facts that few models have. */
 #include "catalog/model.h"
 
+#include <string.h>
 #include <strings.h>
 
 static const char *const attention_names[ATTENTION_COUNT] = {
@@ -25,4 +26,32 @@ enum attention_kind attention_kind_parse(const char *name)
         if (strcasecmp(name, attention_names[kind]) == 0) return kind;
     }
     return ATTENTION_UNKNOWN;
+}
+
+/* config.json of these models: index_head_dim; num_nextn_predict_layers, mtp_num_hidden_layers. Qwen3-Next's states
+ * none, and its engines load one. */
+static const struct {
+    const char *id_begin;
+    uint32_t index_head_dim, mtp_layers;
+} known[] = {
+    {"deepseek-ai/DeepSeek-V3.2", 128, 1},
+    {"deepseek-ai/DeepSeek-V3", 0, 1},
+    {"deepseek-ai/DeepSeek-R1-Distill", 0, 0},
+    {"deepseek-ai/DeepSeek-R1", 0, 1},
+    {"zai-org/GLM-4.5", 0, 1},
+    {"zai-org/GLM-4.6", 0, 1},
+    {"zai-org/GLM-4.7", 0, 1},
+    {"Qwen/Qwen3.5", 0, 1},
+    {"Qwen/Qwen3-Next", 0, 1},
+    {"XiaomiMiMo/MiMo-7B", 0, 1},
+};
+
+void model_add_known(struct model *model)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strncasecmp(model->id, known[i].id_begin, strlen(known[i].id_begin)) != 0) continue;
+        model->index_head_dim = known[i].index_head_dim;
+        model->mtp_layers = known[i].mtp_layers;
+        return;
+    }
 }

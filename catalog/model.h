@@ -19,6 +19,16 @@ enum attention_kind {
     ATTENTION_COUNT
 };
 
+/* Bytes of a checkpoint by how engines place them, as its tensors say; all 0: not known. Tied: the head is 0. */
+struct stored_weights {
+    double embedding, head, norms; /* norms: and routers, whole on every rank */
+    double latent;                 /* MLA's projections into the latent, whole on every rank */
+    double kv_projection;          /* split by KV heads */
+    double experts;                /* routed */
+    double sharded;                /* everything else of the layers */
+    double vision;
+};
+
 /* 0 means that the architecture has no such thing. Counts of parameters are doubles: exact below 2^53. */
 struct model {
     const char *id; /* Hugging Face id; "" for a model given by its size */
@@ -43,8 +53,12 @@ struct model {
     enum dtype native_dtype; /* of the quantised weights as published; DTYPE_UNKNOWN if not stated */
     double ssm_state_elements, conv_state_elements; /* per sequence, all layers together */
     uint32_t ssm_state_element_bytes;
-    bool native_multimodal; /* the engine profiles a vision encoder at start (gemma-3, Llama-4, Kimi-VL) */
-    bool encoder_only;      /* embeds or ranks; generates nothing */
+    bool native_multimodal;  /* the engine profiles a vision encoder at start (gemma-3, Llama-4, Kimi-VL) */
+    uint32_t index_head_dim; /* sparse attention: keys of this size that choose what is read (DeepSeek-V3.2) */
+    uint32_t mtp_layers;     /* layers that predict a second token, for speculative decoding */
+    double weight_bits;      /* per quantised weight, its own scales included; 0: as usual for the format */
+    struct stored_weights stored;
+    bool encoder_only; /* embeds or ranks; generates nothing */
     const char *license, *source, *note;
     date_t as_of;
     double version; /* of the catalog that brought it; UNKNOWN: built in */
@@ -52,6 +66,8 @@ struct model {
 
 const char *attention_kind_name(enum attention_kind kind);
 enum attention_kind attention_kind_parse(const char *name); /* ATTENTION_UNKNOWN if there is none */
+/* Fills index_head_dim and mtp_layers of models whose config.json states them; the catalog has no columns for them. */
+void model_add_known(struct model *model);
 static inline bool model_is_moe(const struct model *model)
 {
     return model->experts > 0;

@@ -40,6 +40,14 @@ struct price_adjustments {
     size_t count;
 };
 
+/* What takes memory beside the model. */
+struct memory_extras {
+    int64_t max_loras, max_lora_rank, lora_targets; /* lora_targets: enum lora_targets */
+    const char *draft_model;                        /* a model's name; "ngram", "mtp", "eagle" */
+    int64_t draft_tokens;
+    double cpu_offload_gib;
+};
+
 /* A model, one of four ways: exactly one of name, config_json, parameters, weights_gb is given.
  * weights_bytes may accompany config_json. */
 struct model_ref {

@@ -226,12 +226,15 @@ void api_put_memory(struct out *out, const char *key, const struct memory *memor
 {
     out_object(out, key);
     api_put_gib(out, "weights_gib", memory->weights_bytes);
+    api_put_gib(out, "lora_gib", memory->lora_bytes);
+    api_put_gib(out, "draft_gib", memory->draft_bytes);
     api_put_gib(out, "activations_gib", memory->activations_bytes);
     api_put_gib(out, "overhead_gib", memory->overhead_bytes);
     api_put_gib(out, "kv_cache_gib", kv_needed_bytes);
     api_put_gib(out, "kv_pool_gib", memory->kv_pool_bytes);
     api_put_gib(out, "available_gib", memory->available_bytes);
     api_put_gib(out, "headroom_gib", memory->kv_pool_bytes - kv_needed_bytes);
+    api_put_gib(out, "offloaded_gib", memory->offloaded_bytes);
     api_put_number(out, "max_concurrency", memory->max_concurrency);
     out_integer(out, "max_context_tokens", memory->max_context_tokens);
     out_object_end(out);

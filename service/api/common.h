@@ -86,6 +86,34 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
         .offset = offsetof(type, gpu_memory_utilization_ratio), .min = 0.05, .max = 1,                                 \
         .preset = "the engine profile's", .help = "Share of each GPU's memory that the engine may use."                \
     }
+#define API_EXTRA_COUNT(type, field, most, unit_name, default_text, text)                                              \
+    {                                                                                                                  \
+        .name = #field, .group = "serving", .kind = FIELD_INTEGER, .offset = offsetof(type, extras.field), .min = 1,   \
+        .max = most, .unit = unit_name, .preset = default_text, .help = text                                           \
+    }
+/* Of a request with a struct memory_extras named extras. */
+#define API_FIELDS_EXTRAS(type)                                                                                        \
+    API_EXTRA_COUNT(type, max_loras, 1000, "adapters", NULL, "LoRA adapters that one batch may use: slots for them."), \
+        API_EXTRA_COUNT(type, max_lora_rank, 1024, "", "16 with max_loras", "Largest rank of an adapter."),            \
+        {.name = "lora_targets",                                                                                       \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_CHOICE,                                                                                         \
+         .offset = offsetof(type, extras.lora_targets),                                                                \
+         .names = lora_target_names,                                                                                   \
+         .preset = "all_linear with max_loras",                                                                        \
+         .help = "What adapters may target: all linear layers, for which vLLM reserves, or those of attention."},      \
+        {.name = "draft_model",                                                                                        \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_TEXT,                                                                                           \
+         .offset = offsetof(type, extras.draft_model),                                                                 \
+         .help = "Speculative decoding: a model's id or alias, ngram, mtp (the model's own prediction layers) or "     \
+                 "eagle."},                                                                                            \
+        API_EXTRA_COUNT(type, draft_tokens, 64, "tokens", NULL, "Tokens that are drafted in each step."),              \
+    {                                                                                                                  \
+        .name = "cpu_offload_gib", .group = "serving", .kind = FIELD_NUMBER,                                           \
+        .offset = offsetof(type, extras.cpu_offload_gib), .min = 0, .max = 10000, .unit = "GiB", .preset = "0",        \
+        .help = "Weights of each GPU that stay in host memory and are read through PCIe in every step."                \
+    }
 #define API_FIELD_AS_OF(type)                                                                                          \
     {                                                                                                                  \
         .name = "as_of", .group = "", .kind = FIELD_DATE, .offset = offsetof(type, as_of), .preset = "today",          \
@@ -112,6 +140,10 @@ enum status api_dtype_resolve(struct call *call, const char *field, const char *
 /* input + output within the model's limit and within max_model_len_tokens; fills in the default of the latter. */
 enum status api_lengths_resolve(struct call *call, const struct model *model, double input_tokens, double output_tokens,
                                 int64_t *max_model_len_tokens) MUST_CHECK;
+/* LoRA slots, draft and offload into *deployment, of which nothing else is read; fills in their defaults. `model` NULL:
+ * it was not understood, so that only what does not depend on it is checked. */
+enum status api_extras_resolve(struct call *call, struct memory_extras *extras, const struct model *model,
+                               const struct engine_profile *engine, struct deployment *deployment) MUST_CHECK;
 /* Engine, architecture, weight and KV format must work together. */
 enum status api_support_check(struct call *call, const struct deployment *deployment) MUST_CHECK;
 

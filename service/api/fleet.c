@@ -44,6 +44,7 @@ const struct field fleet_fields[] = {
      .offset = offsetof(REQUEST, weight_dtypes),
      .preset = "native",
      .help = "Weight formats to consider: native is as published, any opts in to all others."},
+    API_FIELDS_EXTRAS(REQUEST),
     API_FIELDS_LENGTHS(REQUEST),
     HISTOGRAM(input_tokens_histogram, "Lengths of prompts with weights, instead of input_tokens."),
     HISTOGRAM(output_tokens_histogram, "Lengths of answers with weights, instead of output_tokens."),
@@ -185,6 +186,8 @@ static bool resolve(struct call *call, struct recommend_request *request, struct
     bool engine = api_engine_resolve(call, request->engine, request->engine_version, &context.engine) == STATUS_OK;
     bool kv = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &context.kv_dtype) == STATUS_OK;
     bool lengths = check_lengths_once(call, request), gpus = check_gpus_listed(call, request);
+    bool extras = api_extras_resolve(call, &request->extras, model ? &answer->model.facts : NULL, context.engine,
+                                     &context.extras) == STATUS_OK;
     if (!is_known(request->input_tokens) && !request->input_tokens_histogram.count)
         request->input_tokens = DEFAULT_INPUT_TOKENS;
     if (!is_known(request->output_tokens) && !request->output_tokens_histogram.count)
@@ -197,7 +200,7 @@ static bool resolve(struct call *call, struct recommend_request *request, struct
     context.weights_bytes = answer->model.weights_bytes;
     context.model_assumed = answer->model.assumed;
     *ret_context = context;
-    return gpus && model && engine && kv && lengths;
+    return gpus && model && engine && kv && lengths && extras;
 }
 
 enum status fleet_answer(struct call *call, const struct operation *operation, int64_t alternatives,

@@ -69,6 +69,7 @@ static void put_answer(struct call *call, const struct memory_request *request, 
     out_bool(out, "fits", memory->fits && needed <= memory->kv_pool_bytes);
     api_put_memory(out, "memory", memory, needed);
     api_put_number(out, "kv_bytes_per_token", memory->kv_bytes_per_token);
+    api_put_number(out, "draft_kv_bytes_per_token", memory->draft_kv_bytes_per_token);
     api_put_number(out, "state_bytes_per_sequence", memory->state_bytes_per_sequence);
     out_integer(out, "kv_pool_tokens", (int64_t)memory->kv_pool_tokens);
     api_put_gib(out, "physical_gib", memory->physical_bytes);

@@ -1,7 +1,9 @@
 /* replica.c owns the way from the shared fields to one deployment. */
 #include "api/replica.h"
+#include "catalog/mig.h"
 
 #include <assert.h>
+#include <string.h>
 
 static bool layout_fits(const struct deployment *deployment)
 {
@@ -16,10 +18,16 @@ static uint32_t tensor_parallel_max(const struct gpu *gpu)
     return most ? most : 1;
 }
 
+/* Stages talk over the network between hosts, but a MIG slice to no other. */
+static uint32_t pipeline_parallel_max(const struct gpu *gpu)
+{
+    return mig_is_slice(gpu) ? 1 : LAYOUT_STAGES_MAX;
+}
+
 /* `stages` 0 = any number of them. */
 static bool smallest_layout_of(struct deployment *deployment, uint32_t gpus, uint32_t stages)
 {
-    uint32_t first = stages ? stages : 1, last = stages ? stages : LAYOUT_STAGES_MAX;
+    uint32_t first = stages ? stages : 1, last = stages ? stages : pipeline_parallel_max(deployment->gpu);
     for (uint32_t count = first; count <= last; count++) {
         if (gpus % count || gpus / count > tensor_parallel_max(deployment->gpu)) continue;
         struct deployment candidate = *deployment;
@@ -81,6 +89,15 @@ static enum status check_layout(struct call *call, const struct replica_request 
         return problems_add(problems, STATUS_INVALID_VALUE, "layout.expert_parallel",
                             model_is_moe(model) ? "must be 1 or tensor_parallel" : "the model has no experts");
     }
+    if (mig_is_slice(deployment->gpu) && gpus > 1) {
+        return problems_add(problems, STATUS_UNSUPPORTED_COMBINATION,
+                            shards > 1 ? "layout.tensor_parallel" : "layout.pipeline_parallel",
+                            "slices of a GPU do not talk to each other: a replica has one");
+    }
+    if (deployment->draft_kind > DRAFT_NGRAM && deployment->pipeline_parallel > 1) {
+        return problems_add(problems, STATUS_UNSUPPORTED_COMBINATION, "layout.pipeline_parallel",
+                            "engines draft with one stage: leave out draft_model or the stages");
+    }
     if (!deployment_layout_valid(deployment)) {
         return problems_add(problems, STATUS_INVALID_VALUE, "layout.tensor_parallel",
                             "%u x %u does not divide the model's %u attention heads and %u layers", shards,
@@ -102,8 +119,30 @@ static bool model_given(const struct model_ref *ref)
     return ref->name || ref->config_json || is_known(ref->parameters) || is_known(ref->weights_gb);
 }
 
+/* The GPU as programs see it: the part, or the slice of it that is asked for. */
+static enum status resolve_slice(struct call *call, const struct replica_request *request, struct replica *replica)
+{
+    struct deployment *deployment = &replica->deployment;
+    replica->part = deployment->gpu;
+    if (!request->mig_profile || !replica->part) return STATUS_OK;
+    replica->mig = mig_find(replica->part, request->mig_profile);
+    if (!replica->mig) {
+        const char *list = mig_list(replica->part, call->arena);
+        return problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, "mig_profile", "%s has %s%s",
+                            replica->part->id, list && *list ? "the profiles " : "no MIG profiles", list ? list : "");
+    }
+    mig_slice(replica->part, replica->mig, &replica->slice);
+    deployment->gpu = &replica->slice;
+    return STATUS_OK;
+}
+
+static const struct model *resolved_model(const struct replica *replica)
+{
+    return replica->model.facts.parameters > 0 ? &replica->model.facts : NULL;
+}
+
 /* All names, so that every unknown one is reported at once. What is not given is passed over. */
-static enum status resolve_names(struct call *call, const struct replica_request *request, struct replica *replica)
+static enum status resolve_names(struct call *call, struct replica_request *request, struct replica *replica)
 {
     struct deployment *deployment = &replica->deployment;
     enum status statuses[] = {
@@ -115,15 +154,20 @@ static enum status resolve_names(struct call *call, const struct replica_request
             ? snapshot_find_gpu(call->snapshot, ALIAS_USER, request->gpu, "gpu", call->problems, &deployment->gpu)
             : STATUS_OK,
     };
+    enum status mig_status = resolve_slice(call, request, replica);
+    enum status extras_status = deployment->engine ? api_extras_resolve(call, &request->extras, resolved_model(replica),
+                                                                        deployment->engine, deployment)
+                                                   : STATUS_OK;
+    if (mig_status != STATUS_OK || extras_status != STATUS_OK) return problems_status(call->problems);
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         if (statuses[i] != STATUS_OK) return problems_status(call->problems);
     }
     return STATUS_OK;
 }
 
-enum status replica_refuse(struct call *call, const struct replica_request *request, enum status status)
+enum status replica_refuse(struct call *call, struct replica_request *request, enum status status)
 {
-    struct replica replica;
+    struct replica replica = {0};
     if (status == STATUS_OUT_OF_MEMORY) return status; /* the request was not written */
     return resolve_names(call, request, &replica) == STATUS_OK ? status : problems_status(call->problems);
 }
@@ -133,7 +177,8 @@ static void fill_request(struct replica_request *request, const struct replica *
 {
     const struct deployment *deployment = &replica->deployment;
     if (request->model.name && !replica->model.assumed) request->model.name = replica->model.facts.id;
-    request->gpu = deployment->gpu->id;
+    request->gpu = replica->part->id;
+    if (replica->mig) request->mig_profile = replica->mig->name;
     request->engine = deployment->engine->engine;
     request->weight_dtype = dtype_name(deployment->weight_dtype);
     request->kv_dtype = dtype_name(deployment->kv_dtype);
@@ -157,6 +202,8 @@ static void fill_deployment(const struct replica_request *request, struct replic
     deployment->max_batched_tokens = given(request->max_batched_tokens);
     deployment->max_sequences = given(request->max_sequences);
     deployment->gpu_memory_utilization_ratio = request->gpu_memory_utilization_ratio;
+    deployment->gpu_used_gib = request->gpu_used_gib;
+    deployment->gpu_layers = given(request->gpu_layers);
     deployment->weights_bytes = UNKNOWN;
     enum dtype asked = deployment->weight_dtype;
     deployment_default(deployment);
@@ -164,6 +211,21 @@ static void fill_deployment(const struct replica_request *request, struct replic
     if (asked == DTYPE_UNKNOWN || asked == replica->model.facts.native_dtype) {
         deployment->weights_bytes = replica->model.weights_bytes;
     }
+}
+
+static enum status check_gpu_layers(struct call *call, const struct deployment *deployment)
+{
+    uint32_t layers = deployment->model->layers;
+    if (!deployment->gpu_layers) return STATUS_OK;
+    if (strcmp(deployment->engine->engine, "llama.cpp") != 0) {
+        return problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.gpu_layers",
+                            "only llama.cpp leaves layers to the CPU; vllm and sglang have cpu_offload_gib");
+    }
+    if (deployment->gpu_layers > layers + 1) {
+        return problems_add(call->problems, STATUS_INVALID_VALUE, "serving.gpu_layers",
+                            "the model has %u layers, and a head: at most %u", layers, layers + 1);
+    }
+    return STATUS_OK;
 }
 
 enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica)
@@ -183,6 +245,7 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
     if (status != STATUS_OK) return status;
     fill_deployment(request, replica);
     status = api_support_check(call, &replica->deployment);
+    if (status == STATUS_OK) status = check_gpu_layers(call, &replica->deployment);
     if (status != STATUS_OK) return status;
     struct deployment smallest = replica->deployment;
     if (replica_smallest_layout(&smallest, 0, 0)) replica->smallest_gpus = deployment_gpus(&smallest);
@@ -207,6 +270,12 @@ static void put_assumptions(struct out *out, const struct replica *replica)
     if (!replica->deployment.gpu->memory_cuda_measured) {
         out_text(out, NULL, "No source states what programs get of this GPU's memory: it is derived from its size.");
     }
+    if (replica->deployment.draft_kind == DRAFT_EAGLE) {
+        out_text(out, NULL, "The draft is one layer of the model's shape, without a vocabulary of its own.");
+    }
+    if (replica->deployment.max_loras && replica->model.facts.linear_layers) {
+        out_text(out, NULL, "LoRA slots of the projections of linear layers are not counted.");
+    }
     out_array_end(out);
 }
 
@@ -218,16 +287,40 @@ static void put_warnings(struct out *out, const struct deployment *deployment)
     if (dtype_bits(deployment->weight_dtype) < published_bits) {
         out_text(out, NULL, "These weights have fewer bits than the published ones: measure the quality.");
     }
+    if (deployment->cpu_offload_gib > 0) {
+        out_text(out, NULL,
+                 "Weights in host memory are read through PCIe in every step: the speed is not measured here.");
+    }
     if (deployment->pipeline_parallel > 1) {
         out_text(out, NULL, "Pipeline parallelism is not measured here: its speed is extrapolated.");
     }
     out_array_end(out);
 }
 
+static void put_count(struct out *out, const char *key, uint32_t count)
+{
+    out_integer(out, key, count ? (int64_t)count : VALUE_ABSENT);
+}
+
+static void put_extras(struct out *out, const struct deployment *deployment)
+{
+    static const char *const kinds[] = {NULL, "ngram", "mtp", "eagle", NULL};
+    const struct model *draft = deployment->draft_model;
+    put_count(out, "max_loras", deployment->max_loras);
+    put_count(out, "max_lora_rank", deployment->max_lora_rank);
+    out_text(out, "lora_targets", deployment->max_loras ? lora_target_names[deployment->lora_targets] : NULL);
+    out_text(out, "draft_model", draft ? draft->id : kinds[deployment->draft_kind]);
+    put_count(out, "draft_tokens", deployment->draft_tokens);
+    api_put_number(out, "cpu_offload_gib", deployment->cpu_offload_gib);
+    api_put_number(out, "gpu_used_gib", deployment->gpu_used_gib);
+    put_count(out, "gpu_layers", deployment->gpu_layers);
+}
+
 void replica_put(struct out *out, const struct replica *replica)
 {
     const struct deployment *deployment = &replica->deployment;
-    out_text(out, "gpu", deployment->gpu->id);
+    out_text(out, "gpu", replica->part->id);
+    out_text(out, "mig_profile", replica->mig ? replica->mig->name : NULL);
     out_object(out, "serving");
     out_text(out, "engine", deployment->engine->engine);
     out_text(out, "profile_version_from", deployment->engine->version_from);
@@ -238,6 +331,7 @@ void replica_put(struct out *out, const struct replica *replica)
     out_integer(out, "max_batched_tokens", deployment->max_batched_tokens);
     out_integer(out, "max_sequences", deployment->max_sequences);
     api_put_number(out, "gpu_memory_utilization_ratio", deployment->gpu_memory_utilization_ratio);
+    put_extras(out, deployment);
     out_object_end(out);
     out_object(out, "layout");
     out_integer(out, "gpu_count", (int64_t)replica->replicas * deployment_gpus(deployment));

@@ -5,10 +5,12 @@
 
 struct replica_request {
     struct model_ref model;
-    const char *gpu;
+    const char *gpu, *mig_profile;
     const char *engine, *engine_version, *weight_dtype, *kv_dtype;
     int64_t max_model_len_tokens, max_batched_tokens, max_sequences;
-    double gpu_memory_utilization_ratio;
+    double gpu_memory_utilization_ratio, gpu_used_gib;
+    struct memory_extras extras;
+    int64_t gpu_layers;
     int64_t gpu_count, tensor_parallel, pipeline_parallel, expert_parallel;
     double input_tokens, output_tokens, concurrency;
 };
@@ -35,6 +37,11 @@ enum { LAYOUT_GPUS_MAX = 64, LAYOUT_STAGES_MAX = 8 };
          .kind = FIELD_TEXT,                                                                                           \
          .offset = offsetof(struct replica_request, gpu),                                                              \
          .help = "One GPU, by id or alias; see /v1/gpus."},                                                            \
+        {.name = "mig_profile",                                                                                        \
+         .group = "",                                                                                                  \
+         .kind = FIELD_TEXT,                                                                                           \
+         .offset = offsetof(struct replica_request, mig_profile),                                                      \
+         .help = "A slice of the GPU instead of the whole, such as 3g.40gb; GPUs then count slices."},                 \
         API_FIELDS_SERVING(struct replica_request),                                                                    \
         {.name = "weight_dtype",                                                                                       \
          .group = "serving",                                                                                           \
@@ -44,6 +51,25 @@ enum { LAYOUT_GPUS_MAX = 64, LAYOUT_STAGES_MAX = 8 };
          .help = "Number format of the weights; native is as the model is published."},                                \
         REPLICA_COUNT(max_batched_tokens, "tokens", "Most tokens of one engine step."),                                \
         REPLICA_COUNT(max_sequences, "sequences", "Most sequences in flight on one replica."),                         \
+        API_FIELDS_EXTRAS(struct replica_request),                                                                     \
+        {.name = "gpu_used_gib",                                                                                       \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_NUMBER,                                                                                         \
+         .offset = offsetof(struct replica_request, gpu_used_gib),                                                     \
+         .min = 0,                                                                                                     \
+         .max = 10000,                                                                                                 \
+         .unit = "GiB",                                                                                                \
+         .preset = "0",                                                                                                \
+         .help = "Memory that others take on each GPU."},                                                              \
+        {.name = "gpu_layers",                                                                                         \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_INTEGER,                                                                                        \
+         .offset = offsetof(struct replica_request, gpu_layers),                                                       \
+         .min = 1,                                                                                                     \
+         .max = 4096,                                                                                                  \
+         .unit = "layers",                                                                                             \
+         .preset = "all",                                                                                              \
+         .help = "llama.cpp: layers on the GPUs, the head counting as one more; the others stay with the CPU."},       \
         REPLICA_LAYOUT(gpu_count, "gpus_total", "GPUs of all replicas together."),                                     \
         REPLICA_LAYOUT(tensor_parallel, "tp", "GPUs that share every layer; divides the attention heads."),            \
         REPLICA_LAYOUT(pipeline_parallel, "pp", "Stages of layers, one after the other."),                             \
@@ -61,6 +87,9 @@ enum { LAYOUT_GPUS_MAX = 64, LAYOUT_STAGES_MAX = 8 };
 
 struct replica {
     struct api_model model;
+    const struct gpu *part; /* of the catalog */
+    struct gpu slice;       /* of it, where a MIG profile is asked for */
+    const struct mig_profile *mig;
     struct deployment deployment; /* points into model: the struct must not be copied */
     struct memory memory;
     uint32_t replicas;
@@ -71,7 +100,7 @@ struct replica {
 enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica) MUST_CHECK;
 
 /* After a decoding that failed with `status`: adds what is wrong with the names too. */
-enum status replica_refuse(struct call *call, const struct replica_request *request, enum status status) MUST_CHECK;
+enum status replica_refuse(struct call *call, struct replica_request *request, enum status status) MUST_CHECK;
 
 /* Sets tensor_parallel and pipeline_parallel to the smallest layout that fits, of `stages` stages (0 = any number),
  * whose GPUs divide `gpus` (0 = up to LAYOUT_GPUS_MAX); among equals the one with fewest stages. False, and no

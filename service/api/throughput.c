@@ -114,6 +114,11 @@ static void predict(const struct throughput_request *request, const struct repli
 
 static enum status check_runs(struct call *call, const struct replica *replica)
 {
+    if (replica->deployment.gpu_layers && replica->deployment.gpu_layers <= replica->deployment.model->layers) {
+        return problems_add(
+            call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.gpu_layers",
+            "the speed of layers on a CPU is not known here: leave it out, or ask for the memory alone");
+    }
     if (replica->memory.fits) return STATUS_OK;
     if (replica->smallest_gpus == 0) {
         return problems_add(call->problems, STATUS_NOT_FEASIBLE, "gpu", "no layout of up to %d %s holds this model",

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+const char *const lora_target_names[] = {"all_linear", "attention", NULL};
+
 /* SGLang's tiers (server_args.py): chunk of a prefill and largest captured batch by GPU memory. */
 static const struct memory_tier {
     double below_gib;
@@ -92,7 +94,8 @@ void deployment_default(struct deployment *deployment)
     const struct model *model = deployment->model;
     default_parallelism(deployment);
     if (deployment->weight_dtype == DTYPE_UNKNOWN) deployment->weight_dtype = native_dtype(deployment);
-    if (deployment->kv_dtype == DTYPE_UNKNOWN) deployment->kv_dtype = half_dtype(deployment);
+    if (deployment->kv_dtype == DTYPE_UNKNOWN) /* the type of the activations */
+        deployment->kv_dtype = deployment->weight_dtype == DTYPE_FP32 ? DTYPE_FP32 : half_dtype(deployment);
     if (!deployment->max_model_len_tokens)
         deployment->max_model_len_tokens =
             model->max_position_tokens ? model->max_position_tokens : UNSTATED_MODEL_LEN_TOKENS;
@@ -106,6 +109,7 @@ void deployment_default(struct deployment *deployment)
     }
     if (!(deployment->weights_bytes > 0)) deployment->weights_bytes = UNKNOWN;
     if (!is_known(deployment->gpu_used_gib)) deployment->gpu_used_gib = 0;
+    if (!is_known(deployment->cpu_offload_gib)) deployment->cpu_offload_gib = 0;
 }
 
 void deployment_set_layout(struct deployment *deployment, uint32_t tensor_parallel, uint32_t pipeline_parallel)
@@ -113,6 +117,11 @@ void deployment_set_layout(struct deployment *deployment, uint32_t tensor_parall
     deployment->tensor_parallel = tensor_parallel;
     deployment->pipeline_parallel = pipeline_parallel;
     if (deployment->utilization_by_layout) deployment->gpu_memory_utilization_ratio = utilization_ratio(deployment);
+}
+
+bool deployment_embeds_on_host(const struct deployment *deployment)
+{
+    return strcmp(deployment->engine->engine, "llama.cpp") == 0;
 }
 
 /* KV heads are split evenly or replicated evenly; MLA has no heads in its cache. */
@@ -128,6 +137,7 @@ bool deployment_layout_valid(const struct deployment *deployment)
     const struct model *model = deployment->model;
     uint32_t tp = deployment->tensor_parallel, pp = deployment->pipeline_parallel, ep = deployment->expert_parallel;
     if (tp == 0 || pp == 0 || ep == 0) return false;
+    if (deployment->draft_kind > DRAFT_NGRAM && pp > 1) return false; /* engines draft with one stage */
     if (ep > 1 && (ep != tp || !model->experts)) return false;
     return heads_divide(model, tp) && model->hidden_size % tp == 0 && pp <= model->layers;
 }

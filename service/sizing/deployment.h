@@ -5,6 +5,18 @@
 #include "catalog/model.h"
 #include "catalog/status.h"
 
+/* What proposes tokens for the model to check. */
+enum draft_kind {
+    DRAFT_NONE,
+    DRAFT_NGRAM, /* the text itself: no memory */
+    DRAFT_MTP,   /* the model's own layers for multi-token prediction */
+    DRAFT_EAGLE, /* a head of one layer of the model's shape */
+    DRAFT_MODEL, /* another model */
+};
+
+enum lora_targets { LORA_ALL_LINEAR, LORA_ATTENTION };
+extern const char *const lora_target_names[];
+
 struct deployment {
     const struct model *model;
     const struct gpu *gpu;
@@ -17,9 +29,16 @@ struct deployment {
     uint32_t max_batched_tokens; /* T: most tokens of one step */
     uint32_t max_sequences;      /* S: most sequences in flight per replica */
     double gpu_memory_utilization_ratio;
-    bool utilization_by_layout; /* not given, and the engine (SGLang) derives it from the layout too */
-    double weights_bytes;       /* of the whole checkpoint when the caller knows it; else NaN */
-    double gpu_used_gib;        /* taken by others on each GPU; 0 */
+    bool utilization_by_layout;        /* not given, and the engine (SGLang) derives it from the layout too */
+    double weights_bytes;              /* of the whole checkpoint when the caller knows it; else NaN */
+    double gpu_used_gib;               /* taken by others on each GPU; 0 */
+    uint32_t max_loras, max_lora_rank; /* slots for adapters and the largest rank; 0 without */
+    enum lora_targets lora_targets;
+    enum draft_kind draft_kind;
+    const struct model *draft_model; /* DRAFT_MODEL only */
+    uint32_t draft_tokens;           /* proposed in each step; 0 without */
+    double cpu_offload_gib;          /* of each GPU's weights, kept in host memory and read through PCIe; 0 */
+    uint32_t gpu_layers;             /* llama.cpp: layers on GPUs; the head is one more; 0 = all */
 };
 
 /* Fills everything that is not given (0, NaN, DTYPE_UNKNOWN) from the engine profile, the model and the GPU:
@@ -32,6 +51,9 @@ void deployment_set_layout(struct deployment *deployment, uint32_t tensor_parall
 /* Gives a model of which only the parameters are known a typical dense GQA architecture of that size, so that every
  * question can be answered: an assumption that the answer must state. Other models stay as they are. */
 void model_assume_architecture(struct model *model);
+
+/* llama.cpp keeps the input embedding in host memory. */
+bool deployment_embeds_on_host(const struct deployment *deployment);
 
 /* Tensor parallel degrees divide the attention heads; pipeline stages divide into layers. */
 bool deployment_layout_valid(const struct deployment *deployment);

@@ -240,7 +240,9 @@ const char *explain_launch_command(const struct question *question, const struct
 {
     const char *model = model_argument(question, option, arena);
     for (size_t i = 0; model && i < sizeof engines / sizeof engines[0]; i++) {
-        if (strcmp(engines[i].engine, question->engine->engine) == 0) return engines[i].launch(option, model, arena);
+        if (strcmp(engines[i].engine, question->engine->engine) != 0) continue;
+        const char *command = engines[i].launch(option, model, arena);
+        return command ? explain_extras(&option->deployment, command, arena) : NULL;
     }
     return NULL;
 }

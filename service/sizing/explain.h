@@ -9,5 +9,7 @@ const char *explain_relaxation(const struct relaxation *relaxation, struct arena
 /* What starts the option's replica, and what measures the predicted figures on it. Every value is shell-quoted. */
 const char *explain_launch_command(const struct question *question, const struct option *option, struct arena *arena);
 const char *explain_verify_command(const struct question *question, const struct option *option, struct arena *arena);
+/* The command with the options of LoRA slots, draft and offload. Owned by launch_extras.c. */
+const char *explain_extras(const struct deployment *deployment, const char *command, struct arena *arena);
 /* Text in single quotes for a POSIX shell. */
 const char *explain_shell_quote(const char *text, struct arena *arena);

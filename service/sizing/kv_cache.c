@@ -1,13 +1,27 @@
 /* kv_cache.c owns the shape of the KV cache: what a token, a window and a state cost in the engine's allocator. */
 #include "sizing/stage.h"
 
-enum { STATE_CONVOLUTION_BYTES = 2, DEFAULT_STATE_BYTES = 2 };
+enum { STATE_CONVOLUTION_BYTES = 2, DEFAULT_STATE_BYTES = 2, INDEX_BLOCK = 128, SCALE_BYTES = 4 };
 
-/* Bytes of one token in one layer of one rank. */
-static double token_layer_bytes(const struct deployment *deployment)
+static double with_scales(double elements)
+{
+    return elements + elements / INDEX_BLOCK * SCALE_BYTES;
+}
+
+/* Sparse MLA keeps the keys of its indexer in fp8 beside the latent; its fp8 latent has scales, and the rotary part
+ * stays in 16 bits (vLLM deepseek_v2.py: 132 bytes for DeepSeek-V3.2; fp8_ds_mla: 656). */
+static double sparse_token_bytes(const struct model *model, double element_bytes)
+{
+    double latent = model->kv_lora_rank, rotary = model->qk_rope_head_dim;
+    double cache = element_bytes < 2 ? with_scales(latent) + 2 * rotary : (latent + rotary) * element_bytes;
+    return cache + with_scales(model->index_head_dim);
+}
+
+double kv_token_layer_bytes(const struct deployment *deployment)
 {
     const struct model *model = deployment->model;
     double bytes = dtype_bits(deployment->kv_dtype) / 8;
+    if (model->kv_lora_rank && model->index_head_dim) return sparse_token_bytes(model, bytes);
     if (model->kv_lora_rank) return ((double)model->kv_lora_rank + model->qk_rope_head_dim) * bytes;
     return 2 * ceil((double)model->kv_heads / deployment->tensor_parallel) * model->head_dim * bytes;
 }
@@ -71,6 +85,15 @@ static struct kv_layout no_cache(const struct engine_coefs *coef)
         .unit_bytes = 1, .block_tokens = coef->kv_block_tokens, .state_units = 1, .token_units = 1};
 }
 
+/* The draft's layers cache every token of the context in blocks of the same pool. */
+static void add_draft(struct kv_layout *layout, double token_bytes)
+{
+    double units = token_bytes * layout->block_tokens / layout->unit_bytes;
+    layout->full_units += units;
+    layout->token_units += units;
+    layout->bytes_per_token += token_bytes;
+}
+
 struct kv_layout kv_layout_make(const struct deployment *deployment, const struct stage *stage)
 {
     const struct model *model = deployment->model;
@@ -78,7 +101,7 @@ struct kv_layout kv_layout_make(const struct deployment *deployment, const struc
     double full = model->full_attention_layers, sliding = model->sliding_layers, linear = model->linear_layers;
     if (full + sliding + linear == 0) full = model->layers;
     double window = (double)model->sliding_window_tokens + deployment->max_batched_tokens;
-    double token_bytes = full + sliding > 0 ? token_layer_bytes(deployment) : 0;
+    double token_bytes = full + sliding > 0 ? kv_token_layer_bytes(deployment) : 0;
     double state_bytes = state_layer_bytes(deployment);
     bool shared = coef->kv_shared_groups > 0;
     struct kv_layout layout = {
@@ -90,6 +113,7 @@ struct kv_layout kv_layout_make(const struct deployment *deployment, const struc
     };
     (shared ? share_pool : separate_pools)(&layout, stage, full, sliding, linear, token_bytes, state_bytes);
     if (!(layout.unit_bytes > 0)) layout = no_cache(coef);
+    add_draft(&layout, draft_token_bytes(deployment));
     return layout;
 }
 

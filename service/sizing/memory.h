@@ -5,13 +5,17 @@
 #include "sizing/deployment.h"
 
 struct memory {
-    double weights_bytes;
+    double weights_bytes;   /* on the GPU */
+    double offloaded_bytes; /* weights in host memory that every step reads through PCIe */
+    double lora_bytes;      /* slots for adapters */
+    double draft_bytes;     /* weights of the draft model */
     double activations_bytes;
     double overhead_bytes;           /* outside the framework, CUDA graphs (in or beside the pool), engine reserve */
     double kv_pool_bytes;            /* what the engine takes for the KV cache; ≤ 0 = it does not start */
     double available_bytes;          /* utilisation × physical memory − used by others */
     double physical_bytes;           /* total of cudaMemGetInfo */
     double kv_bytes_per_token;       /* per rank, of a token that every caching layer keeps */
+    double draft_kv_bytes_per_token; /* of those, the draft's layers */
     double state_bytes_per_sequence; /* linear layers: constant in context */
     double kv_units;                 /* the pool in the allocator's units, the same on every rank */
     uint64_t kv_pool_tokens;         /* what the engine logs */

@@ -38,7 +38,8 @@ const char *load_name(enum load load)
 }
 
 /* What the measured rows behind the coefficients cover (docs/estimator.md, "What was fitted"): GPUs by id, models by
- * family. Weight formats of 16, 8 and 4 bits were among them, K-quants and pipeline stages were not. */
+ * family. Weight formats of 16, 8 and 4 bits were among them; K-quants, pipeline stages and weights in host memory were
+ * not. */
 static const char *const served_gpus[] = {"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm",
                                           "mi300x",   "mi325x",   "mi355x",   NULL};
 static const char *const served_families[] = {"DeepSeek R1", "DeepSeek V3", "Qwen 3.5", "gpt-oss",
@@ -84,6 +85,7 @@ static enum basis basis_of(const struct roofline *roofline, enum load load)
     bool cached = roofline->computed_tokens < roofline->input_tokens;
     if (roofline->verified_rows > 1 || cached) return BASIS_EXTRAPOLATED; /* in no row */
     if (dtype == DTYPE_FP32 || dtype >= DTYPE_Q8_0 || deployment->pipeline_parallel > 1) return BASIS_EXTRAPOLATED;
+    if (deployment->cpu_offload_gib > 0) return BASIS_EXTRAPOLATED;
     for (size_t i = 0; i < sizeof fit_domains / sizeof *fit_domains; i++) {
         if (covers(&fit_domains[i], deployment, load)) return BASIS_FITTED;
     }

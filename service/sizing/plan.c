@@ -97,20 +97,20 @@ static void widen_bound(const struct question *question, struct plan *plan)
 struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
                               uint32_t tensor_parallel, uint32_t pipeline_parallel, struct plan *ret_plan)
 {
-    ret_plan->deployment = (struct deployment){
-        .model = question->model,
-        .gpu = &question->snapshot->gpus[gpu],
-        .engine = question->engine,
-        .weight_dtype = weight_dtype,
-        .kv_dtype = question->kv_dtype,
-        .tensor_parallel = tensor_parallel,
-        .pipeline_parallel = pipeline_parallel,
-        .expert_parallel = 1,
-        .max_model_len_tokens = question->max_model_len_tokens,
-        .gpu_memory_utilization_ratio = question->gpu_memory_utilization_ratio,
-        .weights_bytes = question->weights_bytes,
-    };
-    deployment_default(&ret_plan->deployment);
+    struct deployment *deployment = &ret_plan->deployment;
+    *deployment = question->extras;
+    deployment->model = question->model;
+    deployment->gpu = &question->snapshot->gpus[gpu];
+    deployment->engine = question->engine;
+    deployment->weight_dtype = weight_dtype;
+    deployment->kv_dtype = question->kv_dtype;
+    deployment->tensor_parallel = tensor_parallel;
+    deployment->pipeline_parallel = pipeline_parallel;
+    deployment->expert_parallel = 1;
+    deployment->max_model_len_tokens = question->max_model_len_tokens;
+    deployment->gpu_memory_utilization_ratio = question->gpu_memory_utilization_ratio;
+    deployment->weights_bytes = question->weights_bytes;
+    deployment_default(deployment);
     if (!deployment_layout_valid(&ret_plan->deployment) ||
         memory_size(&ret_plan->deployment, &ret_plan->memory) != STATUS_OK) {
         return (struct shortfall){REJECT_UNSUPPORTED, UNKNOWN, UNKNOWN, ""};

@@ -78,6 +78,12 @@ static void add_dtype(struct question *question, enum dtype dtype)
     question->weight_dtypes[question->weight_dtype_count++] = dtype;
 }
 
+#define DTYPE(symbol, name, ...) " " name
+static const char dtype_names[] =
+#include "catalog/dtype.def"
+    ;
+#undef DTYPE
+
 /* "native" is the published format, "any" every format that the catalog knows. */
 static void read_dtypes(const struct reader *reader, struct question *question)
 {
@@ -92,9 +98,7 @@ static void read_dtypes(const struct reader *reader, struct question *question)
         if (named == DTYPE_UNKNOWN) {
             known = false;
             (void)problems_add(reader->problems, STATUS_INVALID_VALUE, "serving.weight_dtype",
-                               "%s is no weight format: give native, any, or one of fp32, bf16, fp16, fp8, int8, int4, "
-                               "mxfp4, nvfp4, q8_0, q6_k, q5_k_m, q4_k_m",
-                               names->items[i]);
+                               "%s is no weight format: give native, any, or one of%s", names->items[i], dtype_names);
             continue;
         }
         for (enum dtype dtype = DTYPE_UNKNOWN + 1; dtype < DTYPE_COUNT; dtype++) {
@@ -313,6 +317,7 @@ enum status question_read(const struct recommend_context *context, struct recomm
         .kv_dtype = context->kv_dtype,
         .max_model_len_tokens = (uint32_t)request->max_model_len_tokens,
         .gpu_memory_utilization_ratio = request->gpu_memory_utilization_ratio,
+        .extras = context->extras,
         .weights_bytes = context->weights_bytes,
         .probability = request->min_probability_ratio,
         .deviate = demand_deviate(request->min_probability_ratio),

@@ -25,6 +25,7 @@ struct recommend_request {
     const char *kv_dtype;
     int64_t max_model_len_tokens;
     double gpu_memory_utilization_ratio;
+    struct memory_extras extras;
     /* workload */
     double input_tokens, output_tokens;
     struct length_histogram input_tokens_histogram, output_tokens_histogram;
@@ -129,10 +130,11 @@ struct recommend_context {
     const struct snapshot *snapshot;
     const struct model *model;
     const struct engine_profile *engine;
-    enum dtype kv_dtype;  /* DTYPE_UNKNOWN = auto */
-    double weights_bytes; /* of the checkpoint when the caller knows it; else NaN */
-    bool model_assumed;   /* only the size was given */
-    date_t today;         /* where as_of is not given */
+    enum dtype kv_dtype;      /* DTYPE_UNKNOWN = auto */
+    double weights_bytes;     /* of the checkpoint when the caller knows it; else NaN */
+    struct deployment extras; /* LoRA slots, draft, offload; the rest is not read */
+    bool model_assumed;       /* only the size was given */
+    date_t today;             /* where as_of is not given */
 };
 
 /* Answers. Bad fields are problems; "nothing fits" is an answer. `request` gets its defaults. Lengths and

@@ -153,6 +153,13 @@ static double kv_share(const struct deployment *deployment)
     return heads > 0 ? ceil(heads / ranks) / heads : 1 / ranks;
 }
 
+/* Weights in host memory come through PCIe in every step, beside everything else. */
+static double offload_step_ms(const struct roofline *roofline)
+{
+    double pcie = roofline->deployment->gpu->pcie_gb_per_s;
+    return roofline->memory->offloaded_bytes / ((is_known(pcie) ? pcie : PCIE_GB_PER_S) * GB / MS_PER_S);
+}
+
 static void init_decode(struct roofline *roofline, const struct workload *work, const struct rates *rates)
 {
     const struct deployment *deployment = roofline->deployment;
@@ -187,7 +194,8 @@ static void init_decode(struct roofline *roofline, const struct workload *work, 
     }
     double layers_us = coef->layer_us * work->layers + coef->moe_layer_us * work->moe_layers +
                        coef->linear_layer_us * work->linear_layers;
-    terms->overhead_step_ms = (coef->step_ms * stages + layers_us / US_PER_MS) * rates->overhead_ratio;
+    terms->overhead_step_ms =
+        (coef->step_ms * stages + layers_us / US_PER_MS) * rates->overhead_ratio + stages * offload_step_ms(roofline);
     terms->overhead_request_ms = coef->request_ms;
 }
 
@@ -224,7 +232,8 @@ static void init_prefill(struct roofline *roofline, const struct workload *work,
         struct prompt_work one = traffic_prompt_work_of(traffic, class->tokens, block_tokens);
         terms->first_token_ms += class->share * first_token_ms(deployment, work, rates, one);
     }
-    terms->first_token_fixed_ms = coef->ttft_engine_ratio * coef->ttft_fixed_ms;
+    double chunks = ceil(prompt.tokens / deployment->max_batched_tokens);
+    terms->first_token_fixed_ms = coef->ttft_engine_ratio * coef->ttft_fixed_ms + chunks * offload_step_ms(roofline);
     terms->first_token_exponent = coef->ttft_batch_exponent;
     terms->first_token_batch_ratio =
         coef->ttft_batch_ratio * pow(1000 / roofline->output_tokens, coef->ttft_output_exponent);
@@ -264,24 +273,30 @@ static struct workload head_work(const struct model *model, const struct workloa
     return head;
 }
 
-/* A draft runs on the same GPUs, in one stage, and reads the prompt too. */
+/* A draft runs on the same GPUs, in one stage, and reads the prompt too. What the text itself proposes costs nothing.
+ */
 static void init_draft(struct roofline *roofline, const struct workload *work, const struct traffic *traffic)
 {
-    const struct model *model = traffic->draft_model;
+    static const struct memory resident = {0};
     struct deployment deployment = *roofline->deployment;
+    roofline->verified_rows = deployment.draft_tokens + 1;
+    roofline->tokens_per_step = traffic_tokens_per_step(traffic, deployment.draft_tokens);
+    if (deployment.draft_kind == DRAFT_NGRAM) return;
     struct workload drafting = head_work(deployment.model, work);
     deployment.pipeline_parallel = 1;
-    if (model) {
-        enum dtype native = model->native_dtype;
-        deployment.model = model;
+    if (deployment.draft_model) {
+        enum dtype native = deployment.draft_model->native_dtype;
+        deployment.model = deployment.draft_model;
         deployment.weight_dtype = native == DTYPE_UNKNOWN ? DTYPE_BF16 : native;
         deployment.expert_parallel = 1;
-        while (!deployment_layout_valid(&deployment))
+        while (!deployment_layout_valid(&deployment) && deployment.tensor_parallel > 1)
             deployment.tensor_parallel /= 2;
         workload_init(&deployment, traffic_context_tokens(traffic), &drafting);
     }
-    struct roofline draft = {
-        .deployment = &deployment, .input_tokens = roofline->input_tokens, .output_tokens = roofline->output_tokens};
+    struct roofline draft = {.deployment = &deployment,
+                             .memory = &resident,
+                             .input_tokens = roofline->input_tokens,
+                             .output_tokens = roofline->output_tokens};
     struct rates rates;
     rates_init(&deployment, &rates);
     init_decode(&draft, &drafting, &rates);
@@ -289,8 +304,6 @@ static void init_draft(struct roofline *roofline, const struct workload *work, c
     roofline->draft = draft.terms;
     roofline->terms.prefill_ms += draft.terms.prefill_ms;
     roofline->terms.first_token_ms += draft.terms.prefill_ms;
-    roofline->verified_rows = traffic->draft_tokens + 1;
-    roofline->tokens_per_step = traffic_tokens_per_step(traffic);
 }
 
 void roofline_init_traffic(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
@@ -313,7 +326,7 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     rates_init(deployment, &rates);
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
-    if (traffic->draft_tokens > 0) init_draft(roofline, &work, traffic);
+    if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
 }
 
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,

@@ -4,7 +4,7 @@
 #include "sizing/demand.h"
 #include "sizing/recommend.h"
 
-enum { SEARCH_DTYPES_MAX = 16, PIPELINE_MAX = 4 };
+enum { SEARCH_DTYPES_MAX = 32, PIPELINE_MAX = 4 };
 
 /* What relaxations minimise instead of the objective. */
 enum least { LEAST_BY_OBJECTIVE, LEAST_GPUS, LEAST_USD_PER_HOUR };
@@ -24,6 +24,7 @@ struct question {
     enum dtype kv_dtype; /* DTYPE_UNKNOWN = auto */
     uint32_t max_model_len_tokens;
     double gpu_memory_utilization_ratio;   /* NaN = profile's */
+    struct deployment extras;              /* what every replica has beside the model */
     double weights_bytes;                  /* of the checkpoint; NaN unknown */
     double probability, deviate;           /* asked of meeting demand and limits; deviate of the normal */
     usd_t budget_usd, budget_usd_per_hour; /* USD_UNKNOWN = none */

@@ -9,7 +9,22 @@ struct stage {
     bool first, last;
 };
 
+struct stage_weights {                    /* of one rank */
+    double layers_bytes, offloaded_bytes; /* offloaded: the part of the layers that is kept in host memory */
+    double ends_bytes;                    /* embedding, head, vision tower */
+    double buffers_bytes;                 /* in no checkpoint: rotary table, absorbed projections */
+};
+struct stage_weights stage_weights_make(const struct deployment *deployment, const struct stage *stage);
+/* On the GPU: without what is offloaded. */
 double stage_weights_bytes(const struct deployment *deployment, const struct stage *stage);
+
+/* Of one rank: more layers of the model's own kind, as those for multi-token prediction. */
+double weights_prediction_layers_bytes(const struct deployment *deployment, double layers);
+/* Slots for LoRA adapters. */
+double stage_lora_bytes(const struct deployment *deployment, const struct stage *stage);
+/* Weights of what drafts tokens, and its cache: bytes of one token over all its layers. They are on the last stage. */
+double draft_weights_bytes(const struct deployment *deployment);
+double draft_token_bytes(const struct deployment *deployment);
 
 /* How the engine cuts the pool of one stage into units, and how many of them a sequence takes. A unit is a block
  * of every layer of a group; sequences take the same number of units on every stage. */
@@ -25,6 +40,8 @@ struct kv_layout {
     double bytes_per_token, state_bytes;
 };
 struct kv_layout kv_layout_make(const struct deployment *deployment, const struct stage *stage);
+/* Bytes of one token in one attention layer of one rank. */
+double kv_token_layer_bytes(const struct deployment *deployment);
 /* Units that one sequence of `tokens` takes. */
 double kv_layout_units(const struct kv_layout *layout, double tokens);
 /* The longest sequence that `units` hold, at most `limit_tokens`. */

@@ -121,9 +121,8 @@ double traffic_context_tokens(const struct traffic *traffic)
     return traffic->input.mean + traffic->output.mean * (1 + traffic->output.cv2) / 2;
 }
 
-double traffic_tokens_per_step(const struct traffic *traffic)
+double traffic_tokens_per_step(const struct traffic *traffic, double draft_tokens)
 {
-    double accepted = traffic->draft_acceptance_ratio, drafted = traffic->draft_tokens;
-    if (!(drafted > 0)) return 1;
-    return accepted < 1 ? (1 - pow(accepted, drafted + 1)) / (1 - accepted) : drafted + 1;
+    double accepted = traffic->draft_acceptance_ratio;
+    return accepted < 1 ? (1 - pow(accepted, draft_tokens + 1)) / (1 - accepted) : draft_tokens + 1;
 }

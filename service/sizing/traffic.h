@@ -1,7 +1,8 @@
 /* traffic.h owns what requests are like beyond their number: how their lengths spread, which part of a prompt the
- * engine has in its cache, and how tokens are drafted. Formulas: docs/estimator.md, "Lengths", "Prefix cache". */
+ * engine has in its cache, and how often drafted tokens are right. Formulas: docs/estimator.md, "What requests are
+ * like". */
 #pragma once
-#include "catalog/model.h"
+#include "catalog/units.h"
 #include "catalog/value.h"
 
 enum { LENGTH_CLASSES_MAX = 32 };
@@ -27,9 +28,7 @@ struct traffic {
     struct lengths input, output;
     double prefix_cache_hit_ratio; /* share of the prompts' tokens that is cached; NaN: what shared_prefix_tokens is */
     double shared_prefix_tokens;   /* that all prompts begin with; 0 */
-    double draft_tokens;           /* drafted in each step; 0: none */
     double draft_acceptance_ratio; /* of a drafted token, if all before it were accepted */
-    const struct model *draft_model; /* NULL: a head of one layer on the model itself */
 };
 
 /* Without a histogram, a cache or drafts. */
@@ -52,4 +51,4 @@ double traffic_held_tokens(const struct traffic *traffic);
 double traffic_context_tokens(const struct traffic *traffic);
 
 /* Tokens that a step makes when `draft_tokens` are verified with it (Leviathan et al. 2023, equation 1). */
-double traffic_tokens_per_step(const struct traffic *traffic);
+double traffic_tokens_per_step(const struct traffic *traffic, double draft_tokens);

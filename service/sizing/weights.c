@@ -6,16 +6,6 @@
 
 enum { EMBEDDING_ROW_MULTIPLE = 64 }; /* vLLM pads the vocabulary so that kernels and ranks divide it */
 
-/* Parameters by how engines place and store them. */
-struct parts {
-    double embedding;     /* one vocabulary × hidden matrix */
-    double norms;         /* replicated, never quantised: norms and routers */
-    double latent;        /* replicated: the MLA projections into the latent */
-    double kv_projection; /* split by KV heads, replicated beyond them */
-    double experts;       /* routed */
-    double sharded;       /* everything else */
-};
-
 static double round_up(double value, double multiple)
 {
     return ceil(value / multiple) * multiple;
@@ -28,39 +18,75 @@ static double routed_expert_parameters(const struct model *model)
     return idle > 0 && unread > 0 && model->active_parameters > 0 ? unread * model->experts / idle : 0;
 }
 
-static struct parts split(const struct model *model)
+/* Parameters by how engines place and store them. */
+static struct stored_weights count_parts(const struct model *model)
 {
     double layers = model->layers, hidden = model->hidden_size;
     double attention_layers = (double)model->full_attention_layers + model->sliding_layers;
     double moe_layers = model->experts ? layers - model->dense_layers : 0;
     bool mla = model->kv_lora_rank > 0;
-    struct parts parts = {
+    struct stored_weights parts = {
         .embedding = (double)model->vocabulary_size * hidden,
+        .head = model->tied_embeddings ? 0 : (double)model->vocabulary_size * hidden,
         .norms = (2 * layers + 1) * hidden + moe_layers * hidden * model->experts,
         .latent =
             mla ? layers * hidden * ((double)model->q_lora_rank + model->kv_lora_rank + model->qk_rope_head_dim) : 0,
         .kv_projection = mla ? 0 : 2 * attention_layers * hidden * model->kv_heads * model->head_dim,
         .experts = routed_expert_parameters(model),
+        .vision = model->vision_parameters,
     };
-    double placed = parts.embedding * (model->tied_embeddings ? 1 : 2) + parts.norms + parts.latent +
-                    parts.kv_projection + parts.experts;
+    double placed = parts.embedding + parts.head + parts.norms + parts.latent + parts.kv_projection + parts.experts;
     parts.sharded = fmax(0, model->parameters - placed);
     return parts;
 }
 
-/* MXFP4 checkpoints of MoE models quantise the experts alone (gpt-oss); other formats every product. */
+static double sum_parts(const struct stored_weights *parts)
+{
+    return parts->embedding + parts->head + parts->norms + parts->latent + parts->kv_projection + parts->experts +
+           parts->sharded + parts->vision;
+}
+
+/* The published format, or another 16-bit one: what the checkpoint says about its tensors holds. */
+static bool is_published(const struct model *model, enum dtype dtype)
+{
+    return dtype_bits(dtype) == dtype_bits(model->native_dtype);
+}
+
+/* Bits of a quantised weight, and of the layers outside the experts: MXFP4 checkpoints of MoE models quantise the
+ * experts alone (gpt-oss), other formats every product. */
+static double weight_bits(const struct model *model, enum dtype dtype)
+{
+    return model->weight_bits > 0 && is_published(model, dtype) ? model->weight_bits : dtype_layer_bits(dtype);
+}
+
 static double dense_bits(const struct model *model, enum dtype dtype)
 {
-    return dtype == DTYPE_MXFP4 && model->experts ? dtype_plain_bits(dtype) : dtype_bits(dtype);
+    return dtype == DTYPE_MXFP4 && model->experts ? dtype_plain_bits(dtype) : weight_bits(model, dtype);
+}
+
+/* Bytes of each part: as the tensors say, else counted. A tied embedding is stored as the head. */
+static struct stored_weights part_bytes(const struct model *model, enum dtype dtype)
+{
+    if (sum_parts(&model->stored) > 0 && is_published(model, dtype)) return model->stored;
+    struct stored_weights parts = count_parts(model);
+    double dense = dense_bits(model, dtype) / 8, plain = dtype_plain_bits(dtype) / 8;
+    return (struct stored_weights){
+        .embedding =
+            parts.embedding * (model->tied_embeddings ? dtype_head_bits(dtype) : dtype_embedding_bits(dtype)) / 8,
+        .head = parts.head * dtype_head_bits(dtype) / 8,
+        .norms = parts.norms * plain,
+        .latent = parts.latent * dense,
+        .kv_projection = parts.kv_projection * dense,
+        .experts = parts.experts * weight_bits(model, dtype) / 8,
+        .sharded = parts.sharded * dense,
+        .vision = parts.vision * fmin(plain, 2), /* a tower is a file of its own beside GGUF, in 16 bits */
+    };
 }
 
 double memory_weights_total_bytes(const struct model *model, enum dtype dtype)
 {
-    struct parts parts = split(model);
-    double plain = parts.embedding * (model->tied_embeddings ? 1 : 2) + parts.norms + model->vision_parameters;
-    return (plain * dtype_plain_bits(dtype) + parts.experts * dtype_bits(dtype) +
-            (parts.latent + parts.kv_projection + parts.sharded) * dense_bits(model, dtype)) /
-           8;
+    struct stored_weights parts = part_bytes(model, dtype);
+    return sum_parts(&parts);
 }
 
 /* Share of the routed experts on one rank: sliced by tp, or whole ones spread by ep. Kernels for MXFP4 want padded
@@ -78,16 +104,16 @@ static double expert_rank_ratio(const struct deployment *deployment)
            round_up(slice, coef->expert_pad_intermediate) / slice;
 }
 
-/* Tables of sines and cosines, 16 bit, for every position and each rope type, on every rank. Gemma 3 above 1B scales
- * positions of its full layers by 8 and keeps a second table for the sliding ones (its config.json: rope_scaling
+/* Elements of the tables of sines and cosines for every position and each rope type, on every rank. Gemma 3 above 1B
+ * scales positions of its full layers by 8 and keeps a second table for the sliding ones (its config.json: rope_scaling
  * linear 8, rope_local_base_freq). */
-static double rotary_bytes(const struct model *model)
+static double rotary_elements(const struct model *model)
 {
     if (!model->attention_heads) return 0;
     double dim = model->kv_lora_rank ? model->qk_rope_head_dim : model->head_dim;
     const char *architecture = model->architecture ? model->architecture : "";
     double tables = strcmp(architecture, "Gemma3ForConditionalGeneration") == 0 ? 8 + 1 : 1;
-    return tables * model->max_position_tokens * dim * 2;
+    return tables * model->max_position_tokens * dim;
 }
 
 /* 16-bit copies of the up-projections that MLA decoding keeps in absorbed form. */
@@ -97,26 +123,55 @@ static double absorbed_bytes(const struct model *model)
            ((double)model->qk_nope_head_dim + model->v_head_dim);
 }
 
-static double embedding_matrices(const struct model *model, const struct stage *stage)
+/* llama.cpp looks tokens up in host memory; a tied matrix is copied to the GPU as the head. */
+static double end_bytes(const struct deployment *deployment, const struct stage *stage,
+                        const struct stored_weights *parts)
 {
-    if (stage->first && stage->last) return model->tied_embeddings ? 1 : 2;
-    return stage->first || stage->last ? 1 : 0;
+    bool untied = parts->head > 0;
+    double embedding = stage->first && !deployment_embeds_on_host(deployment) ? parts->embedding : 0;
+    double head = stage->last ? untied ? parts->head : embedding > 0 ? 0 : parts->embedding : 0;
+    return embedding + head;
+}
+
+static double layers_bytes(const struct deployment *deployment, const struct stored_weights *parts)
+{
+    const struct model *model = deployment->model;
+    double kv_heads = model->kv_heads ? model->kv_heads : 1, tp = deployment->tensor_parallel;
+    return parts->norms + parts->latent + parts->sharded / tp + parts->kv_projection * ceil(kv_heads / tp) / kv_heads +
+           (model->experts ? parts->experts * expert_rank_ratio(deployment) : 0);
+}
+
+struct stage_weights stage_weights_make(const struct deployment *deployment, const struct stage *stage)
+{
+    const struct model *model = deployment->model;
+    double tp = deployment->tensor_parallel, known_ratio = 1;
+    struct stored_weights parts = part_bytes(model, deployment->weight_dtype);
+    if (is_known(deployment->weights_bytes)) known_ratio = deployment->weights_bytes / sum_parts(&parts);
+    double rows = round_up(model->vocabulary_size, EMBEDDING_ROW_MULTIPLE) / model->vocabulary_size;
+    double element_bytes = deployment->weight_dtype == DTYPE_FP32 ? 4 : 2;
+    struct stage_weights weights = {
+        .layers_bytes = known_ratio * layers_bytes(deployment, &parts) * stage->layer_ratio,
+        .ends_bytes =
+            known_ratio * (end_bytes(deployment, stage, &parts) * rows + (stage->first ? parts.vision : 0)) / tp,
+        .buffers_bytes = absorbed_bytes(model) / tp * stage->layer_ratio + rotary_elements(model) * element_bytes,
+    };
+    weights.offloaded_bytes = fmin(deployment->cpu_offload_gib * GIB, weights.layers_bytes);
+    return weights;
 }
 
 double stage_weights_bytes(const struct deployment *deployment, const struct stage *stage)
 {
+    struct stage_weights weights = stage_weights_make(deployment, stage);
+    return weights.layers_bytes - weights.offloaded_bytes + weights.ends_bytes + weights.buffers_bytes;
+}
+
+double weights_prediction_layers_bytes(const struct deployment *deployment, double layers)
+{
     const struct model *model = deployment->model;
-    enum dtype dtype = deployment->weight_dtype;
-    double tp = deployment->tensor_parallel, plain = dtype_plain_bits(dtype) / 8, dense = dense_bits(model, dtype) / 8;
-    struct parts parts = split(model);
-    double kv_heads = model->kv_heads ? model->kv_heads : 1;
-    double layers = parts.norms * plain + parts.latent * dense + parts.sharded * dense / tp +
-                    parts.kv_projection * dense * ceil(kv_heads / tp) / kv_heads +
-                    parts.experts * dtype_bits(dtype) / 8 * (model->experts ? expert_rank_ratio(deployment) : 0);
-    double rows = round_up(model->vocabulary_size, EMBEDDING_ROW_MULTIPLE) / tp;
-    double bytes = layers * stage->layer_ratio + embedding_matrices(model, stage) * rows * model->hidden_size * plain +
-                   (stage->first ? model->vision_parameters * plain / tp : 0);
-    if (is_known(deployment->weights_bytes))
-        bytes *= deployment->weights_bytes / memory_weights_total_bytes(model, dtype);
-    return bytes + absorbed_bytes(model) / tp * stage->layer_ratio + rotary_bytes(model);
+    struct stored_weights parts = part_bytes(model, deployment->weight_dtype);
+    double experts = parts.experts, moe_layers = fmax(1, (double)model->layers - model->dense_layers);
+    parts.experts = 0;
+    double dense = layers_bytes(deployment, &parts) / model->layers;
+    double routed = model->experts ? experts * expert_rank_ratio(deployment) / moe_layers : 0;
+    return layers * (dense + routed);
 }

@@ -18,7 +18,9 @@ static void test_dtypes(void **state)
     (void)state;
     for (enum dtype dtype = DTYPE_UNKNOWN + 1; dtype < DTYPE_COUNT; dtype++) {
         assert_int_equal(dtype_parse(dtype_name(dtype)), dtype);
-        assert_true(dtype_bits(dtype) >= 4 && dtype_bits(dtype) <= dtype_plain_bits(dtype));
+        assert_true(dtype_layer_bits(dtype) >= 2 && dtype_layer_bits(dtype) <= dtype_bits(dtype));
+        assert_true(dtype_bits(dtype) <= dtype_plain_bits(dtype) && dtype_bits(dtype) <= dtype_head_bits(dtype));
+        assert_true(dtype_embedding_bits(dtype) <= dtype_plain_bits(dtype));
         assert_true(dtype_plain_bits(dtype) <= 32);
         assert_true(dtype_peak(dtype) < PEAK_COUNT);
     }

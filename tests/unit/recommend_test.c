@@ -1051,7 +1051,7 @@ static void test_left_out(void **state)
         {"purchase", "'purchase':['spot'],'providers':['lambda']",
          "'purchase':['on_demand','spot','reserved','owned'],'providers':['lambda']"},
         {"quota", "'gpus':['h100-sxm'],'quota':{'h100-sxm':1}", "'gpus':['h100-sxm']"},
-        {"min_basis", "'gpus':['l4'],'min_basis':'measured'", "'gpus':['l4']"},
+        {"min_basis", "'gpus':['l4'],'max_gpus':96,'min_basis':'measured'", "'gpus':['l4'],'max_gpus':96"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct asked *asked = fleet_ask(snapshot, "{" LLAMA_70B "," FIVE_RPS ",'constraints':{%s}}", cases[i].question);
