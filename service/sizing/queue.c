@@ -8,7 +8,6 @@
 #define GRID_GROWTH 1.25
 #define NEGLIGIBLE 1e-10      /* of the most likely state */
 #define LEAST_PEAKEDNESS 0.05 /* arrivals and services are never quite regular */
-#define FULL_PREFILLS 10 /* prefills beside a full engine that nobody waits longer than, after the wait for a place */
 
 static void fill_between(double values[], uint32_t from, uint32_t to)
 {
@@ -235,39 +234,68 @@ static double exponential_within(double limit_ms, double mean_ms)
 
 /* A prompt takes at least the time that it takes alone. What the others in flight add to it on average, and the wait
  * for a place, are exponential (exact for the wait with Poisson arrivals and exponential services). */
-static double ttft_within(const struct queue_answer *answer, double limit_ms, double longest_wait_ms)
+struct first_token {
+    double alone_ms, free_ms, late_ms; /* the mean prompt alone; added to who finds a place; to who waits for one */
+    double late_ratio;
+};
+
+static struct first_token first_token_of(const struct queue_answer *answer)
 {
-    static const struct queue_class alike = {1, 1};
     const struct queue *queue = answer->queue;
-    size_t count = queue->mix.prompt_count;
-    const struct queue_class *prompts = count ? queue->mix.prompts : &alike;
-    double alone_ms = queue->prefill_ms[1], waiting_ratio = answer->waiting_ratio, within = 0;
-    double free_ms = answer->free_prefill_ms - alone_ms + answer->prompts_ms;
-    double late_ms = queue->prefill_ms[queue->servers] - alone_ms + answer->prompts_ms;
-    if (waiting_ratio > 0) late_ms += answer->place_ms / waiting_ratio;
-    for (size_t i = 0; i < count || i == 0; i++) {
-        double rest_ms = limit_ms - alone_ms * prompts[i].amount;
-        double waited = rest_ms >= longest_wait_ms ? 1 : exponential_within(rest_ms, late_ms);
-        within +=
-            prompts[i].share * ((1 - waiting_ratio) * exponential_within(rest_ms, free_ms) + waiting_ratio * waited);
+    double alone_ms = queue->prefill_ms[1], late_ratio = answer->waiting_ratio;
+    double waited_ms = late_ratio > 0 ? answer->place_ms / late_ratio : 0;
+    return (struct first_token){
+        .alone_ms = alone_ms,
+        .free_ms = answer->free_prefill_ms - alone_ms + answer->prompts_ms,
+        .late_ms = queue->prefill_ms[queue->servers] - alone_ms + answer->prompts_ms + waited_ms,
+        .late_ratio = late_ratio,
+    };
+}
+
+static double within(const struct first_token *first, const struct queue_mix *mix, double limit_ms)
+{
+    double share = 0;
+    for (size_t i = 0; i < mix->prompt_count; i++) {
+        double rest_ms = limit_ms - first->alone_ms * mix->prompts[i].amount;
+        share += mix->prompts[i].share * ((1 - first->late_ratio) * exponential_within(rest_ms, first->free_ms) +
+                                          first->late_ratio * exponential_within(rest_ms, first->late_ms));
     }
-    return within;
+    return share;
 }
 
 /* Halves an interval that holds the percentile of a mixture. */
-enum { HALVINGS = 50 };
+enum { HALVINGS = 36, NEWTON_STEPS = 40 };
+
+/* What may take longer, (1 - r)·exp(-x/free) + r·exp(-x/late), is convex in x: Newton's steps from below stay below.
+ * The first is where one of the two alone leaves so much. */
+static double rest_ms(const struct first_token *first, double late_share)
+{
+    double free_ratio = 1 - first->late_ratio, late_ratio = first->late_ratio;
+    double rest = first->free_ms > 0 ? fmax(first->free_ms * log(free_ratio / late_share), 0) : 0;
+    if (!(late_ratio > 0)) return rest;
+    rest = fmax(rest, first->late_ms * log(late_ratio / late_share));
+    for (int step = 0; step < NEWTON_STEPS && first->late_ms > 0; step++) {
+        double free = first->free_ms > 0 ? free_ratio * exp(-rest / first->free_ms) : 0;
+        double late = late_ratio * exp(-rest / first->late_ms);
+        double slope = late / first->late_ms + (free > 0 ? free / first->free_ms : 0);
+        double next = rest + (free + late - late_share) / slope;
+        if (!(next > rest * (1 + 1e-12))) break;
+        rest = next;
+    }
+    return rest;
+}
 
 static double ttft_ms(const struct queue_answer *answer, double share)
 {
-    const struct queue *queue = answer->queue;
-    const struct queue_mix *mix = &queue->mix;
-    double longest = mix->prompt_count ? mix->prompts[mix->prompt_count - 1].amount : 1;
-    double full_ms = queue->prefill_ms[queue->servers], low = 0;
-    double longest_wait_ms = full_wait_ms(queue, share) + full_ms * FULL_PREFILLS;
-    double high = queue->prefill_ms[1] * longest + longest_wait_ms;
+    struct first_token first = first_token_of(answer);
+    const struct queue_mix *mix = &answer->queue->mix;
+    double longest_ms = rest_ms(&first, 1 - share);
+    if (mix->prompt_count <= 1) return first.alone_ms + longest_ms;
+    double low = first.alone_ms * mix->prompts[0].amount;
+    double high = first.alone_ms * mix->prompts[mix->prompt_count - 1].amount + longest_ms;
     for (int step = 0; step < HALVINGS; step++) {
         double middle = (low + high) / 2;
-        if (ttft_within(answer, middle, longest_wait_ms) >= share)
+        if (within(&first, mix, middle) >= share)
             high = middle;
         else
             low = middle;
@@ -349,10 +377,10 @@ double queue_e2e_ms(const struct queue_answer *answer, double percentile)
     double low = 0, high = latencies[LEVELS - 1].ttft_ms +
                            mix->answers[mix->answer_count - 1].amount * latencies[LEVELS - 1].tpot_ms;
     for (int step = 0; step < HALVINGS; step++) {
-        double middle = (low + high) / 2, within = 0;
+        double middle = (low + high) / 2, done = 0;
         for (size_t i = 0; i < mix->answer_count; i++)
-            within += mix->answers[i].share * level_at(latencies, mix->answers[i].amount, middle);
-        if (within >= share)
+            done += mix->answers[i].share * level_at(latencies, mix->answers[i].amount, middle);
+        if (done >= share)
             high = middle;
         else
             low = middle;

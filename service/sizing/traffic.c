@@ -80,6 +80,12 @@ struct traffic traffic_of_means(double input_tokens, double output_tokens)
     };
 }
 
+void traffic_set_cache(struct traffic *traffic, double shared_prefix_tokens, double prefix_cache_hit_ratio)
+{
+    traffic->shared_prefix_tokens = is_known(shared_prefix_tokens) ? shared_prefix_tokens : 0;
+    traffic->prefix_cache_hit_ratio = prefix_cache_hit_ratio;
+}
+
 /* The last token is always computed: its output is the first token of the answer. */
 static double cached_tokens(const struct traffic *traffic, double input_tokens, double block_tokens)
 {

@@ -34,6 +34,9 @@ struct traffic {
 /* Without a histogram, a cache or drafts. */
 struct traffic traffic_of_means(double input_tokens, double output_tokens);
 
+/* NaN: not given. */
+void traffic_set_cache(struct traffic *traffic, double shared_prefix_tokens, double prefix_cache_hit_ratio);
+
 /* What a prompt takes from the engine with the cache in whole blocks, as means over the prompts: tokens computed, and
  * the difference of squares that attention's products grow with (a token attends to all before it). */
 struct prompt_work {

@@ -79,8 +79,8 @@ static void test_erlang(void **state)
     assert_near(answer.waiting_ms, service_ms / 3, 2e-3);
     assert_near(answer.mean.ttft_ms, service_ms * 4 / 3, 2e-3);
     assert_near(queue_latency(&answer, 95).ttft_ms, service_ms * (1 + log(1 / 3.0 / 0.05)), 0.05);
-    assert_near(queue_latency(&answer, 50).ttft_ms, service_ms, 1e-9);
-    assert_near(queue_e2e_ms(&answer, 50), service_ms, 1e-9);
+    assert_near(queue_latency(&answer, 50).ttft_ms, service_ms, 1e-6);
+    assert_near(queue_e2e_ms(&answer, 50), service_ms, 1e-6);
 }
 
 /* One engine shared by all: requests in the system are those of M/M/1, whatever the places. */
@@ -265,7 +265,7 @@ static void test_random_chains_are_monotone(void **state)
             for (int i = 0; i < 3; i++) {
                 struct queue_latency latency = queue_latency(&any, percentiles[i]);
                 double e2e_ms = queue_e2e_ms(&any, percentiles[i]);
-                assert_true(latency.ttft_ms >= lower.ttft_ms && latency.tpot_ms >= lower.tpot_ms);
+                assert_true(latency.ttft_ms >= lower.ttft_ms * (1 - 1e-9) && latency.tpot_ms >= lower.tpot_ms);
                 assert_true(e2e_ms >= lower_e2e_ms * (1 - 1e-9));
                 lower = latency;
                 lower_e2e_ms = e2e_ms;
