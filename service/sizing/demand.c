@@ -5,22 +5,24 @@
 
 #include <string.h>
 
-static double mean_length(const struct length_histogram *histogram, double otherwise)
-{
-    double tokens = 0, weight = 0;
-    for (size_t i = 0; i < histogram->count; i++) {
-        tokens += histogram->items[i].tokens * histogram->items[i].weight;
-        weight += histogram->items[i].weight;
-    }
-    return weight > 0 ? round6(tokens / weight) : otherwise;
-}
-
 static double longest_length(const struct length_histogram *histogram, double otherwise)
 {
     double longest = 0;
     for (size_t i = 0; i < histogram->count; i++)
         longest = fmax(longest, histogram->items[i].tokens);
     return histogram->count ? longest : otherwise;
+}
+
+static struct traffic traffic_read(const struct recommend_request *request)
+{
+    const struct length_histogram *input = &request->input_tokens_histogram,
+                                  *output = &request->output_tokens_histogram;
+    struct traffic traffic = traffic_of_means(request->input_tokens, request->output_tokens);
+    if (input->count) traffic.input = lengths_of_histogram(input);
+    if (output->count) traffic.output = lengths_of_histogram(output);
+    traffic_set_cache(&traffic, request->shared_prefix_tokens, request->prefix_cache_hit_ratio);
+    if (is_known(request->draft_acceptance_ratio)) traffic.draft_acceptance_ratio = request->draft_acceptance_ratio;
+    return traffic;
 }
 
 struct demand_form { /* one way to say a demand: a field, and the field that must go with it */
@@ -51,12 +53,14 @@ static enum status check_partner(const struct demand_form *form, struct problems
 
 enum status demand_read(const struct recommend_request *request, struct problems *problems, struct demand *ret_demand)
 {
+    struct traffic traffic = traffic_read(request);
     struct demand demand = {
         .kind = DEMAND_NONE,
         .requests_per_second = UNKNOWN,
         .concurrency = UNKNOWN,
-        .input_tokens = mean_length(&request->input_tokens_histogram, request->input_tokens),
-        .output_tokens = mean_length(&request->output_tokens_histogram, request->output_tokens),
+        .traffic = traffic,
+        .input_tokens = traffic.input.mean,
+        .output_tokens = traffic.output.mean,
         .longest_tokens = longest_length(&request->input_tokens_histogram, request->input_tokens) +
                           longest_length(&request->output_tokens_histogram, request->output_tokens),
         .arrival_cv2 = request->arrival_cv2,
@@ -91,6 +95,29 @@ enum status demand_read(const struct recommend_request *request, struct problems
     }
     *ret_demand = demand;
     return STATUS_OK;
+}
+
+bool slo_limits(const struct slo *slo)
+{
+    return is_known(slo->ttft_ms) || is_known(slo->tpot_ms) || is_known(slo->e2e_ms);
+}
+
+double demand_capacity_rps(const struct roofline *roofline, const struct performance *saturated, const struct slo *slo,
+                           double arrival_cv2, double probability)
+{
+    struct predicted rate = saturated->requests_per_second;
+    double capacity = rate.value * demand_safe_ratio(rate, demand_deviate(probability));
+    if (!slo_limits(slo)) return capacity;
+    return fmin(capacity, performance_capacity_rps(roofline, slo, arrival_cv2, probability));
+}
+
+double demand_probability(const struct performance *performance, const struct performance *saturated,
+                          const struct slo *slo, double requests_per_second)
+{
+    double stable = 1.0;
+    if (is_known(requests_per_second))
+        stable -= predicted_probability_below(saturated->requests_per_second, requests_per_second);
+    return slo_limits(slo) ? fmin(stable, performance_slo_probability(performance, slo)) : stable;
 }
 
 double demand_deviate(double probability)

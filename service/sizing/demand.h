@@ -17,6 +17,7 @@ struct demand {
     double requests_per_second;         /* DEMAND_RATE and DEMAND_JOB; else NaN */
     double concurrency;                 /* DEMAND_CONCURRENCY; else NaN */
     double input_tokens, output_tokens; /* means */
+    struct traffic traffic;             /* what the requests are like */
     double longest_tokens;              /* longest input + longest output: must fit max_model_len */
     double arrival_cv2;
 };
@@ -25,6 +26,17 @@ struct demand {
  * every field given; half of a pair (users without requests_per_user_hour) is a MISSING_FIELD. */
 enum status demand_read(const struct recommend_request *request, struct problems *problems,
                         struct demand *ret_demand) MUST_CHECK;
+
+/* Requests per second that one replica carries with this probability, within the limits if there are any: speed errors
+ * move capacity and latency together, so that it is the smaller of its rate under the limits and its saturated rate at
+ * the safe end. */
+double demand_capacity_rps(const struct roofline *roofline, const struct performance *saturated, const struct slo *slo,
+                           double arrival_cv2, double probability);
+/* P(a replica carries `requests_per_second` and meets the limits) at this performance; NaN: nothing has to be carried.
+ */
+double demand_probability(const struct performance *performance, const struct performance *saturated,
+                          const struct slo *slo, double requests_per_second);
+bool slo_limits(const struct slo *slo);
 
 /* The deviate z of the standard normal with P(Z ≤ z) = probability. */
 double demand_deviate(double probability);

@@ -208,10 +208,30 @@ double memory_sequence_bytes(const struct deployment *deployment, double tokens)
     return kv_layout_units(&rank.kv, slot_tokens(deployment, tokens)) * rank.kv.unit_bytes;
 }
 
-double memory_sequences_at(const struct deployment *deployment, const struct memory *memory, double tokens)
+static struct kv_layout first_layout(const struct deployment *deployment)
 {
     struct stage stages[3];
     make_stages(deployment, stages);
-    struct kv_layout layout = kv_layout_make(deployment, &stages[0]);
-    return memory->kv_units / kv_layout_units(&layout, slot_tokens(deployment, tokens));
+    return kv_layout_make(deployment, &stages[0]);
+}
+
+double memory_sequences_at(const struct deployment *deployment, const struct memory *memory, double tokens)
+{
+    return memory_sequences_sharing(deployment, memory, tokens, 0);
+}
+
+/* Windows and states are each sequence's own. */
+double memory_sequences_sharing(const struct deployment *deployment, const struct memory *memory, double tokens,
+                                double shared_tokens)
+{
+    struct kv_layout layout = first_layout(deployment);
+    bool slots = deployment->engine->coef.kv_slots_preallocated > 0;
+    double shared = slots ? 0 : layout.full_units * floor(shared_tokens / layout.block_tokens);
+    double own = kv_layout_units(&layout, slot_tokens(deployment, tokens)) - shared;
+    return (memory->kv_units - shared) / own;
+}
+
+double memory_block_tokens(const struct deployment *deployment)
+{
+    return first_layout(deployment).block_tokens;
 }

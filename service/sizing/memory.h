@@ -36,3 +36,9 @@ enum status memory_size(const struct deployment *deployment, struct memory *ret_
 double memory_sequence_bytes(const struct deployment *deployment, double tokens);
 /* Sequences of `tokens` each that the pool holds at once (not capped by max_sequences). */
 double memory_sequences_at(const struct deployment *deployment, const struct memory *memory, double tokens);
+/* The same where the first `shared_tokens` of all of them are held once. An engine that gives each sequence a slot of
+ * its own shares nothing. */
+double memory_sequences_sharing(const struct deployment *deployment, const struct memory *memory, double tokens,
+                                double shared_tokens);
+/* Tokens of one block of the cache: prefixes are kept in whole ones. */
+double memory_block_tokens(const struct deployment *deployment);

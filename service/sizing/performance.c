@@ -2,7 +2,8 @@
  * rest on. Formulas: docs/estimator.md, "Throughput and latency", "Load, queue and percentiles". */
 #include "sizing/performance.h"
 
-#include "sizing/queue.h"
+#include "sizing/point.h"
+#include "sizing/power.h"
 
 #include <string.h>
 
@@ -22,6 +23,9 @@ static const char *const load_names[LOAD_COUNT] = {
     [LOAD_STATIC_BATCH] = "static_batch",
     [LOAD_RATE] = "rate",
 };
+
+const char *const percentile_names[PERCENTILE_COUNT] = {"p50", "p95", "p99"};
+const double percentile_values[PERCENTILE_COUNT] = {50, 95, 99};
 
 const char *bound_name(enum bound bound)
 {
@@ -74,9 +78,12 @@ static bool covers(const struct fit_domain *domain, const struct deployment *dep
            listed(domain->gpus, deployment->gpu->id) && listed(domain->families, deployment->model->family);
 }
 
-static enum basis basis_of(const struct deployment *deployment, enum load load)
+static enum basis basis_of(const struct roofline *roofline, enum load load)
 {
+    const struct deployment *deployment = roofline->deployment;
     enum dtype dtype = deployment->weight_dtype;
+    bool cached = roofline->computed_tokens < roofline->input_tokens;
+    if (roofline->verified_rows > 1 || cached) return BASIS_EXTRAPOLATED; /* in no row */
     if (dtype == DTYPE_FP32 || dtype >= DTYPE_Q8_0 || deployment->pipeline_parallel > 1) return BASIS_EXTRAPOLATED;
     if (deployment->cpu_offload_gib > 0) return BASIS_EXTRAPOLATED;
     for (size_t i = 0; i < sizeof fit_domains / sizeof *fit_domains; i++) {
@@ -85,15 +92,9 @@ static enum basis basis_of(const struct deployment *deployment, enum load load)
     return BASIS_EXTRAPOLATED;
 }
 
-/* Point values of one load, before intervals. */
-struct point {
-    double requests_per_ms, in_flight, batch, waiting_ms, ttft_ms, tpot_ms, utilization_ratio;
-    bool stable;
-};
-
-static double e2e_ms(const struct roofline *roofline, const struct point *point)
+static struct times times_of(const struct roofline *roofline, double ttft_ms, double tpot_ms)
 {
-    return point->ttft_ms + (roofline->output_tokens - 1) * point->tpot_ms;
+    return (struct times){ttft_ms, tpot_ms, ttft_ms + (roofline->output_tokens - 1) * tpot_ms};
 }
 
 /* Requests always wait: the engine runs its largest batch, and its work sets the rate. */
@@ -105,9 +106,10 @@ static void solve_saturated(const struct roofline *roofline, const struct load_p
         .requests_per_ms = batch / (roofline_work_ms(roofline, batch) * ratio),
         .in_flight = batch,
         .batch = batch,
-        .ttft_ms = roofline_ttft_ms(roofline, batch) * ratio,
-        .tpot_ms = roofline_tpot_ms(roofline, batch, NULL) * ratio,
+        .times = times_of(roofline, roofline_ttft_ms(roofline, batch) * ratio,
+                          roofline_tpot_ms(roofline, batch, NULL) * ratio),
         .utilization_ratio = 1,
+        .busy_ratio = 1,
         .stable = true,
     };
 }
@@ -116,18 +118,18 @@ static void solve_saturated(const struct roofline *roofline, const struct load_p
 static void solve_concurrency(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
 {
     double batch = fmin(load->concurrency, roofline->max_batch);
-    struct point point = {
+    struct times times = times_of(roofline, roofline_ttft_ms(roofline, batch), roofline_tpot_ms(roofline, batch, NULL));
+    double requests_per_ms = batch / times.e2e_ms, waiting_ms = (load->concurrency - batch) / requests_per_ms;
+    *ret_point = (struct point){
+        .requests_per_ms = requests_per_ms,
         .in_flight = batch,
         .batch = fmax(batch, 1),
-        .ttft_ms = roofline_ttft_ms(roofline, batch),
-        .tpot_ms = roofline_tpot_ms(roofline, batch, NULL),
+        .waiting_ms = waiting_ms,
+        .times = times_of(roofline, times.ttft_ms + waiting_ms, times.tpot_ms),
+        .utilization_ratio = batch / roofline->max_batch,
+        .busy_ratio = 1,
         .stable = true,
     };
-    point.requests_per_ms = batch / e2e_ms(roofline, &point);
-    point.waiting_ms = (load->concurrency - batch) / point.requests_per_ms;
-    point.ttft_ms += point.waiting_ms;
-    point.utilization_ratio = batch / roofline->max_batch;
-    *ret_point = point;
 }
 
 /* All requests start together and the batch ends with the longest: equal waves of what fits. */
@@ -139,19 +141,19 @@ static void solve_static(const struct roofline *roofline, const struct load_poin
     struct step_breakdown step;
     double decode_ms = roofline_tpot_ms(roofline, batch, &step) - step.prefill_ms;
     double prompts_ms = fmax(batch, 1) * roofline_prefill_ms(roofline);
-    struct point point = {
+    double ttft_ms = fmax(prompts_ms, step.weights_ms) * coef->static_time_ratio + coef->static_request_ms * batch;
+    struct times wave = times_of(roofline, ttft_ms, decode_ms * coef->static_time_ratio);
+    double waiting_ms = (waves - 1) / 2 * wave.e2e_ms;
+    *ret_point = (struct point){
+        .requests_per_ms = batch / wave.e2e_ms,
         .in_flight = batch,
         .batch = fmax(batch, 1),
-        .ttft_ms = fmax(prompts_ms, step.weights_ms) * coef->static_time_ratio + coef->static_request_ms * batch,
-        .tpot_ms = decode_ms * coef->static_time_ratio,
+        .waiting_ms = waiting_ms,
+        .times = times_of(roofline, ttft_ms + waiting_ms, wave.tpot_ms),
         .utilization_ratio = 1,
+        .busy_ratio = 1,
         .stable = true,
     };
-    double wave_ms = e2e_ms(roofline, &point);
-    point.requests_per_ms = batch / wave_ms;
-    point.waiting_ms = (waves - 1) / 2 * wave_ms;
-    point.ttft_ms += point.waiting_ms;
-    *ret_point = point;
 }
 
 static void step_times(const void *context, double in_flight, double *ret_prefill_ms, double *ret_decode_ms)
@@ -160,27 +162,80 @@ static void step_times(const void *context, double in_flight, double *ret_prefil
     *ret_decode_ms = roofline_tpot_ms(context, in_flight, NULL);
 }
 
-static void solve_at_rate(const struct queue *queue, const struct load_point *load, struct point *ret_point)
+static void mix_prompts(const struct roofline *roofline, struct line *line)
+{
+    struct queue_mix *mix = &line->mix;
+    const struct lengths *input = &roofline->traffic->input;
+    double squares = 0;
+    mix->prompts = line->prompts;
+    mix->prompt_count = input->count;
+    for (size_t i = 0; i < input->count; i++) {
+        double ratio = roofline_first_token_ratio(roofline, input->classes[i].tokens);
+        line->prompts[i] = (struct queue_class){input->classes[i].share, ratio};
+        squares += input->classes[i].share * ratio * ratio;
+    }
+    mix->prompts_cv2 = squares - 1;
+}
+
+static void mix_answers(const struct roofline *roofline, struct line *line)
+{
+    struct queue_mix *mix = &line->mix;
+    const struct lengths *output = &roofline->traffic->output;
+    double steps = output->mean - 1;
+    mix->answers = line->answers;
+    mix->answer_count = output->count;
+    for (size_t i = 0; i < output->count; i++)
+        line->answers[i] = (struct queue_class){output->classes[i].share, fmax(output->classes[i].tokens - 1, 0)};
+    mix->answers_cv2 = steps > 0 ? output->cv2 * output->mean * output->mean / (steps * steps) : 0;
+}
+
+void line_set_mix(struct line *line, const struct roofline *roofline)
+{
+    const struct traffic *traffic = roofline->traffic;
+    line->mix = (struct queue_mix){0};
+    if (traffic && traffic->input.count > 1) mix_prompts(roofline, line);
+    if (traffic && traffic->output.count > 1) mix_answers(roofline, line);
+}
+
+void line_init(struct line *line, const struct roofline *roofline)
+{
+    line_set_mix(line, roofline);
+    line->mix.prompt_work_ms = roofline_prefill_ms(roofline);
+    line->mix.prompt_steps = roofline->computed_tokens / roofline->deployment->max_batched_tokens;
+    queue_init(&line->queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
+    queue_set_mix(&line->queue, &line->mix);
+}
+
+static struct times times_at(const struct queue_answer *answer, double percentile, bool whole)
+{
+    struct queue_latency latency = queue_latency(answer, percentile);
+    return (struct times){latency.ttft_ms, latency.tpot_ms, whole ? queue_e2e_ms(answer, percentile) : UNKNOWN};
+}
+
+/* One solution of the chain gives every percentile. `whole`: end-to-end times too. */
+static void solve_at_rate(const struct queue *queue, const struct load_point *load, bool whole, struct point *ret_point)
 {
     struct queue_answer answer;
-    queue_solve(queue, load->requests_per_second / MS_PER_S, load->arrival_cv2, load->percentile, &answer);
+    queue_solve(queue, load->requests_per_second / MS_PER_S, load->arrival_cv2, &answer);
     *ret_point = (struct point){
         .requests_per_ms = answer.served_per_ms,
         .in_flight = answer.in_flight,
         .batch = fmax(answer.in_flight, 1),
         .waiting_ms = answer.waiting_ms,
-        .ttft_ms = answer.ttft_ms,
-        .tpot_ms = answer.tpot_ms,
+        .times = times_at(&answer, load->percentile, whole),
         .utilization_ratio = answer.utilization_ratio,
+        .busy_ratio = answer.busy_ratio,
         .stable = answer.stable,
     };
+    for (int i = 0; i < PERCENTILE_COUNT && load->all_percentiles; i++)
+        ret_point->percentiles[i] = times_at(&answer, percentile_values[i], whole);
 }
 
 static void solve_rate(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
 {
-    struct queue queue;
-    queue_init(&queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
-    solve_at_rate(&queue, load, ret_point);
+    struct line line;
+    line_init(&line, roofline);
+    solve_at_rate(&line.queue, load, true, ret_point);
 }
 
 static void (*const solvers[LOAD_COUNT])(const struct roofline *, const struct load_point *, struct point *) = {
@@ -221,15 +276,27 @@ static double joint_factor(double share_a, double factor_a, double factor_b)
     return exp(share_a * log(factor_a) + (1 - share_a) * log(factor_b));
 }
 
-static void set_latency(const struct roofline *roofline, const struct point *point, const struct factors *factors,
-                        struct performance *performance)
+static struct latencies predict_latencies(struct times times, const struct factors *factors, enum basis basis)
+{
+    double e2e_factor = joint_factor(times.ttft_ms / times.e2e_ms, factors->ttft, factors->tpot);
+    return (struct latencies){
+        .ttft_ms = predicted_make(times.ttft_ms, factors->ttft, COVERAGE_RATIO, basis),
+        .tpot_ms = predicted_make(times.tpot_ms, factors->tpot, COVERAGE_RATIO, basis),
+        .e2e_ms = predicted_make(times.e2e_ms, e2e_factor, COVERAGE_RATIO, basis),
+    };
+}
+
+static void set_latency(const struct roofline *roofline, const struct load_point *load, const struct point *point,
+                        const struct factors *factors, struct performance *performance)
 {
     enum basis basis = performance->basis;
-    double e2e = e2e_ms(roofline, point);
-    double e2e_factor = joint_factor(point->ttft_ms / e2e, factors->ttft, factors->tpot);
-    performance->ttft_ms = predicted_make(point->ttft_ms, factors->ttft, COVERAGE_RATIO, basis);
-    performance->tpot_ms = predicted_make(point->tpot_ms, factors->tpot, COVERAGE_RATIO, basis);
-    performance->e2e_ms = predicted_make(e2e, e2e_factor, COVERAGE_RATIO, basis);
+    struct latencies latencies = predict_latencies(point->times, factors, basis);
+    performance->ttft_ms = latencies.ttft_ms;
+    performance->tpot_ms = latencies.tpot_ms;
+    performance->e2e_ms = latencies.e2e_ms;
+    performance->has_percentiles = load->load == LOAD_RATE && load->all_percentiles;
+    for (int i = 0; i < PERCENTILE_COUNT && performance->has_percentiles; i++)
+        performance->percentiles[i] = predict_latencies(point->percentiles[i], factors, basis);
     performance->prefill_tokens_per_second =
         predicted_make(roofline_prefill_tokens_per_second(roofline), factors->ttft, COVERAGE_RATIO, basis);
 }
@@ -256,7 +323,15 @@ static void set_throughput(const struct roofline *roofline, const struct load_po
     performance->total_tokens_per_second = predicted_scale(requests, roofline->input_tokens + roofline->output_tokens);
 }
 
-static void set_unknown(const struct roofline *roofline, struct performance *ret_performance)
+static double watts_of(const struct roofline *roofline, const struct point *point)
+{
+    const struct deployment *deployment = roofline->deployment;
+    if (point->watts > 0) return point->watts;
+    double compute_share = roofline_compute_share(roofline, point->batch);
+    return power_gpu_watts(deployment->gpu, point->busy_ratio, compute_share) * deployment_gpus(deployment);
+}
+
+void point_predict_nothing(const struct roofline *roofline, struct performance *ret_performance)
 {
     struct predicted none =
         roofline->max_batch >= 1 ? PREDICTED_UNKNOWN : (struct predicted){0, 0, 0, UNKNOWN, BASIS_EXTRAPOLATED};
@@ -271,39 +346,49 @@ static void set_unknown(const struct roofline *roofline, struct performance *ret
         .waiting_ms = UNKNOWN,
         .utilization_ratio = UNKNOWN,
         .bound_by = BOUND_KV_CAPACITY,
-        .breakdown = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
+        .breakdown = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
+        .power_watts = PREDICTED_UNKNOWN,
+        .tokens_per_joule = PREDICTED_UNKNOWN,
         .basis = BASIS_EXTRAPOLATED,
     };
 }
 
-/* False when nothing fits, or a fact or coefficient is not known. */
-static bool answerable(const struct roofline *roofline)
+bool roofline_answers(const struct roofline *roofline)
 {
     return roofline->max_batch >= 1 && is_known(roofline_work_ms(roofline, 1) + roofline_ttft_ms(roofline, 1));
+}
+
+void point_predict(const struct roofline *roofline, const struct load_point *load, const struct point *point,
+                   struct performance *ret_performance)
+{
+    struct performance *performance = ret_performance;
+    *performance = (struct performance){
+        .basis = point->extrapolated ? BASIS_EXTRAPOLATED : basis_of(roofline, load->load),
+        .in_flight = round6(point->in_flight),
+        .waiting_ms = round6(point->waiting_ms),
+        .utilization_ratio = round6(point->utilization_ratio),
+        .stable = point->stable,
+        .bound_by = roofline_bound(roofline, point->batch),
+        .power_watts = power_predict(watts_of(roofline, point)),
+    };
+    (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
+    struct factors factors = factors_of(roofline->deployment, load->load, performance->basis);
+    set_latency(roofline, load, point, &factors, performance);
+    set_throughput(roofline, load, point, factors.throughput, performance);
+    performance->tokens_per_joule =
+        power_tokens_per_joule(performance->output_tokens_per_second, performance->power_watts);
 }
 
 void performance_predict(const struct roofline *roofline, const struct load_point *load,
                          struct performance *ret_performance)
 {
-    struct performance *performance = ret_performance;
-    if (!answerable(roofline)) {
-        set_unknown(roofline, performance);
+    if (!roofline_answers(roofline)) {
+        point_predict_nothing(roofline, ret_performance);
         return;
     }
     struct point point;
     solvers[load->load](roofline, load, &point);
-    *performance = (struct performance){
-        .basis = basis_of(roofline->deployment, load->load),
-        .in_flight = round6(point.in_flight),
-        .waiting_ms = round6(point.waiting_ms),
-        .utilization_ratio = round6(point.utilization_ratio),
-        .stable = point.stable,
-        .bound_by = roofline_bound(roofline, point.batch),
-    };
-    (void)roofline_tpot_ms(roofline, point.batch, &performance->breakdown);
-    struct factors factors = factors_of(roofline->deployment, load->load, performance->basis);
-    set_latency(roofline, &point, &factors, performance);
-    set_throughput(roofline, load, &point, factors.throughput, performance);
+    point_predict(roofline, load, &point, ret_performance);
 }
 
 static double within(struct predicted quantity, double limit)
@@ -336,32 +421,32 @@ static struct predicted rough(double value, double factor)
     return (struct predicted){value, value / factor, value * factor, COVERAGE_RATIO, BASIS_EXTRAPOLATED};
 }
 
-static bool rate_meets(const struct roofline *roofline, const struct queue *queue, const struct factors *factors,
-                       const struct load_point *load, const struct slo *slo, double probability)
+static bool rate_meets(const struct queue *queue, const struct factors *factors, const struct load_point *load,
+                       const struct slo *slo, double probability)
 {
     struct point point;
-    solve_at_rate(queue, load, &point);
-    double e2e = e2e_ms(roofline, &point);
-    double e2e_factor = joint_factor(point.ttft_ms / e2e, factors->ttft, factors->tpot);
-    return point.stable && joint_probability(rough(point.ttft_ms, factors->ttft), rough(point.tpot_ms, factors->tpot),
-                                             rough(e2e, e2e_factor), slo) >= fmin(probability + CERTAIN, 1);
+    solve_at_rate(queue, load, is_known(slo->e2e_ms), &point);
+    const struct times *times = &point.times;
+    double e2e_factor = joint_factor(times->ttft_ms / times->e2e_ms, factors->ttft, factors->tpot);
+    return point.stable && joint_probability(rough(times->ttft_ms, factors->ttft), rough(times->tpot_ms, factors->tpot),
+                                             rough(times->e2e_ms, e2e_factor), slo) >= fmin(probability + CERTAIN, 1);
 }
 
 double performance_capacity_rps(const struct roofline *roofline, const struct slo *slo, double arrival_cv2,
                                 double probability)
 {
-    if (!answerable(roofline)) return 0;
-    struct queue queue;
-    queue_init(&queue, step_times, roofline, roofline->max_batch, roofline->output_tokens - 1);
-    double low = 0, high = queue_capacity_per_ms(&queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
+    if (!roofline_answers(roofline)) return 0;
+    struct line line;
+    line_init(&line, roofline);
+    double low = 0, high = queue_capacity_per_ms(&line.queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
     if (!has_limits(slo)) return round6(high);
-    struct factors factors = factors_of(roofline->deployment, LOAD_RATE, basis_of(roofline->deployment, LOAD_RATE));
+    struct factors factors = factors_of(roofline->deployment, LOAD_RATE, basis_of(roofline, LOAD_RATE));
     struct load_point load = {.load = LOAD_RATE, .arrival_cv2 = arrival_cv2, .percentile = slo->percentile};
     load.requests_per_second = high;
-    if (rate_meets(roofline, &queue, &factors, &load, slo, probability)) return round6(high);
+    if (rate_meets(&line.queue, &factors, &load, slo, probability)) return round6(high);
     for (int step = 0; step < BISECTION_STEPS; step++) {
         load.requests_per_second = (low + high) / 2;
-        bool meets = rate_meets(roofline, &queue, &factors, &load, slo, probability);
+        bool meets = rate_meets(&line.queue, &factors, &load, slo, probability);
         if (meets)
             low = load.requests_per_second;
         else

@@ -3,6 +3,7 @@
 #pragma once
 #include "sizing/memory.h"
 #include "sizing/predicted.h"
+#include "sizing/traffic.h"
 
 enum bound {
     BOUND_MEMORY_BANDWIDTH,
@@ -14,13 +15,14 @@ enum bound {
 };
 const char *bound_name(enum bound bound);
 
-/* Times of the terms of one decode step, ms. */
+/* Times of the terms of one output token, ms: those of a decode step over the tokens that it makes. */
 struct step_breakdown {
     double weights_ms; /* dense and expert products */
     double attention_ms;
     double communication_ms;
     double prefill_ms;  /* share of admitting new prompts */
     double overhead_ms; /* per layer, step and request */
+    double draft_ms;    /* of drafting tokens */
 };
 
 /* Private to roofline.c: what does not depend on the load, ms. A row is one request in a decode step; each of p
@@ -45,16 +47,23 @@ struct roofline_terms {
 struct roofline {
     const struct deployment *deployment; /* borrowed */
     const struct memory *memory;         /* borrowed */
-    double input_tokens, output_tokens;  /* means */
+    const struct traffic *traffic;      /* borrowed; NULL: all requests have the mean lengths, and nothing is drafted */
+    double input_tokens, output_tokens; /* means */
     double max_batch; /* whole requests: min(KV capacity at these lengths, max_sequences); 0 if not one fits */
     bool kv_limited;  /* max_batch is what the KV cache holds, below max_sequences */
     struct roofline_terms terms;
+    struct roofline_terms draft;           /* of one draft, where tokens are drafted */
+    double verified_rows, tokens_per_step; /* of each request in a step: 1 and 1 without drafts */
+    double computed_tokens;                /* of the mean prompt: what no cache holds */
 };
 
 /* Lengths are means, in tokens; output_tokens ≥ 1. Times are NaN when the GPU's bandwidth or 16-bit peak is not
  * known; another peak that is not known is replaced by the next wider one. */
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
                    double input_tokens, double output_tokens);
+/* The same for requests whose lengths spread, share a prefix, or are drafted. */
+void roofline_init_traffic(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
+                           const struct traffic *traffic);
 
 /* TPOT at n requests in flight (n ≥ 1, not above max_batch), with the prefill that n requests cause; ms. */
 double roofline_tpot_ms(const struct roofline *roofline, double in_flight,
@@ -67,6 +76,10 @@ double roofline_prefill_ms(const struct roofline *roofline);
 double roofline_work_ms(const struct roofline *roofline, double in_flight);
 /* The resource that takes most of a step with n requests in flight; KV_CAPACITY when a fuller batch would help. */
 enum bound roofline_bound(const struct roofline *roofline, double in_flight);
+/* Time to the first token of a prompt of this length over that of the mean prompt, on an engine without others. */
+double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens);
+/* Of the time of one output token, what products could fill: 1 when the GPU only computes. */
+double roofline_compute_share(const struct roofline *roofline, double in_flight);
 /* Prefill alone: prompt tokens per second when nothing else runs. */
 double roofline_prefill_tokens_per_second(const struct roofline *roofline);
 /* Upper bound of output tokens/s of the replica whatever the load: cheap, never below the full prediction. */
@@ -82,6 +95,14 @@ struct load_point {
     double requests_per_second; /* LOAD_RATE: arrivals at this replica */
     double arrival_cv2;         /* squared coefficient of variation of arrivals; 1 = Poisson */
     double percentile;          /* of ttft and tpot at LOAD_RATE: 50, 95, 99; 0 = mean */
+    bool all_percentiles;       /* at LOAD_RATE: fill in performance.percentiles */
+};
+
+enum percentile { PERCENTILE_50, PERCENTILE_95, PERCENTILE_99, PERCENTILE_COUNT };
+extern const char *const percentile_names[PERCENTILE_COUNT];
+
+struct latencies {
+    struct predicted ttft_ms, tpot_ms, e2e_ms;
 };
 
 struct performance {
@@ -94,6 +115,10 @@ struct performance {
     bool stable;              /* false: arrivals exceed what the replica can serve */
     enum bound bound_by;
     struct step_breakdown breakdown;
+    struct predicted power_watts; /* mean draw of the replica's GPUs */
+    struct predicted tokens_per_joule;
+    bool has_percentiles;
+    struct latencies percentiles[PERCENTILE_COUNT];
     enum basis basis;
 };
 

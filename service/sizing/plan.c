@@ -72,8 +72,11 @@ static struct shortfall apply_slo(const struct question *question, struct plan *
         {alone.ttft_ms, slo->ttft_ms, "ms TTFT"},
         {alone.e2e_ms, slo->e2e_ms, "ms end to end"},
     };
+    const struct traffic *traffic = &question->demand.traffic;
+    bool prompts_vary = traffic->input.count > 1, answers_vary = traffic->output.count > 1;
+    const bool varies[] = {false, prompts_vary, prompts_vary || answers_vary}; /* the percentile may be a short one's */
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        if (!is_known(limits[i].limit_ms)) continue;
+        if (!is_known(limits[i].limit_ms) || varies[i]) continue;
         double needed_ms = limits[i].quantity.value / demand_safe_ratio(limits[i].quantity, question->deviate);
         if (needed_ms > limits[i].limit_ms) {
             return (struct shortfall){REJECT_SLO, round6(needed_ms), limits[i].limit_ms, limits[i].unit};
@@ -117,8 +120,7 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
     }
     if (!ret_plan->memory.fits) return memory_shortfall(ret_plan);
     const struct demand *demand = &question->demand;
-    roofline_init(&ret_plan->roofline, &ret_plan->deployment, &ret_plan->memory, demand->input_tokens,
-                  demand->output_tokens);
+    roofline_init_traffic(&ret_plan->roofline, &ret_plan->deployment, &ret_plan->memory, &demand->traffic);
     ret_plan->bound_requests_per_second = roofline_output_bound(&ret_plan->roofline) / demand->output_tokens;
     if (!(ret_plan->bound_requests_per_second > 0))
         return (struct shortfall){REJECT_UNKNOWN_FACTS, UNKNOWN, UNKNOWN, ""};
@@ -139,15 +141,16 @@ double plan_least_replicas(const struct question *question, const struct plan *p
     return 1;
 }
 
-/* Speed errors move capacity and latency together, so the joint probability is that of the worse of the two: a
- * replica's capacity is the smaller of its rate under the SLO and its saturated rate at the safe end. */
-static double capacity_rps(const struct question *question, const struct plan *plan, double probability, double deviate)
+static const struct slo *limits_of(const struct question *question)
 {
-    struct predicted rate = plan->saturated.requests_per_second;
-    double capacity = rate.value * demand_safe_ratio(rate, deviate);
-    if (!question->has_slo) return capacity;
-    return fmin(capacity,
-                performance_capacity_rps(&plan->roofline, &question->slo, question->demand.arrival_cv2, probability));
+    static const struct slo none = {UNKNOWN, UNKNOWN, UNKNOWN, 0, 0};
+    return question->has_slo ? &question->slo : &none;
+}
+
+static double capacity_rps(const struct question *question, const struct plan *plan, double probability)
+{
+    return demand_capacity_rps(&plan->roofline, &plan->saturated, limits_of(question), question->demand.arrival_cv2,
+                               probability);
 }
 
 /* Replicas for requests in flight: latency falls with the share of each replica, so bisect on the number. */
@@ -183,7 +186,7 @@ static double replicas_at(const struct question *question, const struct plan *pl
 
 double plan_replicas_at_half(const struct question *question, const struct plan *plan)
 {
-    return replicas_at(question, plan, capacity_rps(question, plan, 0.5, 0), 0.5);
+    return replicas_at(question, plan, capacity_rps(question, plan, 0.5), 0.5);
 }
 
 /* One replica when the fleet has this many. */
@@ -209,25 +212,38 @@ static void predict_share(const struct question *question, const struct plan *pl
     *ret_performance = plan->saturated;
 }
 
-static double probability_of(const struct question *question, const struct plan *plan)
+void plan_percentiles(const struct question *question, const struct plan *plan, uint32_t replicas,
+                      double safe_requests_per_second, struct performance *performance)
 {
-    double stable = 1.0, needed = question->demand.requests_per_second / plan->replicas;
-    if (is_known(needed)) stable = 1.0 - predicted_probability_below(plan->saturated.requests_per_second, needed);
-    if (!question->has_slo) return stable;
-    return fmin(stable, performance_slo_probability(&plan->performance, &question->slo));
+    const struct demand *demand = &question->demand;
+    bool arrivals = demand->kind == DEMAND_RATE || (demand->kind == DEMAND_NONE && question->has_slo);
+    if (!arrivals) return;
+    double rate = demand->kind == DEMAND_RATE ? demand->requests_per_second : safe_requests_per_second;
+    struct load_point point = {
+        .load = LOAD_RATE,
+        .requests_per_second = rate / replicas,
+        .arrival_cv2 = demand->arrival_cv2,
+        .percentile = question->slo.percentile,
+        .all_percentiles = true,
+    };
+    struct performance one;
+    performance_predict(&plan->roofline, &point, &one);
+    performance->has_percentiles = true;
+    memcpy(performance->percentiles, one.percentiles, sizeof one.percentiles);
 }
 
 void plan_share(const struct question *question, struct plan *plan, uint32_t replicas)
 {
     plan->replicas = replicas;
     predict_share(question, plan, replicas, &plan->performance);
-    plan->probability = probability_of(question, plan);
+    plan->probability = demand_probability(&plan->performance, &plan->saturated, limits_of(question),
+                                           question->demand.requests_per_second / replicas);
 }
 
 struct shortfall plan_size(const struct question *question, struct plan *plan)
 {
     predict_at(question, plan, LOAD_SATURATED, UNKNOWN, &plan->saturated);
-    plan->safe_requests_per_second = capacity_rps(question, plan, question->probability, question->deviate);
+    plan->safe_requests_per_second = capacity_rps(question, plan, question->probability);
     double replicas = replicas_at(question, plan, plan->safe_requests_per_second, question->probability);
     if (!isfinite(replicas)) return (struct shortfall){REJECT_SLO, UNKNOWN, UNKNOWN, ""};
     if (replicas > question->max_gpus) {

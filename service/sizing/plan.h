@@ -31,5 +31,9 @@ double plan_least_replicas(const struct question *question, const struct plan *p
 struct shortfall plan_size(const struct question *question, struct plan *plan);
 /* The same for a given number of replicas: what each of them does, and the probability. */
 void plan_share(const struct question *question, struct plan *plan, uint32_t replicas);
+/* Latencies at all percentiles of a fleet of so many replicas, where requests arrive: at its share of the demand, or of
+ * the rate that it carries. The plan need not be sized. */
+void plan_percentiles(const struct question *question, const struct plan *plan, uint32_t replicas,
+                      double safe_requests_per_second, struct performance *performance);
 /* Replicas of a sized plan for the demand at even odds; INFINITY if no number helps. */
 double plan_replicas_at_half(const struct question *question, const struct plan *plan);

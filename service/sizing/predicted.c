@@ -44,7 +44,9 @@ double predicted_deviate(double coverage_ratio)
     double deviate = 0;
     for (int step = 0; step < 60; step++) {
         double density = sqrt(2 / M_PI) * exp(-deviate * deviate / 2);
-        deviate += (coverage_ratio - erf(deviate * M_SQRT1_2)) / density;
+        double next = deviate + (coverage_ratio - erf(deviate * M_SQRT1_2)) / density;
+        if (!(next > deviate)) break;
+        deviate = next;
     }
     return deviate;
 }

@@ -29,6 +29,7 @@ struct recommend_request {
     /* workload */
     double input_tokens, output_tokens;
     struct length_histogram input_tokens_histogram, output_tokens_histogram;
+    double shared_prefix_tokens, prefix_cache_hit_ratio, draft_acceptance_ratio;
     double requests_per_second, concurrency, output_tokens_per_second, throughput_tokens_per_second;
     double users, requests_per_user_hour;
     double total_tokens, deadline_hours;

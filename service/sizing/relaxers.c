@@ -71,7 +71,7 @@ static double from_power(const struct question *question, const struct recommend
 static void loosen_power(struct question *question)
 {
     question->max_power_watts = INFINITY;
-    question->objective = OBJECTIVE_ENERGY;
+    question->least = LEAST_WATTS;
 }
 
 static double needs_power(const struct question *question, const struct recommend_request *request,

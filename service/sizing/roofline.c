@@ -199,49 +199,142 @@ static void init_decode(struct roofline *roofline, const struct workload *work, 
     terms->overhead_request_ms = coef->request_ms;
 }
 
-static void init_prefill(struct roofline *roofline, const struct workload *work, const struct rates *rates)
+static double first_token_ms(const struct deployment *deployment, const struct workload *work,
+                             const struct rates *rates, struct prompt_work prompt)
 {
-    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    double compute_ms = 2 * (work->dense_active + work->expert_active / coef->ttft_expert_ratio) * prompt.tokens /
+                            rates->ttft_flops_per_ms +
+                        work->attention_flops_per_token2 * prompt.tokens_squared / rates->ttft_attention_flops_per_ms;
+    bool narrow = dtype_bits(deployment->weight_dtype) < 16;
+    double launch_ms = coef->ttft_layer_ms * work->layers + coef->ttft_linear_layer_ms * work->linear_layers +
+                       (narrow ? coef->ttft_moe_layer_ms * work->moe_layers : 0);
+    return coef->ttft_engine_ratio * sqrt(compute_ms * compute_ms + launch_ms * launch_ms);
+}
+
+static void init_prefill(struct roofline *roofline, const struct workload *work, const struct rates *rates,
+                         const struct traffic *traffic)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct engine_coefs *coef = &deployment->engine->coef;
     struct roofline_terms *terms = &roofline->terms;
-    double tokens = roofline->input_tokens;
-    double attention_flops = work->attention_flops_per_token2 * tokens * tokens;
-    double link_ms =
-        roofline->deployment->tensor_parallel > 1 ? tokens * allreduce_row_ms(roofline->deployment, work, rates) : 0;
-    terms->prefill_ms = 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * tokens /
+    double block_tokens = memory_block_tokens(deployment);
+    struct prompt_work prompt = traffic_prompt_work(traffic, block_tokens);
+    double attention_flops = work->attention_flops_per_token2 * prompt.tokens_squared;
+    double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * allreduce_row_ms(deployment, work, rates) : 0;
+    terms->prefill_ms = 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * prompt.tokens /
                             rates->prefill_flops_per_ms +
                         attention_flops / rates->prefill_attention_flops_per_ms + link_ms +
                         coef->prefill_layer_us / US_PER_MS * work->layers;
-
-    double compute_ms =
-        2 * (work->dense_active + work->expert_active / coef->ttft_expert_ratio) * tokens / rates->ttft_flops_per_ms +
-        attention_flops / rates->ttft_attention_flops_per_ms;
-    bool narrow = dtype_bits(roofline->deployment->weight_dtype) < 16;
-    double launch_ms = coef->ttft_layer_ms * work->layers + coef->ttft_linear_layer_ms * work->linear_layers +
-                       (narrow ? coef->ttft_moe_layer_ms * work->moe_layers : 0);
-    terms->first_token_ms = coef->ttft_engine_ratio * sqrt(compute_ms * compute_ms + launch_ms * launch_ms);
-    double chunks = ceil(tokens / roofline->deployment->max_batched_tokens);
+    roofline->computed_tokens = prompt.tokens;
+    for (size_t i = 0; i < traffic->input.count; i++) {
+        const struct length_class *class = &traffic->input.classes[i];
+        struct prompt_work one = traffic_prompt_work_of(traffic, class->tokens, block_tokens);
+        terms->first_token_ms += class->share * first_token_ms(deployment, work, rates, one);
+    }
+    double chunks = ceil(prompt.tokens / deployment->max_batched_tokens);
     terms->first_token_fixed_ms = coef->ttft_engine_ratio * coef->ttft_fixed_ms + chunks * offload_step_ms(roofline);
     terms->first_token_exponent = coef->ttft_batch_exponent;
     terms->first_token_batch_ratio =
         coef->ttft_batch_ratio * pow(1000 / roofline->output_tokens, coef->ttft_output_exponent);
 }
 
-void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
-                   double input_tokens, double output_tokens)
+double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct roofline_terms *terms = &roofline->terms;
+    struct workload work;
+    struct rates rates;
+    workload_init(deployment, input_tokens, &work);
+    rates_init(deployment, &rates);
+    struct prompt_work prompt =
+        traffic_prompt_work_of(roofline->traffic, input_tokens, memory_block_tokens(deployment));
+    return (first_token_ms(deployment, &work, &rates, prompt) + terms->first_token_fixed_ms) /
+           (terms->first_token_ms + terms->first_token_fixed_ms);
+}
+
+/* A head for drafts is one layer of the model (of the kind that most layers are) and the model's own output head. */
+static struct workload head_work(const struct model *model, const struct workload *work)
+{
+    double output_head = (double)model->vocabulary_size * model->hidden_size;
+    struct workload head = *work;
+    head.layers = 1;
+    head.moe_layers = smaller(1, work->moe_layers);
+    head.linear_layers = 0;
+    head.dense_parameters = (work->dense_parameters - output_head) / work->layers + output_head;
+    head.dense_active = larger(work->dense_active - output_head, 0) / work->layers + output_head;
+    if (work->moe_layers > 0) {
+        head.expert_parameters = work->expert_parameters / work->moe_layers;
+        head.expert_active = work->expert_active / work->moe_layers;
+    }
+    head.attention_flops_per_token2 = work->attention_flops_per_token2 / work->layers;
+    head.kv_read_bytes = work->kv_read_bytes / work->layers;
+    head.state_read_bytes = 0;
+    return head;
+}
+
+/* A draft runs on the same GPUs, in one stage, and reads the prompt too. What the text itself proposes costs nothing.
+ */
+static void init_draft(struct roofline *roofline, const struct workload *work, const struct traffic *traffic)
+{
+    static const struct memory resident = {0};
+    struct deployment deployment = *roofline->deployment;
+    roofline->verified_rows = deployment.draft_tokens + 1;
+    roofline->tokens_per_step = traffic_tokens_per_step(traffic, deployment.draft_tokens);
+    if (deployment.draft_kind == DRAFT_NGRAM) return;
+    struct workload drafting = head_work(deployment.model, work);
+    deployment.pipeline_parallel = 1;
+    if (deployment.draft_model) {
+        enum dtype native = deployment.draft_model->native_dtype;
+        deployment.model = deployment.draft_model;
+        deployment.weight_dtype = native == DTYPE_UNKNOWN ? DTYPE_BF16 : native;
+        deployment.expert_parallel = 1;
+        while (!deployment_layout_valid(&deployment) && deployment.tensor_parallel > 1)
+            deployment.tensor_parallel /= 2;
+        workload_init(&deployment, traffic_context_tokens(traffic), &drafting);
+    }
+    struct roofline draft = {.deployment = &deployment,
+                             .memory = &resident,
+                             .input_tokens = roofline->input_tokens,
+                             .output_tokens = roofline->output_tokens};
+    struct rates rates;
+    rates_init(&deployment, &rates);
+    init_decode(&draft, &drafting, &rates);
+    init_prefill(&draft, &drafting, &rates, traffic);
+    roofline->draft = draft.terms;
+    roofline->terms.prefill_ms += draft.terms.prefill_ms;
+    roofline->terms.first_token_ms += draft.terms.prefill_ms;
+}
+
+void roofline_init_traffic(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
+                           const struct traffic *traffic)
 {
     *roofline = (struct roofline){.deployment = deployment,
                                   .memory = memory,
-                                  .input_tokens = input_tokens,
-                                  .output_tokens = larger(output_tokens, 1)};
-    double held = memory_sequences_at(deployment, memory, input_tokens + roofline->output_tokens);
+                                  .traffic = traffic,
+                                  .input_tokens = traffic->input.mean,
+                                  .output_tokens = traffic->output.mean,
+                                  .verified_rows = 1,
+                                  .tokens_per_step = 1};
+    double held =
+        memory_sequences_sharing(deployment, memory, traffic_held_tokens(traffic), traffic->shared_prefix_tokens);
     roofline->kv_limited = held < deployment->max_sequences;
     roofline->max_batch = larger(floor(smaller(held, deployment->max_sequences)), 0);
     struct workload work;
     struct rates rates;
-    workload_init(deployment, input_tokens + roofline->output_tokens / 2, &work);
+    workload_init(deployment, traffic_context_tokens(traffic), &work);
     rates_init(deployment, &rates);
     init_decode(roofline, &work, &rates);
-    init_prefill(roofline, &work, &rates);
+    init_prefill(roofline, &work, &rates, traffic);
+    if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
+}
+
+void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
+                   double input_tokens, double output_tokens)
+{
+    struct traffic means = traffic_of_means(input_tokens, larger(output_tokens, 1));
+    roofline_init_traffic(roofline, deployment, memory, &means);
+    roofline->traffic = NULL;
 }
 
 /* (a^p + b^p)^(1/p) for a ≥ 0, b ≥ 0. */
@@ -274,21 +367,39 @@ double roofline_prefill_ms(const struct roofline *roofline)
     return roofline->terms.prefill_ms / roofline->terms.pipeline_stages;
 }
 
-double roofline_tpot_ms(const struct roofline *roofline, double in_flight, struct step_breakdown *ret_breakdown)
+/* Terms of one step in which each of `requests` has some rows to compute. */
+static struct step_breakdown step_of(const struct roofline_terms *terms, double requests, double rows)
 {
-    const struct roofline_terms *terms = &roofline->terms;
-    double rows = rows_of(roofline, in_flight);
-    struct step_breakdown breakdown = {
+    return (struct step_breakdown){
         .weights_ms = norm(terms->dense_read_ms, terms->dense_row_ms * rows, terms->norm_exponent) +
                       norm(expert_read_ms(terms, rows), expert_flop_ms(terms, rows), terms->norm_exponent),
-        .attention_ms = terms->kv_row_ms * rows,
+        .attention_ms = terms->kv_row_ms * requests,
         .communication_ms = terms->link_step_ms + terms->link_row_ms * rows,
-        .prefill_ms = larger(in_flight - 1, 0) / roofline->output_tokens * roofline_prefill_ms(roofline),
-        .overhead_ms = terms->overhead_step_ms + terms->overhead_request_ms * rows,
+        .overhead_ms = terms->overhead_step_ms + terms->overhead_request_ms * requests,
     };
+}
+
+static double sum_of(const struct step_breakdown *step)
+{
+    return step->weights_ms + step->attention_ms + step->communication_ms + step->prefill_ms + step->overhead_ms +
+           step->draft_ms;
+}
+
+double roofline_tpot_ms(const struct roofline *roofline, double in_flight, struct step_breakdown *ret_breakdown)
+{
+    double requests = rows_of(roofline, in_flight), tokens = roofline->tokens_per_step;
+    struct step_breakdown breakdown = step_of(&roofline->terms, requests, requests * roofline->verified_rows);
+    if (roofline->verified_rows > 1) {
+        struct step_breakdown draft = step_of(&roofline->draft, requests, requests);
+        breakdown.weights_ms /= tokens;
+        breakdown.attention_ms /= tokens;
+        breakdown.communication_ms /= tokens;
+        breakdown.overhead_ms /= tokens;
+        breakdown.draft_ms = (roofline->verified_rows - 1) * sum_of(&draft) / tokens;
+    }
+    breakdown.prefill_ms = larger(in_flight - 1, 0) / roofline->output_tokens * roofline_prefill_ms(roofline);
     if (ret_breakdown) *ret_breakdown = breakdown;
-    return breakdown.weights_ms + breakdown.attention_ms + breakdown.communication_ms + breakdown.prefill_ms +
-           breakdown.overhead_ms;
+    return sum_of(&breakdown);
 }
 
 /* Never faster than the engine's work allows: while a request decodes, each of the others is prefilled once. */
@@ -312,7 +423,7 @@ double roofline_work_ms(const struct roofline *roofline, double in_flight)
 double roofline_prefill_tokens_per_second(const struct roofline *roofline)
 {
     const struct roofline_terms *terms = &roofline->terms;
-    double read_ms = terms->dense_read_ms + expert_read_ms(terms, roofline->input_tokens);
+    double read_ms = terms->dense_read_ms + expert_read_ms(terms, roofline->computed_tokens);
     double prompt_ms = norm(terms->prefill_ms, read_ms, terms->norm_exponent) + terms->overhead_step_ms;
     return MS_PER_S * roofline->input_tokens * terms->pipeline_stages / prompt_ms;
 }
@@ -327,15 +438,31 @@ double roofline_output_bound(const struct roofline *roofline)
            (roofline_work_ms(roofline, roofline->max_batch) * fastest);
 }
 
+/* Time of the products of one output token, whatever else goes on beside them; ms. */
+static double products_ms(const struct roofline *roofline, double in_flight)
+{
+    const struct roofline_terms *terms = &roofline->terms;
+    double rows = rows_of(roofline, in_flight) * roofline->verified_rows;
+    return (terms->dense_row_ms * rows + expert_flop_ms(terms, rows)) / roofline->tokens_per_step;
+}
+
+double roofline_compute_share(const struct roofline *roofline, double in_flight)
+{
+    struct step_breakdown step;
+    double tpot_ms = roofline_tpot_ms(roofline, in_flight, &step);
+    return smaller(1, (products_ms(roofline, in_flight) + step.prefill_ms) / tpot_ms);
+}
+
 enum bound roofline_bound(const struct roofline *roofline, double in_flight)
 {
     const struct roofline_terms *terms = &roofline->terms;
-    double rows = rows_of(roofline, in_flight);
+    double rows = rows_of(roofline, in_flight) * roofline->verified_rows;
     struct step_breakdown breakdown;
     roofline_tpot_ms(roofline, in_flight, &breakdown);
+    double read_ms = (terms->dense_read_ms + expert_read_ms(terms, rows)) / roofline->tokens_per_step;
     const double times_ms[BOUND_COUNT] = {
-        [BOUND_MEMORY_BANDWIDTH] = terms->dense_read_ms + expert_read_ms(terms, rows) + breakdown.attention_ms,
-        [BOUND_COMPUTE] = terms->dense_row_ms * rows + expert_flop_ms(terms, rows) + breakdown.prefill_ms,
+        [BOUND_MEMORY_BANDWIDTH] = read_ms + breakdown.attention_ms + breakdown.draft_ms,
+        [BOUND_COMPUTE] = products_ms(roofline, in_flight) + breakdown.prefill_ms,
         [BOUND_COMMUNICATION] = breakdown.communication_ms,
         [BOUND_OVERHEAD] = breakdown.overhead_ms,
     };

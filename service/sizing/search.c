@@ -5,6 +5,7 @@
 
 #include "sizing/pack.h"
 #include "sizing/plan.h"
+#include "sizing/power.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,13 +80,14 @@ static uint32_t most_replicas(const struct question *question, const struct plan
 /* Figures of a fleet that objectives read: true ones, or bounds that are never worse than the truth. */
 struct figures {
     usd_t total_usd, per_hour_usd;
-    double gpus, watts, capacity_output_tokens_per_second, latency_ms;
+    double gpus, watts, joules_per_token, capacity_output_tokens_per_second, latency_ms;
 };
 
 static double objective_key(const struct question *question, const struct figures *figures)
 {
     if (question->least == LEAST_GPUS) return figures->gpus;
     if (question->least == LEAST_USD_PER_HOUR) return (double)figures->per_hour_usd.micro;
+    if (question->least == LEAST_WATTS) return round6(figures->watts);
     double useful = figures->capacity_output_tokens_per_second;
     double demand = question->demand.requests_per_second * question->demand.output_tokens;
     switch (question->objective) {
@@ -94,7 +96,7 @@ static double objective_key(const struct question *question, const struct figure
     case OBJECTIVE_COST_PER_THROUGHPUT:
         return round6(usd_to_double(figures->total_usd) / (useful > demand ? demand : useful));
     case OBJECTIVE_LATENCY: return round6(figures->latency_ms);
-    case OBJECTIVE_ENERGY: return round6(figures->watts);
+    case OBJECTIVE_ENERGY: return round6(figures->joules_per_token);
     }
     return 0;
 }
@@ -195,6 +197,29 @@ static bool counts_all_capacity(const struct question *question)
            (question->objective == OBJECTIVE_COST_PER_THROUGHPUT && question->demand.kind == DEMAND_CONCURRENCY);
 }
 
+/* A percentile may be that of the shortest prompts and answers. */
+static double least_latency_ms(const struct question *question, const struct plan *plan)
+{
+    const struct traffic *traffic = &question->demand.traffic;
+    double ttft_ms = roofline_ttft_ms(&plan->roofline, 1), ratio = 1;
+    if (traffic->input.count > 1) ratio = roofline_first_token_ratio(&plan->roofline, traffic->input.classes[0].tokens);
+    return ttft_ms * fmin(ratio, 1) +
+           roofline_tpot_ms(&plan->roofline, 1, NULL) * (traffic->output.classes[0].tokens - 1);
+}
+
+/* Energy of one output token at least: a GPU that has just enough to do at its best speed, bound by memory; those that
+ * have nothing to do idle, which counts when the demand says how many tokens share it. */
+static double least_joules(const struct question *question, const struct plan *plan, const struct fleet *fleet)
+{
+    const struct gpu *gpu = plan->deployment.gpu;
+    double idle_watts = power_gpu_watts(gpu, 0, 0), gpus = deployment_gpus(&plan->deployment);
+    double tokens_per_second = roofline_output_bound(&plan->roofline);
+    double joules = (power_gpu_watts(gpu, 1, 0) - idle_watts) * gpus / tokens_per_second;
+    double demand = question->demand.requests_per_second * question->demand.output_tokens;
+    bool served = question->demand.kind == DEMAND_RATE;
+    return joules + (served ? idle_watts * fleet->gpus_paid / demand : idle_watts * gpus / tokens_per_second);
+}
+
 /* The best that a pack can do for a layout if it is as fast as its bound. False: a limit rules it out already. */
 static bool bound_of_pack(struct search *search, const struct plan *plan, uint32_t gpu, const struct pack *pack,
                           double *ret_key)
@@ -226,10 +251,8 @@ static bool bound_of_pack(struct search *search, const struct plan *plan, uint32
         .watts = fleet_watts(question, gpu, &fleet),
         .capacity_output_tokens_per_second = plan->bound_requests_per_second * output_tokens * replicas,
     };
-    if (question->objective == OBJECTIVE_LATENCY) {
-        figures.latency_ms =
-            roofline_ttft_ms(&plan->roofline, 1) + roofline_tpot_ms(&plan->roofline, 1, NULL) * (output_tokens - 1);
-    }
+    if (question->objective == OBJECTIVE_LATENCY) figures.latency_ms = least_latency_ms(question, plan);
+    if (question->objective == OBJECTIVE_ENERGY) figures.joules_per_token = least_joules(question, plan, &fleet);
     *ret_key = objective_key(question, &figures);
     return true;
 }
@@ -334,6 +357,10 @@ static void fill_rates(const struct question *question, const struct plan *plan,
     fleet->total_tokens_per_second = predicted_scale(one->total_tokens_per_second, replicas);
     fleet->prefill_tokens_per_second = predicted_scale(one->prefill_tokens_per_second, replicas);
     fleet->in_flight = round6(one->in_flight * replicas);
+    double idle = option->gpu_count - replicas * deployment_gpus(&plan->deployment);
+    fleet->power_watts =
+        power_predict(one->power_watts.value * replicas + idle * power_gpu_watts(option->deployment.gpu, 0, 0));
+    fleet->tokens_per_joule = power_tokens_per_joule(fleet->output_tokens_per_second, fleet->power_watts);
     double share = plan->safe_requests_per_second / plan->saturated.requests_per_second.value;
     struct predicted capacity = question->has_slo
                                     ? predicted_scale(plan->saturated.requests_per_second, share * replicas)
@@ -420,6 +447,7 @@ static double option_key(const struct question *question, const struct option *o
         .per_hour_usd = option->cost.per_hour_usd,
         .gpus = option->gpu_count,
         .watts = option->power_watts,
+        .joules_per_token = 1 / option->performance.tokens_per_joule.value,
         .capacity_output_tokens_per_second = option->capacity_output_tokens_per_second.value,
         .latency_ms = option->performance.e2e_ms.value,
     };
@@ -468,17 +496,20 @@ static enum status expand(struct search *search, const struct entry *entry)
     return STATUS_OK;
 }
 
-/* The count at even odds is shown beside the safe one: the layout is sized once more for the few that are shown. */
-static void fill_even_odds(struct search *search, struct option *option)
+/* The count at even odds and the percentiles are shown beside the safe count: the layout is sized once more for the few
+ * that are shown. */
+static void fill_details(struct search *search, struct option *option)
 {
     const struct question *question = search->question;
     const struct deployment *deployment = &option->deployment;
     struct plan plan;
     option->replicas_at_half_probability = option->replicas;
-    if (question->demand.kind == DEMAND_NONE || option->replicas == 1) return;
     struct shortfall shortfall = plan_prepare(question, option->gpu, deployment->weight_dtype,
                                               deployment->tensor_parallel, deployment->pipeline_parallel, &plan);
-    if (shortfall.reason != REJECT_NONE || plan_size(question, &plan).reason != REJECT_NONE) return;
+    if (shortfall.reason != REJECT_NONE) return;
+    plan_percentiles(question, &plan, option->replicas, option->safe_requests_per_second, &option->performance);
+    if (question->demand.kind == DEMAND_NONE || option->replicas == 1) return;
+    if (plan_size(question, &plan).reason != REJECT_NONE) return;
     double replicas = plan_replicas_at_half(question, &plan);
     if (replicas < option->replicas) option->replicas_at_half_probability = (uint32_t)replicas;
 }
@@ -505,7 +536,7 @@ static void emit(struct search *search, const struct option *option)
     }
     struct option *kept = &result->options[result->option_count++];
     *kept = *option;
-    fill_even_odds(search, kept);
+    fill_details(search, kept);
 }
 
 static bool has_recommendable(const struct search_result *result)

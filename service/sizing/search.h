@@ -7,7 +7,7 @@
 enum { SEARCH_DTYPES_MAX = 32, PIPELINE_MAX = 4 };
 
 /* What relaxations minimise instead of the objective. */
-enum least { LEAST_BY_OBJECTIVE, LEAST_GPUS, LEAST_USD_PER_HOUR };
+enum least { LEAST_BY_OBJECTIVE, LEAST_GPUS, LEAST_USD_PER_HOUR, LEAST_WATTS };
 
 /* The request in the units of the search: names resolved, money exact, limits absent = largest value. */
 struct question {

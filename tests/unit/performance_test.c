@@ -68,6 +68,7 @@ static const struct gpu h100 = {
     .link_domain_gpus = 8,
     .pcie_gb_per_s = 64,
     .node_gpus = 8,
+    .tdp_watts = 700,
 };
 
 static const struct model llama = {
@@ -228,7 +229,7 @@ static void test_unknown_facts_stay_unknown(void **state)
         assert_true(isnan(roofline_tpot_ms(&replica.roofline, 1, NULL)));
         assert_true(isnan(roofline_output_bound(&replica.roofline)));
         for (enum load load = 0; load < LOAD_COUNT; load++) {
-            struct performance performance = predict(&replica, (struct load_point){load, 4, 4, 1, 1, 0});
+            struct performance performance = predict(&replica, (struct load_point){load, 4, 4, 1, 1, 0, false});
             assert_unknown(&performance);
         }
         struct slo slo = {UNKNOWN, UNKNOWN, UNKNOWN, 95, 0.9};
@@ -455,6 +456,31 @@ static void check_finite(const struct performance *performance)
     assert_true(performance->in_flight >= 0 && performance->utilization_ratio > 0);
 }
 
+/* Between idle and the TDP; energy is power over speed. */
+static void check_power(const struct replica *replica, const struct performance *performance)
+{
+    double tdp_watts = replica->gpu.tdp_watts * deployment_gpus(&replica->deployment);
+    assert_true(performance->power_watts.value >= 0.0999 * tdp_watts && performance->power_watts.value <= tdp_watts);
+    assert_near("tokens per joule", performance->tokens_per_joule.value,
+                performance->output_tokens_per_second.value / performance->power_watts.value, 1e-5);
+    assert_true(performance->tokens_per_joule.low < performance->tokens_per_joule.value);
+}
+
+/* Higher percentiles are never lower, and the one that is asked for is among them. */
+static void check_percentiles(const struct performance *performance, double asked)
+{
+    assert_true(performance->has_percentiles);
+    for (int i = 1; i < PERCENTILE_COUNT; i++) {
+        const struct latencies *lower = &performance->percentiles[i - 1], *higher = &performance->percentiles[i];
+        assert_true(lower->ttft_ms.value <= higher->ttft_ms.value && lower->tpot_ms.value <= higher->tpot_ms.value);
+        assert_true(lower->e2e_ms.value <= higher->e2e_ms.value);
+    }
+    if (asked != 95) return;
+    assert_true(performance->ttft_ms.value == performance->percentiles[PERCENTILE_95].ttft_ms.value);
+    assert_true(performance->tpot_ms.value == performance->percentiles[PERCENTILE_95].tpot_ms.value);
+    assert_true(performance->e2e_ms.value == performance->percentiles[PERCENTILE_95].e2e_ms.value);
+}
+
 /* Every load's figures are finite, and none beats the bound. */
 static void check_loads(const struct replica *replica, double capacity)
 {
@@ -462,10 +488,12 @@ static void check_loads(const struct replica *replica, double capacity)
     for (int i = 0; i < 12; i++) {
         double n = floor(exp(uniform(0, 8))), rate = uniform(0, 1.3) * capacity + 1e-9;
         static const double percentiles[] = {0, 50, 95, 99};
-        struct load_point load = {(enum load)(i % LOAD_COUNT),   n, n, rate, uniform(0, 4),
-                                  percentiles[random_bits() % 4]};
+        struct load_point load = {(enum load)(i % LOAD_COUNT),    n,   n, rate, uniform(0, 4),
+                                  percentiles[random_bits() % 4], true};
         struct performance performance = predict(replica, load);
         check_finite(&performance);
+        check_power(replica, &performance);
+        if (load.load == LOAD_RATE) check_percentiles(&performance, load.percentile);
         if (performance.output_tokens_per_second.value > bound * (1 + 1e-5))
             fail_msg("%s at %g: %g above the bound %g", load_name(load.load), n,
                      performance.output_tokens_per_second.value, bound);

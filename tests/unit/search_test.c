@@ -2,6 +2,7 @@
  * sized in full, for random questions of every objective. */
 #include "sizing/pack.h"
 #include "sizing/plan.h"
+#include "sizing/power.h"
 #include "support/fleet_ask.h"
 
 #include <setjmp.h>
@@ -189,7 +190,15 @@ static bool affordable(const struct question *question, uint32_t gpu, const stru
     return fleet_check(question, gpu, fleet, cost).reason == REJECT_NONE;
 }
 
-static double key_of(const struct question *question, usd_t total, double capacity, double e2e_ms, double watts)
+/* Joules of an output token: each replica's power and speed at its share of the demand, and what has nothing to do. */
+static double joules_of(const struct plan *plan, const struct gpu *gpu, uint32_t replicas, uint32_t gpus_paid)
+{
+    double busy = plan->performance.power_watts.value * replicas;
+    double idle = (gpus_paid - replicas * deployment_gpus(&plan->deployment)) * power_gpu_watts(gpu, 0, 0);
+    return (busy + idle) / (plan->performance.output_tokens_per_second.value * replicas);
+}
+
+static double key_of(const struct question *question, usd_t total, double capacity, double e2e_ms, double joules)
 {
     double demand = question->demand.requests_per_second * question->demand.output_tokens;
     switch (question->objective) {
@@ -197,7 +206,7 @@ static double key_of(const struct question *question, usd_t total, double capaci
     case OBJECTIVE_THROUGHPUT: return -capacity;
     case OBJECTIVE_COST_PER_THROUGHPUT: return usd_to_double(total) / (capacity > demand ? demand : capacity);
     case OBJECTIVE_LATENCY: return e2e_ms;
-    case OBJECTIVE_ENERGY: return watts;
+    case OBJECTIVE_ENERGY: return joules;
     }
     return NAN;
 }
@@ -221,7 +230,7 @@ static void try_pack(const struct question *question, uint32_t gpu, const struct
     double capacity = one * replicas * question->demand.output_tokens;
     keep_best(found, (struct candidate){
                          .key = key_of(question, cost.total_usd, capacity, plan->performance.e2e_ms.value,
-                                       fleet.gpus_paid * snapshot->gpus[gpu].tdp_watts),
+                                       joules_of(plan, &snapshot->gpus[gpu], replicas, fleet.gpus_paid)),
                          .gpu = gpu,
                          .purchase = pack->purchase,
                          .gated = pack->stale || plan->performance.basis > question->worst_basis,
@@ -313,7 +322,7 @@ static bool same(double a, double b)
 static double option_key(const struct question *question, const struct option *option)
 {
     return key_of(question, option->cost.total_usd, option->capacity_output_tokens_per_second.value,
-                  option->performance.e2e_ms.value, option->power_watts);
+                  option->performance.e2e_ms.value, 1 / option->performance.tokens_per_joule.value);
 }
 
 static void assert_groups_unique(const struct search_result *result)

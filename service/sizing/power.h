@@ -1,0 +1,12 @@
+/* power.h owns the electric power of GPUs at work. Formula and measurements: docs/estimator.md, "Power". */
+#pragma once
+#include "catalog/gpu.h"
+#include "sizing/predicted.h"
+
+/* Watts of one GPU that is busy for this share of the time, and then fills its arithmetic units for this share of it.
+ * Unknown where its TDP is. */
+double power_gpu_watts(const struct gpu *gpu, double busy_ratio, double compute_share);
+/* The same as a quantity, of so many GPUs. */
+struct predicted power_predict(double watts);
+/* Output tokens for each joule. */
+struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, struct predicted power_watts);

@@ -1,0 +1,134 @@
+/* traffic.c owns the arithmetic of lengths, of cached prefixes and of drafted tokens. */
+#include "sizing/traffic.h"
+
+struct lengths lengths_of_mean(double tokens)
+{
+    return (struct lengths){.classes = {{tokens, 1}}, .count = 1, .mean = tokens};
+}
+
+/* The shortest bucket that is longer than `above`; its weight is that of all buckets of this length. */
+static struct length_bucket next_longer(const struct length_histogram *histogram, double above)
+{
+    struct length_bucket next = {INFINITY, 0};
+    for (size_t i = 0; i < histogram->count; i++) {
+        const struct length_bucket *bucket = &histogram->items[i];
+        if (!(bucket->weight > 0) || bucket->tokens <= above || bucket->tokens > next.tokens) continue;
+        next.weight = bucket->tokens < next.tokens ? bucket->weight : next.weight + bucket->weight;
+        next.tokens = bucket->tokens;
+    }
+    return next;
+}
+
+static double total_weight(const struct length_histogram *histogram)
+{
+    double weight = 0;
+    for (size_t i = 0; i < histogram->count; i++)
+        weight += histogram->items[i].weight;
+    return weight;
+}
+
+/* Joins a bucket to the last class as long as that stays below its part of all requests, so that few classes stand for
+ * any histogram and the shares of the tails stay small. */
+static void add_bucket(struct lengths *lengths, struct length_bucket bucket, double share, bool joins)
+{
+    struct length_class *last = &lengths->classes[lengths->count ? lengths->count - 1 : 0];
+    if (joins) {
+        double both = last->share + share;
+        last->tokens = (last->tokens * last->share + bucket.tokens * share) / both;
+        last->share = both;
+    } else {
+        lengths->classes[lengths->count++] = (struct length_class){bucket.tokens, share};
+    }
+}
+
+static bool fits_classes(const struct length_histogram *histogram)
+{
+    double tokens = 0;
+    for (size_t count = 0; count <= LENGTH_CLASSES_MAX; count++) {
+        tokens = next_longer(histogram, tokens).tokens;
+        if (!isfinite(tokens)) return true;
+    }
+    return false;
+}
+
+struct lengths lengths_of_histogram(const struct length_histogram *histogram)
+{
+    struct lengths lengths = {0};
+    double total = total_weight(histogram), squares = 0, sum = 0, seen = 0;
+    bool few = fits_classes(histogram);
+    for (struct length_bucket bucket = next_longer(histogram, 0); isfinite(bucket.tokens);
+         bucket = next_longer(histogram, bucket.tokens)) {
+        double share = bucket.weight / total;
+        bool joins = !few && lengths.count && seen * LENGTH_CLASSES_MAX < (double)lengths.count;
+        add_bucket(&lengths, bucket, share, joins);
+        seen += share;
+        sum += share * bucket.tokens;
+        squares += share * bucket.tokens * bucket.tokens;
+    }
+    if (lengths.count == 1 && lengths.classes[0].share > 0) return lengths_of_mean(lengths.classes[0].tokens);
+    lengths.mean = round6(sum);
+    lengths.cv2 = squares / (sum * sum) - 1;
+    return lengths;
+}
+
+struct traffic traffic_of_means(double input_tokens, double output_tokens)
+{
+    return (struct traffic){
+        .input = lengths_of_mean(input_tokens),
+        .output = lengths_of_mean(output_tokens),
+        .prefix_cache_hit_ratio = UNKNOWN,
+    };
+}
+
+void traffic_set_cache(struct traffic *traffic, double shared_prefix_tokens, double prefix_cache_hit_ratio)
+{
+    traffic->shared_prefix_tokens = is_known(shared_prefix_tokens) ? shared_prefix_tokens : 0;
+    traffic->prefix_cache_hit_ratio = prefix_cache_hit_ratio;
+}
+
+/* The last token is always computed: its output is the first token of the answer. */
+static double cached_tokens(const struct traffic *traffic, double input_tokens, double block_tokens)
+{
+    double ratio = traffic->prefix_cache_hit_ratio;
+    double found = is_known(ratio) ? ratio * input_tokens : traffic->shared_prefix_tokens;
+    return floor(fmax(0, fmin(found, input_tokens - 1)) / block_tokens) * block_tokens;
+}
+
+struct prompt_work traffic_prompt_work_of(const struct traffic *traffic, double input_tokens, double block_tokens)
+{
+    double cached = cached_tokens(traffic, input_tokens, block_tokens);
+    return (struct prompt_work){input_tokens - cached, input_tokens * input_tokens - cached * cached};
+}
+
+struct prompt_work traffic_prompt_work(const struct traffic *traffic, double block_tokens)
+{
+    struct prompt_work mean = {0, 0};
+    for (size_t i = 0; i < traffic->input.count; i++) {
+        const struct length_class *class = &traffic->input.classes[i];
+        struct prompt_work one = traffic_prompt_work_of(traffic, class->tokens, block_tokens);
+        mean.tokens += class->share * one.tokens;
+        mean.tokens_squared += class->share * one.tokens_squared;
+    }
+    return mean;
+}
+
+double traffic_shared_tokens(const struct traffic *traffic, double block_tokens)
+{
+    return floor(traffic->shared_prefix_tokens / block_tokens) * block_tokens;
+}
+
+double traffic_held_tokens(const struct traffic *traffic)
+{
+    return traffic->input.mean + traffic->output.mean * (1 + traffic->output.cv2);
+}
+
+double traffic_context_tokens(const struct traffic *traffic)
+{
+    return traffic->input.mean + traffic->output.mean * (1 + traffic->output.cv2) / 2;
+}
+
+double traffic_tokens_per_step(const struct traffic *traffic, double draft_tokens)
+{
+    double accepted = traffic->draft_acceptance_ratio;
+    return accepted < 1 ? (1 - pow(accepted, draft_tokens + 1)) / (1 - accepted) : draft_tokens + 1;
+}
