@@ -88,6 +88,15 @@ static enum status take_refusal(void *context, uint32_t line, const char *field,
     return take_row(context, &measured);
 }
 
+/* Importers have one file, and call it so. */
+static void name_file(const struct reading *reading, struct problem *problem)
+{
+    const char *detail = arena_printf(reading->arena, "%s: %s", reading->path, problem->detail);
+    if (strcmp(problem->field, "file") != 0 || !detail) return;
+    problem->field = "measured";
+    problem->detail = detail;
+}
+
 enum status runs_read(const char *path, const struct snapshot *catalog, const struct run_defaults *defaults,
                       struct arena *arena, struct problems *problems, struct runs *runs)
 {
@@ -101,7 +110,10 @@ enum status runs_read(const char *path, const struct snapshot *catalog, const st
     const struct import_sink sink = {.context = &reading, .measured = take_row, .reject = take_refusal};
     struct import_counts counts;
     if (!reading.file) return problems_add(problems, STATUS_INVALID_VALUE, "measured", "%s cannot be read", path);
+    size_t before = problems->count;
     enum status status = import_read(&source, &sink, problems, &counts);
+    for (size_t i = before; i < problems->count; i++)
+        name_file(&reading, &problems->items[i]);
     (void)fclose(reading.file);
     return status;
 }

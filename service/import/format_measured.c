@@ -113,5 +113,8 @@ static void log_row(struct importing *importing)
 
 static const struct format logs = {
     .headers = log_headers, .header_count = sizeof log_headers / sizeof *log_headers, .row = log_row};
-const struct format import_measured = {
-    .headers = headers, .header_count = sizeof headers / sizeof *headers, .row = row, .other = &logs};
+const struct format import_measured = {.headers = headers,
+                                       .header_count = sizeof headers / sizeof *headers,
+                                       .row = row,
+                                       .json_file = measured_read_json,
+                                       .other = &logs};

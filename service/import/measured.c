@@ -90,7 +90,8 @@ bool measured_is_number(enum import_column column)
 
 struct measured import_measured_empty(uint32_t line)
 {
-    struct measured measured = {.line = line, .model = "", .gpu = "", .load_mode = ""};
+    struct measured measured = {.line = line, .model = "", .gpu = "", .load_mode = "", .arrival_cv2 = 1};
+    measured.gpu_layers = UNKNOWN;
     measured.run = (struct observation){.source = "", .uid = "", .engine = "", .engine_version = "", .model_id = ""};
     measured.run.weight_dtype = measured.run.kv_dtype = measured.run.load = measured.run.trust = measured.run.notes =
         "";
