@@ -107,7 +107,8 @@ static uint32_t count_of(double value, uint32_t otherwise)
     return value >= 1 ? (uint32_t)value : otherwise;
 }
 
-/* GPUs of a row are all of the run. Degrees that do not use them all leave several replicas. */
+/* GPUs of a row are all of the run. Where the degrees do not use them all, there are several replicas; but a mixture of
+ * experts spreads its experts over all, even where attention is data parallel: measured TPOT is that of one group. */
 static bool set_layout(const struct resolving *resolving)
 {
     const struct measured *measured = resolving->measured;
@@ -116,7 +117,7 @@ static bool set_layout(const struct resolving *resolving)
     uint32_t data = count_of(measured->data_parallel, 1);
     uint32_t gpus = count_of(measured->gpu_count, count_of(measured->run.tensor_parallel, 1) * pipeline * data);
     uint32_t tensor = count_of(measured->run.tensor_parallel, gpus / pipeline);
-    if (tensor * pipeline * data < gpus && measured->run.expert_parallel > 1) tensor = gpus / pipeline / data;
+    if (deployment->model->experts && tensor * pipeline * data < gpus) tensor = gpus / pipeline / data;
     bool layers = by_layers(deployment);
     deployment->tensor_parallel = layers ? 1 : tensor;
     deployment->pipeline_parallel = layers ? gpus : pipeline;
