@@ -61,7 +61,7 @@ static int print_help(void)
         "are off, and how often the measurement lies in the stated interval. See docs/evaluate.md.\n\n"
         "Usage: gpusize evaluate --measured FILE [--measured FILE]... [OPTIONS]\n\n"
         "A file is CSV of throughput rows or of vLLM's start-up logs, or the JSON of vllm bench serve,\n"
-        "GuideLLM or llama-bench.\n\nExamples:\n"
+        "GuideLLM or llama-bench. Without a file the measured rows of the database are evaluated.\n\nExamples:\n"
         "  gpusize evaluate --measured runs.csv\n"
         "  gpusize evaluate --measured runs.csv --by engine+load,gpu --predictions predictions.csv\n"
         "  gpusize evaluate --measured result.json --gpu h100-sxm --tensor-parallel 2 --weight-dtype fp8\n\n"
@@ -106,9 +106,9 @@ static void check_choices(struct evaluation *evaluation)
                                       *degree != floor(*degree) || !(*degree >= 1 && *degree <= PARALLEL_MAX)))
         (void)problems_add(problems, STATUS_INVALID_VALUE, "tensor_parallel", "\"%.40s\" is no number from 1 to %d",
                            choices->tensor_parallel, PARALLEL_MAX);
-    if (!evaluation->file_count)
+    if (!evaluation->file_count && !*evaluation->settings.database_url)
         (void)problems_add(problems, STATUS_MISSING_FIELD, "measured",
-                           "say which rows: gpusize evaluate --measured FILE");
+                           "say which rows: gpusize evaluate --measured FILE; without, a database's are taken");
     enum status status =
         groupings_parse(choices->by, evaluation->arena, problems, evaluation->groupings, &evaluation->grouping_count);
     (void)status; /* is among the problems */
@@ -140,6 +140,22 @@ static enum status open_catalog(struct evaluation *evaluation)
         cli_open_store(&evaluation->settings, "gpusize evaluate", 1, evaluation->problems, &evaluation->store);
     if (status != STATUS_OK) return status;
     return cli_read_catalog(evaluation->store, -1, evaluation->problems, &evaluation->snapshot);
+}
+
+/* The measured rows of the database. */
+static enum status read_database(struct evaluation *evaluation)
+{
+    struct catalog_text rows;
+    enum status status = store_observations_read(evaluation->store, evaluation->arena, evaluation->problems, &rows);
+    if (status != STATUS_OK) return status;
+    FILE *file = fmemopen((void *)(uintptr_t)rows.text, rows.length, "rb");
+    if (!file) return problems_add(evaluation->problems, STATUS_OUT_OF_MEMORY, "", "no memory for %s", rows.name);
+    status = runs_read_file(file, rows.name, evaluation->snapshot, &evaluation->choices.defaults, evaluation->arena,
+                            evaluation->problems, &evaluation->runs);
+    (void)fclose(file);
+    evaluation->files[evaluation->file_count++] =
+        (struct evaluated_file){.name = rows.name, .rows = evaluation->runs.count};
+    return status;
 }
 
 static enum status read_files(struct evaluation *evaluation)
@@ -222,7 +238,7 @@ static bool anything_scored(const struct scores *scores)
 static enum status run(struct evaluation *evaluation)
 {
     enum status status = open_catalog(evaluation);
-    if (status == STATUS_OK) status = read_files(evaluation);
+    if (status == STATUS_OK) status = (evaluation->file_count ? read_files : read_database)(evaluation);
     if (status == STATUS_OK) status = make_groups(evaluation);
     if (status == STATUS_OK) status = write_predictions(evaluation);
     if (status == STATUS_OK) status = print_report(evaluation);

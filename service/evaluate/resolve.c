@@ -240,19 +240,20 @@ static bool copy_texts(const struct resolving *resolving)
     return true;
 }
 
+/* A refused row keeps what could be found of it. */
 static bool set_names(const struct resolving *resolving)
 {
     struct measured *measured = resolving->measured;
     struct run *run = resolving->run;
     struct measured_names names;
     char version[VERSION_BYTES];
-    if (measured->refused_field || !import_measured_names(resolving->catalog, measured, &names))
-        return refuse(resolving, measured->refused_field, "%s", measured->refused);
+    bool found = import_measured_names(resolving->catalog, measured, &names);
     read_version(measured->run.engine_version, version);
-    bool old = run->kind == RUN_SERVED && strcmp(measured->run.load, "static_batch") == 0;
+    bool old = run->kind == RUN_SERVED && run->load.load == LOAD_STATIC_BATCH;
     run->deployment.model = names.model;
     run->deployment.gpu = names.gpu;
-    run->deployment.engine = find_profile(resolving->catalog, names.engine, version, old);
+    if (names.engine) run->deployment.engine = find_profile(resolving->catalog, names.engine, version, old);
+    if (!found) return refuse(resolving, measured->refused_field, "%s", measured->refused);
     return read_dtype(resolving, "precision_weights", measured->run.weight_dtype, &run->deployment.weight_dtype) &&
            read_dtype(resolving, "precision_kv", measured->run.kv_dtype, &run->deployment.kv_dtype);
 }

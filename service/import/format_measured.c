@@ -39,9 +39,9 @@ static const struct import_header headers[] = {
 static const struct import_header log_headers[] = {
     {"log_file", COL_UID, true},
     {"status", COL_STATUS, true},
-    {"model", COL_MODEL, true},
-    {"gpu", COL_GPU, true},
-    {"tp", COL_TENSOR_PARALLEL, true},
+    {"model", COL_MODEL, false},
+    {"gpu", COL_GPU, false},
+    {"tp", COL_TENSOR_PARALLEL, false},
     {"pp", COL_PIPELINE_PARALLEL, false},
     {"dp", COL_DATA_PARALLEL, false},
     {"max_model_len", COL_MAX_MODEL_LEN, true},

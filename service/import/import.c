@@ -122,10 +122,11 @@ static void choose_layout(struct importing *importing)
     }
 }
 
-/* Who takes measured rows as they are spelled fills in what is missing, but not how requests came. */
+/* Who takes results as they are spelled fills in what is missing, but not how requests came. */
 static bool needed(const struct importing *importing, const struct import_header *header)
 {
-    return header->required && (!importing->sink->measured || header->column == COL_LOAD);
+    bool filled_in = importing->sink->measured && importing->format->other;
+    return header->required && (!filled_in || header->column == COL_LOAD);
 }
 
 static enum status read_header(struct importing *importing)

@@ -62,7 +62,7 @@ struct measured {
 /* A row without any text or number. */
 struct measured import_measured_empty(uint32_t line);
 
-/* What the names of a row mean to the catalog; false with the reason in `refused`. */
+/* What the names of a row mean to the catalog, NULL: nothing; then false, with the first reason in `refused`. */
 struct measured_names {
     const struct model *model;
     const struct gpu *gpu;

@@ -244,7 +244,7 @@ bool import_measured_names(const struct snapshot *catalog, struct measured *meas
     struct arena arena;
     struct problems problems;
     *ret_names = (struct measured_names){.model = NULL};
-    for (enum alias_kind kind = ALIAS_GPU; kind <= ALIAS_ENGINE && !measured->refused_field; kind++) {
+    for (enum alias_kind kind = ALIAS_GPU; kind <= ALIAS_ENGINE; kind++) {
         arena_init(&arena, 0);
         problems_init(&problems, &arena);
         find_target(catalog, kind, measured, &problems, ret_names);

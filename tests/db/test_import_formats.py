@@ -136,7 +136,7 @@ def test_measured_results(run, sql, tmp_path):
     file.write_text(MEASURED + measured(1, 5000) + measured(2, 4000) + measured(3, 4000, "Llama-9"))
     report = run("measured", file)
     assert (report["new_rows"], report["rejected_rows"]) == (2, 1)
-    assert report["rejections"] == [{"line": 4, "field": "model", "reason": '"Llama-9" is none of the catalog'}]
+    assert report["rejections"] == [{"line": 4, "field": "model", "reason": 'there is no model "Llama-9"; did you mean huggyllama/llama-7b?'}]
     where = "from gpusize.observation where to_version is null and uid in ('1', '2') and source = 'a report'"
     assert sql("select uid, engine, engine_version, model_id, gpu_id, gpu_count, tensor_parallel, expert_parallel, load,"
                f" output_tokens_per_second, e2e_ms, notes, as_of, import_run_id is null {where} order by 1 limit 1") == (
