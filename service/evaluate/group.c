@@ -66,6 +66,13 @@ static const char *version_text(const struct engine_profile *engine, struct aren
                         *engine->version_to ? arena_printf(arena, "-%s", engine->version_to) : "+");
 }
 
+/* A format that the row does not state is the model's own, or the engine's choice; then that is said. */
+static const char *dtype_text(const struct run *run, const char *stated, enum dtype dtype, struct arena *arena)
+{
+    if (run->refused) return stated;
+    return *stated ? dtype_name(dtype) : arena_printf(arena, "%s, not stated", dtype_name(dtype));
+}
+
 /* What is not resolved goes by the row's spelling. */
 static const char *key_text(const struct score *score, enum group_key key, struct arena *arena)
 {
@@ -77,8 +84,8 @@ static const char *key_text(const struct score *score, enum group_key key, struc
     case GROUP_VERSION: return deployment->engine ? version_text(deployment->engine, arena) : run->engine_version;
     case GROUP_GPU: return deployment->gpu ? deployment->gpu->id : run->gpu_name;
     case GROUP_MODEL: return deployment->model ? deployment->model->id : run->model_name;
-    case GROUP_DTYPE: return run->refused ? run->weight_dtype : dtype_name(deployment->weight_dtype);
-    case GROUP_KV_DTYPE: return run->refused ? run->kv_dtype : dtype_name(deployment->kv_dtype);
+    case GROUP_DTYPE: return dtype_text(run, run->weight_dtype, deployment->weight_dtype, arena);
+    case GROUP_KV_DTYPE: return dtype_text(run, run->kv_dtype, deployment->kv_dtype, arena);
     case GROUP_BASIS: return score->reason ? "not compared" : basis_name(score->predicted.basis);
     case GROUP_SOURCE:
     case GROUP_KEYS: break;
