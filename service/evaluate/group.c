@@ -94,7 +94,7 @@ static const char *key_text(const struct score *score, enum group_key key, struc
 }
 
 struct entry {
-    const char *key;
+    const char *key; /* or the reason */
     const struct score *score;
 };
 
@@ -208,9 +208,9 @@ enum status groups_make(const struct scores *scores, const struct grouping *grou
 
 static int compare_reasons(const void *a, const void *b)
 {
-    const struct score *x = *(const struct score *const *)a, *y = *(const struct score *const *)b;
-    int order = strcmp(x->reason, y->reason);
-    return order ? order : (x->run > y->run) - (x->run < y->run);
+    const struct entry *x = a, *y = b;
+    int order = strcmp(x->key, y->key);
+    return order ? order : (x->score->run > y->score->run) - (x->score->run < y->score->run);
 }
 
 static int compare_refusals(const void *a, const void *b)
@@ -224,20 +224,20 @@ enum status refusals_make(const struct scores *scores, struct arena *arena, stru
                           struct refusals *ret_refusals)
 {
     size_t count = 0;
-    const struct score **refused = ARENA_ARRAY(arena, scores->count + 1, const struct score *);
+    struct entry *refused = ARENA_ARRAY(arena, scores->count + 1, struct entry);
     *ret_refusals = (struct refusals){.items = ARENA_ARRAY(arena, scores->count + 1, struct refusal)};
     if (!refused || !ret_refusals->items)
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the refusals");
     for (size_t i = 0; i < scores->count; i++) {
-        if (scores->items[i].reason) refused[count++] = &scores->items[i];
+        if (scores->items[i].reason) refused[count++] = (struct entry){scores->items[i].reason, &scores->items[i]};
     }
     qsort(refused, count, sizeof *refused, compare_reasons);
     for (size_t i = 0; i < count; i++) {
-        bool same = i > 0 && strcmp(refused[i - 1]->reason, refused[i]->reason) == 0;
-        if (!same) ret_refusals->items[ret_refusals->count++] = (struct refusal){.reason = refused[i]->reason};
+        bool same = i > 0 && strcmp(refused[i - 1].key, refused[i].key) == 0;
+        if (!same) ret_refusals->items[ret_refusals->count++] = (struct refusal){.reason = refused[i].key};
         struct refusal *refusal = &ret_refusals->items[ret_refusals->count - 1];
-        refusal->rows += !same || refused[i - 1]->run != refused[i]->run;
-        refusal->figures += refused[i]->metric != METRIC_COUNT;
+        refusal->rows += !same || refused[i - 1].score->run != refused[i].score->run;
+        refusal->figures += refused[i].score->metric != METRIC_COUNT;
     }
     qsort(ret_refusals->items, ret_refusals->count, sizeof *ret_refusals->items, compare_refusals);
     return STATUS_OK;
