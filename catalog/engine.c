@@ -1,6 +1,7 @@
 /* engine.c owns the table of coefficients and the order of versions. */
 #include "catalog/engine.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const struct coef_info coef_infos[] = {
@@ -9,6 +10,30 @@ const struct coef_info coef_infos[] = {
 #undef COEF
 };
 const size_t coef_count = sizeof coef_infos / sizeof *coef_infos;
+
+static const char *const fit_load_names[FIT_LOAD_COUNT] = {"served", "saturated", "static"};
+
+const char *fit_load_name(enum fit_load load)
+{
+    return fit_load_names[load];
+}
+
+int engine_fit_compare(const void *a, const void *b)
+{
+    const struct engine_fit *x = a, *y = b;
+    if (x->load != y->load) return x->load < y->load ? -1 : 1;
+    int order = strcmp(x->gpu, y->gpu);
+    if (order == 0) order = strcmp(x->family, y->family);
+    return order ? order : (int)x->weight_dtype - (int)y->weight_dtype;
+}
+
+const struct engine_fit *engine_find_fit(const struct engine_profile *profile, enum fit_load load, const char *gpu,
+                                         const char *family, enum dtype weight_dtype)
+{
+    const struct engine_fit wanted = {.load = load, .gpu = gpu, .family = family, .weight_dtype = weight_dtype};
+    if (profile->fit_count == 0) return NULL;
+    return bsearch(&wanted, profile->fits, profile->fit_count, sizeof wanted, engine_fit_compare);
+}
 
 bool engine_keeps_kv(const struct engine_support *support, enum dtype dtype)
 {

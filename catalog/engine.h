@@ -12,6 +12,21 @@ struct engine_coefs {
 #undef COEF
 };
 
+/* Kinds of load, as far as their measured rows differ. */
+enum fit_load { FIT_SERVED, FIT_SATURATED, FIT_STATIC, FIT_LOAD_COUNT };
+const char *fit_load_name(enum fit_load load);
+
+/* What the measured rows of one GPU, model family and weight format say beside the formula. Ratios are of times,
+ * measured over computed; factors are x and / at 90 %. */
+struct engine_fit {
+    enum fit_load load;
+    const char *gpu, *family;
+    enum dtype weight_dtype;
+    double rows;
+    double time_ratio, time_factor; /* of a decode step, a saturated engine, a static batch */
+    double ttft_ratio, ttft_factor; /* UNKNOWN where no row tells */
+};
+
 struct engine_profile {
     const char *engine;       /* "vllm", "tensorrt-llm", "sglang", "llama.cpp" */
     const char *version_from; /* inclusive, "0.17" */
@@ -19,7 +34,14 @@ struct engine_profile {
     const char *source;       /* of the fit: rows and error */
     date_t as_of;
     struct engine_coefs coef;
+    const struct engine_fit *fits; /* sorted by load, GPU, family, format */
+    size_t fit_count;
 };
+
+/* NULL if no row of this kind was in the fit. */
+const struct engine_fit *engine_find_fit(const struct engine_profile *profile, enum fit_load load, const char *gpu,
+                                         const char *family, enum dtype weight_dtype);
+int engine_fit_compare(const void *a, const void *b);
 
 /* (engine, GPU architecture) pairs that work, with the weight formats that run there. */
 struct engine_support {

@@ -5,6 +5,7 @@
 #include "catalog/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -14,6 +15,7 @@ struct coefficient_row {
     struct row row;
     const char *engine, *version_from, *version_to, *coefficient, *value, *source;
     date_t as_of;
+    const char *load, *gpu, *family, *weight_dtype; /* of a figure of a struct engine_fit; else "" */
 };
 
 static const struct column coefficient_columns[] = {
@@ -24,6 +26,10 @@ static const struct column coefficient_columns[] = {
     COLUMN("value", struct coefficient_row, value),
     COLUMN("source", struct coefficient_row, source),
     COLUMN("as_of", struct coefficient_row, as_of),
+    COLUMN_LOOSE("load", struct coefficient_row, load),
+    COLUMN_LOOSE("gpu", struct coefficient_row, gpu),
+    COLUMN_LOOSE("family", struct coefficient_row, family),
+    COLUMN_LOOSE("weight_dtype", struct coefficient_row, weight_dtype),
 };
 static const struct table coefficient_table = TABLE(FILE_ENGINE_PROFILES, coefficient_columns, struct coefficient_row);
 
@@ -35,9 +41,20 @@ static int compare_ranges(const void *a, const void *b)
     return order ? order : strcmp(y->version_to, x->version_to);
 }
 
+/* Figures of one fit stand together, behind the coefficients. */
+static int compare_fits(const void *a, const void *b)
+{
+    const struct coefficient_row *x = a, *y = b;
+    int order = strcmp(x->load, y->load);
+    if (order == 0) order = strcmp(x->gpu, y->gpu);
+    if (order == 0) order = strcmp(x->family, y->family);
+    return order ? order : strcmp(x->weight_dtype, y->weight_dtype);
+}
+
 static int compare_coefficients(const void *a, const void *b)
 {
     int order = compare_ranges(a, b);
+    if (order == 0) order = compare_fits(a, b);
     return order ? order
                  : strcmp(((const struct coefficient_row *)a)->coefficient,
                           ((const struct coefficient_row *)b)->coefficient);
@@ -46,6 +63,7 @@ static int compare_coefficients(const void *a, const void *b)
 /* A profile while it is put together; a coefficient is UNKNOWN until it is given or inherited. */
 struct draft {
     struct engine_profile profile;
+    struct engine_fit *fits;                        /* those of profile, not yet for good */
     const struct coefficient_row *first, *inherits; /* inherits: NULL if it starts from nothing */
     enum { DRAFT_OPEN, DRAFT_BUSY, DRAFT_DONE } state;
 };
@@ -62,8 +80,59 @@ static double *coefficient_at(struct engine_coefs *coefs, size_t index)
     return (double *)(void *)((char *)coefs + coef_infos[index].offset);
 }
 
+static const struct {
+    const char *name;
+    size_t offset;
+} fit_figures[] = {
+    {"rows", offsetof(struct engine_fit, rows)},
+    {"time_ratio", offsetof(struct engine_fit, time_ratio)},
+    {"time_factor", offsetof(struct engine_fit, time_factor)},
+    {"ttft_ratio", offsetof(struct engine_fit, ttft_ratio)},
+    {"ttft_factor", offsetof(struct engine_fit, ttft_factor)},
+};
+
+static bool fit_begin(struct drafts *drafts, const struct coefficient_row *row, struct engine_fit *ret_fit)
+{
+    struct engine_fit fit = {.load = FIT_SERVED, .gpu = row->gpu, .family = row->family};
+    fit.weight_dtype = dtype_parse(row->weight_dtype);
+    fit.rows = fit.time_ratio = fit.time_factor = fit.ttft_ratio = fit.ttft_factor = UNKNOWN;
+    while (fit.load < FIT_LOAD_COUNT && strcmp(fit_load_name(fit.load), row->load) != 0)
+        fit.load++;
+    bool good = fit.load < FIT_LOAD_COUNT && *row->gpu && *row->family && fit.weight_dtype != DTYPE_UNKNOWN;
+    if (!good)
+        loading_refuse(
+            drafts->loading, drafts->file_name, row->row.line, "load",
+            "a figure of a fit needs a load (served, saturated, static), a gpu, a family and a weight_dtype");
+    *ret_fit = fit;
+    return good;
+}
+
+static void fit_set(struct drafts *drafts, struct draft *draft, const struct coefficient_row *row)
+{
+    struct engine_fit fit;
+    if (!fit_begin(drafts, row, &fit)) return;
+    struct engine_profile *profile = &draft->profile;
+    if (profile->fit_count == 0 || engine_fit_compare(&draft->fits[profile->fit_count - 1], &fit) != 0)
+        draft->fits[profile->fit_count++] = fit;
+    for (size_t i = 0; i < sizeof fit_figures / sizeof *fit_figures; i++) {
+        if (strcmp(fit_figures[i].name, row->coefficient) != 0) continue;
+        double value = 0, least = strstr(row->coefficient, "factor") ? 1 : 1e-3;
+        if (!text_parse_double(row->value, &value) || !(value >= least && value <= 1e6))
+            loading_refuse(drafts->loading, drafts->file_name, row->row.line, "value", "is no number from %g to 1e6",
+                           least);
+        *(double *)(void *)((char *)&draft->fits[profile->fit_count - 1] + fit_figures[i].offset) = value;
+        return;
+    }
+    loading_refuse(drafts->loading, drafts->file_name, row->row.line, "coefficient", "a fit has no figure \"%s\"",
+                   row->coefficient);
+}
+
 static void draft_set(struct drafts *drafts, struct draft *draft, const struct coefficient_row *row)
 {
+    if (*row->load || *row->gpu || *row->family || *row->weight_dtype) {
+        fit_set(drafts, draft, row);
+        return;
+    }
     if (strcmp(row->coefficient, "inherits") == 0) {
         draft->inherits = row;
         return;
@@ -110,6 +179,21 @@ static struct draft *find_parent(struct drafts *drafts, const char *wanted)
     return NULL;
 }
 
+/* The fits of both, the draft's own first. */
+static void inherit_fits(struct drafts *drafts, struct draft *draft, const struct draft *parent)
+{
+    size_t own = draft->profile.fit_count, count = own + parent->profile.fit_count;
+    struct engine_fit *fits = loading_alloc(drafts->loading, &drafts->loading->snapshot->arena, count, sizeof *fits);
+    if (!fits || count == own) return;
+    if (own) memcpy(fits, draft->fits, own * sizeof *fits);
+    for (size_t i = 0; i < parent->profile.fit_count; i++) {
+        const struct engine_fit *fit = &parent->fits[i];
+        if (!bsearch(fit, draft->fits, own, sizeof *fit, engine_fit_compare)) fits[draft->profile.fit_count++] = *fit;
+    }
+    qsort(fits, draft->profile.fit_count, sizeof *fits, engine_fit_compare);
+    draft->fits = fits;
+}
+
 /* Fills what the profile does not say itself from the one that it inherits from. The chain ends: each step marks its
  * draft, and a busy one is a cycle. */
 static void draft_resolve(struct drafts *drafts, struct draft *draft)
@@ -125,6 +209,7 @@ static void draft_resolve(struct drafts *drafts, struct draft *draft)
         loading_refuse(drafts->loading, drafts->file_name, line, "value", "inherits from itself in a circle");
     } else {
         draft_resolve(drafts, parent);
+        inherit_fits(drafts, draft, parent);
         for (size_t i = 0; i < coef_count; i++) {
             double *value = coefficient_at(&draft->profile.coef, i);
             if (!is_known(*value)) *value = *coefficient_at(&parent->profile.coef, i);
@@ -159,6 +244,8 @@ void load_engine_profiles(struct loading *loading)
     snapshot->profiles = loading_alloc(loading, &snapshot->arena, PROFILES_MAX, sizeof *snapshot->profiles);
     if (!drafts.items || !snapshot->profiles) return;
     struct draft *draft = NULL;
+    struct engine_fit *fits = loading_alloc(loading, &snapshot->arena, rows.count, sizeof *fits);
+    if (!fits) return;
     for (size_t i = 0; i < rows.count; i++) {
         const struct coefficient_row *row = rows_at(&rows, i);
         if (i == 0 || compare_ranges(rows_at(&rows, i - 1), row) != 0) {
@@ -167,14 +254,18 @@ void load_engine_profiles(struct loading *loading)
                 return;
             }
             draft = draft_begin(&drafts, row);
+            draft->fits = fits + i;
         }
         if (row->as_of.days > draft->profile.as_of.days) draft->profile.as_of = row->as_of;
         draft_set(&drafts, draft, row);
     }
     for (size_t i = 0; i < drafts.count; i++)
+        qsort(drafts.items[i].fits, drafts.items[i].profile.fit_count, sizeof *fits, engine_fit_compare);
+    for (size_t i = 0; i < drafts.count; i++)
         draft_resolve(&drafts, &drafts.items[i]);
     for (size_t i = 0; i < drafts.count; i++) {
         draft_check(&drafts, &drafts.items[i], i ? &drafts.items[i - 1] : NULL);
+        drafts.items[i].profile.fits = drafts.items[i].fits;
         snapshot->profiles[snapshot->profile_count++] = drafts.items[i].profile;
     }
 }

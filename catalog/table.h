@@ -9,7 +9,7 @@ struct column {
     const char *header;
     enum cell_kind kind;
     bool required;
-    bool loose; /* only a database has it: the file need not */
+    bool loose; /* a file need not have it */
     size_t offset;
     double low, high; /* both included; of numbers and money */
     double absent;    /* a double that is not given */
@@ -34,6 +34,10 @@ struct column {
 #define COLUMN_OPT(header_, type, member)                                                                              \
     {                                                                                                                  \
         .header = (header_), .kind = CELL_OF(type, member), .offset = offsetof(type, member)                           \
+    }
+#define COLUMN_LOOSE(header_, type, member)                                                                            \
+    {                                                                                                                  \
+        .header = (header_), .kind = CELL_OF(type, member), .loose = true, .offset = offsetof(type, member)            \
     }
 #define COLUMN_ID(header_, type, member)                                                                               \
     {                                                                                                                  \

@@ -109,6 +109,9 @@ void deployment_default(struct deployment *deployment)
     }
     if (!(deployment->weights_bytes > 0)) deployment->weights_bytes = UNKNOWN;
     if (!is_known(deployment->gpu_used_gib)) deployment->gpu_used_gib = 0;
+    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
+        deployment->fits[load] =
+            engine_find_fit(deployment->engine, load, deployment->gpu->id, model->family, deployment->weight_dtype);
     if (!is_known(deployment->cpu_offload_gib)) deployment->cpu_offload_gib = 0;
 }
 

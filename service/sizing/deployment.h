@@ -38,7 +38,8 @@ struct deployment {
     const struct model *draft_model; /* DRAFT_MODEL only */
     uint32_t draft_tokens;           /* proposed in each step; 0 without */
     double cpu_offload_gib;          /* of each GPU's weights, kept in host memory and read through PCIe; 0 */
-    uint32_t gpu_layers;             /* llama.cpp: layers on GPUs; the head is one more; 0 = all */
+    const struct engine_fit *fits[FIT_LOAD_COUNT]; /* of this model on this GPU; NULL: none of these rows was fitted */
+    uint32_t gpu_layers;                           /* llama.cpp: layers on GPUs; the head is one more; 0 = all */
 };
 
 /* Fills everything that is not given (0, NaN, DTYPE_UNKNOWN) from the engine profile, the model and the GPU:

@@ -37,59 +37,22 @@ const char *load_name(enum load load)
     return load_names[load];
 }
 
-/* What the measured rows behind the coefficients cover (docs/estimator.md, "What was fitted"): GPUs by id, models by
- * family. Weight formats of 16, 8 and 4 bits were among them; K-quants, pipeline stages and weights in host memory were
- * not. */
-static const char *const served_gpus[] = {"h100-sxm", "h200-sxm", "b200-sxm", "b300-sxm",
-                                          "mi300x",   "mi325x",   "mi355x",   NULL};
-static const char *const served_families[] = {"DeepSeek R1", "DeepSeek V3", "Qwen 3.5", "gpt-oss",
-                                              "Llama 3.1",   "Llama 3.3",   "Kimi K2",  NULL};
-static const char *const offline_gpus[] = {"a100-40gb-sxm", "a100-80gb-sxm", "gh200-96gb", "h100-sxm",
-                                           "h200-sxm",      "l40s",          "b200-sxm",   NULL};
-static const char *const offline_families[] = {"Llama 2", "Llama 3", "Llama 3.1", "Llama 3.3", "Mistral",
-                                               "Mixtral", "Falcon",  "GPT-J",     NULL};
-
-enum {
-    SERVED = 1u << LOAD_CONCURRENCY | 1u << LOAD_RATE,
-    OFFLINE = 1u << LOAD_SATURATED | 1u << LOAD_STATIC_BATCH,
-};
-static const struct fit_domain {
-    const char *engine;
-    unsigned loads; /* bits of enum load */
-    const char *const *gpus, *const *families;
-} fit_domains[] = {
-    {"vllm", SERVED | OFFLINE, served_gpus, served_families},
-    {"sglang", SERVED | OFFLINE, served_gpus, served_families},
-    {"tensorrt-llm", SERVED, served_gpus, served_families},
-    {"tensorrt-llm", OFFLINE, offline_gpus, offline_families},
+static const enum fit_load fit_loads[LOAD_COUNT] = {
+    [LOAD_SATURATED] = FIT_SATURATED,
+    [LOAD_CONCURRENCY] = FIT_SERVED,
+    [LOAD_STATIC_BATCH] = FIT_STATIC,
+    [LOAD_RATE] = FIT_SERVED,
 };
 
-static bool listed(const char *const list[], const char *name)
-{
-    for (; *list; list++) {
-        if (strcmp(*list, name) == 0) return true;
-    }
-    return false;
-}
-
-static bool covers(const struct fit_domain *domain, const struct deployment *deployment, enum load load)
-{
-    return (domain->loads >> load & 1) && strcmp(domain->engine, deployment->engine->engine) == 0 &&
-           listed(domain->gpus, deployment->gpu->id) && listed(domain->families, deployment->model->family);
-}
-
-static enum basis basis_of(const struct roofline *roofline, enum load load)
+/* The rows of the fit that say something about just this; NULL: none. Pipeline stages, weights in host memory, drafts
+ * and cached prompts were in no row. */
+static const struct engine_fit *fit_of(const struct roofline *roofline, enum load load)
 {
     const struct deployment *deployment = roofline->deployment;
-    enum dtype dtype = deployment->weight_dtype;
     bool cached = roofline->computed_tokens < roofline->input_tokens;
-    if (roofline->verified_rows > 1 || cached) return BASIS_EXTRAPOLATED; /* in no row */
-    if (dtype == DTYPE_FP32 || dtype >= DTYPE_Q8_0 || deployment->pipeline_parallel > 1) return BASIS_EXTRAPOLATED;
-    if (deployment->cpu_offload_gib > 0) return BASIS_EXTRAPOLATED;
-    for (size_t i = 0; i < sizeof fit_domains / sizeof *fit_domains; i++) {
-        if (covers(&fit_domains[i], deployment, load)) return BASIS_FITTED;
-    }
-    return BASIS_EXTRAPOLATED;
+    if (roofline->verified_rows > 1 || cached || deployment->cpu_offload_gib > 0) return NULL;
+    bool staged = deployment->pipeline_parallel > 1 && deployment->engine->coef.max_tensor_parallel > 1;
+    return staged ? NULL : deployment->fits[fit_loads[load]];
 }
 
 static struct times times_of(const struct roofline *roofline, double ttft_ms, double tpot_ms)
@@ -101,7 +64,7 @@ static struct times times_of(const struct roofline *roofline, double ttft_ms, do
 static void solve_saturated(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
 {
     (void)load;
-    double batch = roofline->max_batch, ratio = roofline->deployment->engine->coef.saturated_time_ratio;
+    double batch = roofline->max_batch, ratio = roofline_load_ratio(roofline, FIT_SATURATED);
     *ret_point = (struct point){
         .requests_per_ms = batch / (roofline_work_ms(roofline, batch) * ratio),
         .in_flight = batch,
@@ -135,14 +98,15 @@ static void solve_concurrency(const struct roofline *roofline, const struct load
 /* All requests start together and the batch ends with the longest: equal waves of what fits. */
 static void solve_static(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
 {
-    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
+    double ratio = roofline_load_ratio(roofline, FIT_STATIC);
+    double request_ms = roofline->deployment->engine->coef.static_request_ms;
     double waves = ceil(load->batch_size / roofline->max_batch);
     double batch = load->batch_size / waves;
     struct step_breakdown step;
     double decode_ms = roofline_tpot_ms(roofline, batch, &step) - step.prefill_ms;
     double prompts_ms = fmax(batch, 1) * roofline_prefill_ms(roofline);
-    double ttft_ms = fmax(prompts_ms, step.weights_ms) * coef->static_time_ratio + coef->static_request_ms * batch;
-    struct times wave = times_of(roofline, ttft_ms, decode_ms * coef->static_time_ratio);
+    double ttft_ms = fmax(prompts_ms, step.weights_ms) * ratio + request_ms * batch;
+    struct times wave = times_of(roofline, ttft_ms, decode_ms * ratio);
     double waiting_ms = (waves - 1) / 2 * wave.e2e_ms;
     *ret_point = (struct point){
         .requests_per_ms = batch / wave.e2e_ms,
@@ -250,24 +214,18 @@ struct factors {
     double tpot, ttft, throughput;
 };
 
-static struct factors factors_of(const struct deployment *deployment, enum load load, enum basis basis)
+static struct factors factors_of(const struct roofline *roofline, const struct engine_fit *fit, enum load load)
 {
-    const struct engine_coefs *coef = &deployment->engine->coef;
-    bool fitted = basis == BASIS_FITTED, cdna4 = strcmp(deployment->gpu->architecture, "CDNA4") == 0;
-    double fitted_tpot = cdna4 ? coef->tpot_fitted_cdna4_factor : coef->tpot_fitted_factor;
-    struct factors factors = {
-        .tpot = fitted ? fitted_tpot : coef->tpot_extrapolated_factor,
-        .ttft = fitted ? coef->ttft_fitted_factor : coef->ttft_extrapolated_factor,
+    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
+    const double unseen[LOAD_COUNT] = {
+        [LOAD_SATURATED] = coef->saturated_extrapolated_factor,
+        [LOAD_CONCURRENCY] = coef->tpot_extrapolated_factor,
+        [LOAD_STATIC_BATCH] = coef->static_extrapolated_factor,
+        [LOAD_RATE] = coef->tpot_extrapolated_factor,
     };
-    factors.throughput = factors.tpot;
-    if (load == LOAD_SATURATED) {
-        factors.throughput = factors.tpot =
-            fitted ? coef->saturated_fitted_factor : coef->saturated_extrapolated_factor;
-    } else if (load == LOAD_STATIC_BATCH) {
-        factors.throughput = factors.tpot = factors.ttft =
-            fitted ? coef->static_fitted_factor : coef->static_extrapolated_factor;
-    }
-    return factors;
+    double time = fit ? fit->time_factor : unseen[load];
+    double ttft = fit && is_known(fit->ttft_factor) ? fit->ttft_factor : coef->ttft_extrapolated_factor;
+    return (struct factors){.tpot = time, .ttft = load == LOAD_STATIC_BATCH ? time : ttft, .throughput = time};
 }
 
 /* The sum of two errors that go together: each counts by its share. */
@@ -362,8 +320,9 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
                    struct performance *ret_performance)
 {
     struct performance *performance = ret_performance;
+    const struct engine_fit *fit = point->extrapolated ? NULL : fit_of(roofline, load->load);
     *performance = (struct performance){
-        .basis = point->extrapolated ? BASIS_EXTRAPOLATED : basis_of(roofline, load->load),
+        .basis = fit ? BASIS_FITTED : BASIS_EXTRAPOLATED,
         .in_flight = round6(point->in_flight),
         .waiting_ms = round6(point->waiting_ms),
         .utilization_ratio = round6(point->utilization_ratio),
@@ -372,7 +331,7 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
         .power_watts = power_predict(watts_of(roofline, point)),
     };
     (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
-    struct factors factors = factors_of(roofline->deployment, load->load, performance->basis);
+    struct factors factors = factors_of(roofline, fit, load->load);
     set_latency(roofline, load, point, &factors, performance);
     set_throughput(roofline, load, point, factors.throughput, performance);
     performance->tokens_per_joule =
@@ -440,7 +399,7 @@ double performance_capacity_rps(const struct roofline *roofline, const struct sl
     line_init(&line, roofline);
     double low = 0, high = queue_capacity_per_ms(&line.queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
     if (!has_limits(slo)) return round6(high);
-    struct factors factors = factors_of(roofline->deployment, LOAD_RATE, basis_of(roofline, LOAD_RATE));
+    struct factors factors = factors_of(roofline, fit_of(roofline, LOAD_RATE), LOAD_RATE);
     struct load_point load = {.load = LOAD_RATE, .arrival_cv2 = arrival_cv2, .percentile = slo->percentile};
     load.requests_per_second = high;
     if (rate_meets(&line.queue, &factors, &load, slo, probability)) return round6(high);

@@ -39,6 +39,7 @@ struct roofline_terms {
     double prefill_ms;                                    /* what one prompt takes from the engine */
     double first_token_ms, first_token_fixed_ms;          /* of one prompt alone */
     double first_token_batch_ratio, first_token_exponent; /* its growth with the others in flight */
+    double typical_ms, typical_exponent, typical_share;   /* what engines usually take, and how much it counts */
     double pipeline_stages;
 };
 
@@ -82,6 +83,8 @@ double roofline_first_token_ratio(const struct roofline *roofline, double input_
 double roofline_compute_share(const struct roofline *roofline, double in_flight);
 /* Prefill alone: prompt tokens per second when nothing else runs. */
 double roofline_prefill_tokens_per_second(const struct roofline *roofline);
+/* Time under a load over that of the same work at a fixed concurrency. */
+double roofline_load_ratio(const struct roofline *roofline, enum fit_load load);
 /* Upper bound of output tokens/s of the replica whatever the load: cheap, never below the full prediction. */
 double roofline_output_bound(const struct roofline *roofline);
 

@@ -4,7 +4,7 @@
 
 /* What one step reads and computes, per replica: counts from the model, before any GPU. */
 struct workload {
-    double layers, moe_layers, linear_layers, hidden;
+    double layers, moe_layers, linear_layers, latent_layers, hidden;
     double dense_parameters, expert_parameters; /* read by a step; the input embedding is looked up, not read */
     double dense_active, expert_active;         /* computed per token */
     double expert_share;                        /* experts per token / experts; 0 without */
@@ -16,8 +16,9 @@ struct workload {
 struct rates {
     double dense_bytes_per_ms, expert_bytes_per_ms, kv_bytes_per_ms;
     double decode_flops_per_ms, prefill_flops_per_ms, prefill_attention_flops_per_ms;
-    double ttft_flops_per_ms, ttft_attention_flops_per_ms;
-    double overhead_ratio, ttft_compute_ratio;
+    double attention_half_tokens; /* of a prompt at which attention reaches half of its rate */
+    double unpack_bytes_per_ms;   /* of weights in a format that only stores them; INFINITY: others */
+    double overhead_ratio, launch_ratio;
     double link_bytes_per_ms;
 };
 
@@ -33,6 +34,14 @@ static double larger(double a, double b)
 static double smaller(double a, double b)
 {
     return a < b ? a : b;
+}
+
+/* (a^p + b^p)^(1/p) for a ≥ 0, b ≥ 0. */
+static double norm(double a, double b, double exponent)
+{
+    if (!(a > 0) || !(b > 0)) return a + b;
+    double most = larger(a, b), least = smaller(a, b);
+    return most * pow(1 + pow(least / most, exponent), 1 / exponent);
 }
 
 /* Bytes of cache that one decode step reads for one request of `context` tokens. */
@@ -65,6 +74,7 @@ static void workload_init(const struct deployment *deployment, double context, s
         .layers = model->layers,
         .moe_layers = moe ? (double)model->layers - model->dense_layers : 0,
         .linear_layers = model->linear_layers,
+        .latent_layers = model->attention_kind == ATTENTION_MLA ? model->layers : 0,
         .hidden = model->hidden_size,
         .dense_parameters = model->parameters - experts - looked_up,
         .expert_parameters = experts,
@@ -78,12 +88,14 @@ static void workload_init(const struct deployment *deployment, double context, s
 }
 
 /* The peak that prices products of this weight format here. Formats that the GPU does not compute in, and those that
- * only store weights, compute in the next wider one. A model published in MXFP4 keeps 16-bit activations. */
+ * only store weights, compute in the next wider one. A model published in MXFP4 has 8-bit activations where the GPU
+ * computes in 4 bits, else 16-bit ones. */
 static enum peak compute_peak(const struct deployment *deployment)
 {
     const double *peak_tflops = deployment->gpu->peak_tflops;
     enum peak peak = dtype_peak(deployment->weight_dtype);
-    if (deployment->weight_dtype == DTYPE_MXFP4 && deployment->model->native_dtype == DTYPE_MXFP4) peak = PEAK_FP16;
+    if (deployment->weight_dtype == DTYPE_MXFP4 && deployment->model->native_dtype == DTYPE_MXFP4)
+        peak = is_known(peak_tflops[PEAK_FP4]) ? PEAK_FP8 : PEAK_FP16;
     if (peak == PEAK_FP4 && !is_known(peak_tflops[PEAK_FP4])) peak = PEAK_FP8;
     if ((peak == PEAK_FP8 || peak == PEAK_INT8) && !is_known(peak_tflops[peak])) peak = PEAK_FP16;
     if (peak == PEAK_FP32 && !is_known(peak_tflops[PEAK_FP32])) peak = PEAK_FP16;
@@ -105,6 +117,16 @@ static double link_gb_per_s(const struct deployment *deployment)
     return is_known(gpu->pcie_gb_per_s) ? gpu->pcie_gb_per_s : PCIE_GB_PER_S;
 }
 
+/* Weights that are stored in fewer bits than they are computed in are unpacked by the multiprocessors while they are
+ * read: however fast the memory, each unpacks so much. */
+static double unpack_gb_per_s(const struct deployment *deployment)
+{
+    double per_multiprocessor = deployment->engine->coef.unpack_gb_per_s, count = deployment->gpu->sm_count;
+    enum dtype dtype = deployment->weight_dtype;
+    bool packed = dtype_peak(dtype) == PEAK_FP16 && dtype_bits(dtype) < 16;
+    return packed && per_multiprocessor > 0 && is_known(count) ? per_multiprocessor * count : INFINITY;
+}
+
 static void rates_init(const struct deployment *deployment, struct rates *ret_rates)
 {
     const struct engine_coefs *coef = &deployment->engine->coef;
@@ -121,7 +143,6 @@ static void rates_init(const struct deployment *deployment, struct rates *ret_ra
                                         coef->prefill_8bit_ratio,  coef->prefill_8bit_ratio,  coef->prefill_4bit_ratio};
     double peak_flops = gpu->peak_tflops[peak] * compute_ratio;
     double peak16_flops = gpu->peak_tflops[PEAK_FP16] * compute_ratio;
-    double alone = amd ? 1 / (coef->amd_compute_ratio * coef->ttft_amd_ratio) : 1;
     *ret_rates = (struct rates){
         .dense_bytes_per_ms = bytes_per_ms * coef->dense_bandwidth_ratio,
         .expert_bytes_per_ms = bytes_per_ms * coef->expert_bandwidth_ratio,
@@ -129,9 +150,11 @@ static void rates_init(const struct deployment *deployment, struct rates *ret_ra
         .decode_flops_per_ms = peak_flops * decode[peak],
         .prefill_flops_per_ms = peak_flops * prefill[peak],
         .prefill_attention_flops_per_ms = peak16_flops * coef->prefill_attention_ratio,
-        .ttft_flops_per_ms = peak_flops * coef->ttft_compute_ratio * alone,
-        .ttft_attention_flops_per_ms = peak16_flops * coef->ttft_attention_ratio * alone,
+        .attention_half_tokens =
+            coef->attention_half_tokens + coef->attention_half_tokens_per_tflops * gpu->peak_tflops[PEAK_FP16],
+        .unpack_bytes_per_ms = unpack_gb_per_s(deployment) * GB / MS_PER_S * ranks,
         .overhead_ratio = amd ? coef->amd_overhead_ratio : 1,
+        .launch_ratio = amd ? coef->ttft_amd_ratio : 1,
         .link_bytes_per_ms = link_gb_per_s(deployment) * GB / MS_PER_S * coef->link_ratio,
     };
 }
@@ -169,13 +192,15 @@ static void init_decode(struct roofline *roofline, const struct workload *work, 
     double ranks = deployment->tensor_parallel, stages = deployment->pipeline_parallel;
     terms->pipeline_stages = stages;
     terms->norm_exponent = coef->norm_exponent;
-    terms->dense_read_ms = work->dense_parameters * dense_weight_bytes(deployment, moe) / rates->dense_bytes_per_ms;
+    double stored_bytes = dtype_bits(deployment->weight_dtype) / 8;
+    terms->dense_read_ms = work->dense_parameters * (dense_weight_bytes(deployment, moe) / rates->dense_bytes_per_ms +
+                                                     stored_bytes / rates->unpack_bytes_per_ms);
     terms->dense_row_ms = 2 * work->dense_active / rates->decode_flops_per_ms;
     terms->expert_read_ms = terms->expert_row_ms = 0;
     if (moe) {
         double imbalance = deployment->expert_parallel > 1 ? coef->expert_parallel_ratio : 1;
-        terms->expert_read_ms =
-            imbalance * work->expert_parameters * dtype_bits(deployment->weight_dtype) / 8 / rates->expert_bytes_per_ms;
+        terms->expert_read_ms = imbalance * work->expert_parameters * stored_bytes *
+                                (1 / rates->expert_bytes_per_ms + 1 / rates->unpack_bytes_per_ms);
         terms->expert_row_ms =
             imbalance * 2 * work->expert_active / (rates->decode_flops_per_ms * coef->expert_compute_ratio);
         terms->expert_miss_log = log1p(-work->expert_share);
@@ -193,23 +218,34 @@ static void init_decode(struct roofline *roofline, const struct workload *work, 
         terms->link_row_ms += (stages - 1) * work->hidden * 2 / rates->link_bytes_per_ms;
     }
     double layers_us = coef->layer_us * work->layers + coef->moe_layer_us * work->moe_layers +
-                       coef->linear_layer_us * work->linear_layers;
+                       coef->linear_layer_us * work->linear_layers + coef->latent_layer_us * work->latent_layers;
     terms->overhead_step_ms =
         (coef->step_ms * stages + layers_us / US_PER_MS) * rates->overhead_ratio + stages * offload_step_ms(roofline);
     terms->overhead_request_ms = coef->request_ms;
+}
+
+/* What a prompt takes from the engine. */
+static double prompt_ms(const struct deployment *deployment, const struct workload *work, const struct rates *rates,
+                        struct prompt_work prompt)
+{
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    double attention_flops =
+        work->attention_flops_per_token2 * (prompt.tokens_squared + rates->attention_half_tokens * prompt.tokens);
+    double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * allreduce_row_ms(deployment, work, rates) : 0;
+    return 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * prompt.tokens /
+               rates->prefill_flops_per_ms +
+           attention_flops / rates->prefill_attention_flops_per_ms + link_ms +
+           coef->prefill_layer_us / US_PER_MS * work->layers;
 }
 
 static double first_token_ms(const struct deployment *deployment, const struct workload *work,
                              const struct rates *rates, struct prompt_work prompt)
 {
     const struct engine_coefs *coef = &deployment->engine->coef;
-    double compute_ms = 2 * (work->dense_active + work->expert_active / coef->ttft_expert_ratio) * prompt.tokens /
-                            rates->ttft_flops_per_ms +
-                        work->attention_flops_per_token2 * prompt.tokens_squared / rates->ttft_attention_flops_per_ms;
-    bool narrow = dtype_bits(deployment->weight_dtype) < 16;
-    double launch_ms = coef->ttft_layer_ms * work->layers + coef->ttft_linear_layer_ms * work->linear_layers +
-                       (narrow ? coef->ttft_moe_layer_ms * work->moe_layers : 0);
-    return coef->ttft_engine_ratio * sqrt(compute_ms * compute_ms + launch_ms * launch_ms);
+    double launch_ms = coef->ttft_layer_ms * work->layers + coef->ttft_moe_layer_ms * work->moe_layers +
+                       coef->ttft_linear_layer_ms * work->linear_layers;
+    return coef->ttft_engine_ratio * norm(coef->ttft_compute_ratio * prompt_ms(deployment, work, rates, prompt),
+                                          launch_ms * rates->launch_ratio, coef->ttft_norm_exponent);
 }
 
 static void init_prefill(struct roofline *roofline, const struct workload *work, const struct rates *rates,
@@ -218,14 +254,9 @@ static void init_prefill(struct roofline *roofline, const struct workload *work,
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     struct roofline_terms *terms = &roofline->terms;
-    double block_tokens = memory_block_tokens(deployment);
+    double block_tokens = memory_block_tokens(deployment), output = roofline->output_tokens / 1000;
     struct prompt_work prompt = traffic_prompt_work(traffic, block_tokens);
-    double attention_flops = work->attention_flops_per_token2 * prompt.tokens_squared;
-    double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * allreduce_row_ms(deployment, work, rates) : 0;
-    terms->prefill_ms = 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * prompt.tokens /
-                            rates->prefill_flops_per_ms +
-                        attention_flops / rates->prefill_attention_flops_per_ms + link_ms +
-                        coef->prefill_layer_us / US_PER_MS * work->layers;
+    terms->prefill_ms = prompt_ms(deployment, work, rates, prompt);
     roofline->computed_tokens = prompt.tokens;
     for (size_t i = 0; i < traffic->input.count; i++) {
         const struct length_class *class = &traffic->input.classes[i];
@@ -233,10 +264,13 @@ static void init_prefill(struct roofline *roofline, const struct workload *work,
         terms->first_token_ms += class->share * first_token_ms(deployment, work, rates, one);
     }
     double chunks = ceil(prompt.tokens / deployment->max_batched_tokens);
-    terms->first_token_fixed_ms = coef->ttft_engine_ratio * coef->ttft_fixed_ms + chunks * offload_step_ms(roofline);
+    terms->first_token_fixed_ms = coef->ttft_fixed_ms + chunks * offload_step_ms(roofline);
     terms->first_token_exponent = coef->ttft_batch_exponent;
-    terms->first_token_batch_ratio =
-        coef->ttft_batch_ratio * pow(1000 / roofline->output_tokens, coef->ttft_output_exponent);
+    terms->first_token_batch_ratio = coef->ttft_batch_ratio * pow(output, -coef->ttft_output_exponent);
+    terms->typical_ms = coef->ttft_typical_ms * pow(prompt.tokens / 1000, coef->ttft_typical_input_exponent) *
+                        pow(output, coef->ttft_typical_output_exponent);
+    terms->typical_exponent = coef->ttft_typical_batch_exponent;
+    terms->typical_share = coef->ttft_typical_share;
 }
 
 double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens)
@@ -261,6 +295,7 @@ static struct workload head_work(const struct model *model, const struct workloa
     head.layers = 1;
     head.moe_layers = smaller(1, work->moe_layers);
     head.linear_layers = 0;
+    head.latent_layers = smaller(1, work->latent_layers);
     head.dense_parameters = (work->dense_parameters - output_head) / work->layers + output_head;
     head.dense_active = larger(work->dense_active - output_head, 0) / work->layers + output_head;
     if (work->moe_layers > 0) {
@@ -306,6 +341,29 @@ static void init_draft(struct roofline *roofline, const struct workload *work, c
     roofline->terms.first_token_ms += draft.terms.prefill_ms;
 }
 
+/* All times of a step by what rows of this model on this GPU showed, and those of the first token by their own. */
+static void apply_fit(struct roofline_terms *terms, const struct engine_fit *fit)
+{
+    double *const step_ms[] = {&terms->dense_read_ms,      &terms->dense_row_ms, &terms->expert_read_ms,
+                               &terms->expert_row_ms,      &terms->kv_row_ms,    &terms->link_step_ms,
+                               &terms->link_row_ms,        &terms->prefill_ms,   &terms->overhead_step_ms,
+                               &terms->overhead_request_ms};
+    double *const first_ms[] = {&terms->first_token_ms, &terms->first_token_fixed_ms, &terms->typical_ms};
+    for (size_t i = 0; i < sizeof step_ms / sizeof *step_ms; i++)
+        *step_ms[i] *= fit->time_ratio;
+    for (size_t i = 0; i < sizeof first_ms / sizeof *first_ms && is_known(fit->ttft_ratio); i++)
+        *first_ms[i] *= fit->ttft_ratio;
+}
+
+double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    const double ratios[FIT_LOAD_COUNT] = {1, coef->saturated_time_ratio, coef->static_time_ratio};
+    const struct engine_fit *own = deployment->fits[load], *served = deployment->fits[FIT_SERVED];
+    return ratios[load] * (own ? own->time_ratio / (served ? served->time_ratio : 1) : 1);
+}
+
 void roofline_init_traffic(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
                            const struct traffic *traffic)
 {
@@ -327,6 +385,7 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
     if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
+    if (deployment->fits[FIT_SERVED]) apply_fit(&roofline->terms, deployment->fits[FIT_SERVED]);
 }
 
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
@@ -335,14 +394,6 @@ void roofline_init(struct roofline *roofline, const struct deployment *deploymen
     struct traffic means = traffic_of_means(input_tokens, larger(output_tokens, 1));
     roofline_init_traffic(roofline, deployment, memory, &means);
     roofline->traffic = NULL;
-}
-
-/* (a^p + b^p)^(1/p) for a ≥ 0, b ≥ 0. */
-static double norm(double a, double b, double exponent)
-{
-    if (!(a > 0) || !(b > 0)) return a + b;
-    double most = larger(a, b), least = smaller(a, b);
-    return most * pow(1 + pow(least / most, exponent), 1 / exponent);
 }
 
 /* Each of p stages works on 1/p of the requests while the others work on theirs: a token passes them all, so that its
@@ -409,7 +460,11 @@ double roofline_ttft_ms(const struct roofline *roofline, double in_flight)
     double others = larger(in_flight - 1, 0);
     double growth = others > 0 ? 1 + terms->first_token_batch_ratio * pow(others, terms->first_token_exponent) : 1;
     double work_ms = roofline_prefill_ms(roofline) * (1 + others / roofline->output_tokens);
-    return larger(terms->first_token_ms * growth + terms->first_token_fixed_ms, larger(terms->prefill_ms, work_ms));
+    double first_ms = terms->first_token_ms * growth + terms->first_token_fixed_ms;
+    if (terms->typical_share > 0)
+        first_ms = pow(first_ms, 1 - terms->typical_share) *
+                   pow(terms->typical_ms * pow(others + 1, terms->typical_exponent), terms->typical_share);
+    return larger(first_ms, larger(terms->prefill_ms, work_ms));
 }
 
 double roofline_work_ms(const struct roofline *roofline, double in_flight)
@@ -431,9 +486,10 @@ double roofline_prefill_tokens_per_second(const struct roofline *roofline)
 /* The work of n requests grows by less than n, so that requests over work is highest at the largest batch. */
 double roofline_output_bound(const struct roofline *roofline)
 {
-    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
     if (!(roofline->max_batch >= 1)) return 0;
-    double fastest = smaller(1, smaller(coef->saturated_time_ratio, coef->static_time_ratio));
+    double fastest = 1;
+    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
+        fastest = smaller(fastest, roofline_load_ratio(roofline, load));
     return MS_PER_S * roofline->max_batch * roofline->output_tokens /
            (roofline_work_ms(roofline, roofline->max_batch) * fastest);
 }
