@@ -16,6 +16,7 @@ struct engine_profile {
     const char *engine;       /* "vllm", "tensorrt-llm", "sglang", "llama.cpp" */
     const char *version_from; /* inclusive, "0.17" */
     const char *version_to;   /* inclusive; "" = newest known */
+    const char *inherits;     /* "vllm 0.17": the profile that gives what this one does not say; NULL: says it all */
     const char *source;       /* of the fit: rows and error */
     date_t as_of;
     struct engine_coefs coef;

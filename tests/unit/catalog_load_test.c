@@ -100,7 +100,8 @@ static void reset(void)
             (void)snprintf(fixture.texts[i], TEXT_BYTES, "%s", base[i]);
         else
             write_profiles(fixture.texts[i]);
-        fixture.files[i] = (struct catalog_text){names[i], fixture.texts[i], strlen(fixture.texts[i])};
+        fixture.files[i] = (struct catalog_text){
+            .name = names[i], .text = fixture.texts[i], .length = strlen(fixture.texts[i])};
     }
 }
 
