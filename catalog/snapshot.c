@@ -269,19 +269,28 @@ static enum status unknown_version(const struct snapshot *snapshot, size_t first
                         name_shown(version, shown), list.text);
 }
 
+enum status snapshot_find_engine(const struct snapshot *snapshot, enum alias_namespace space, const char *name,
+                                 const char *field, struct problems *problems, const struct engine_profile **ret_newest)
+{
+    struct span span = find_aliases(snapshot, ALIAS_ENGINE, space, name);
+    if (span.begin == span.end)
+        return unknown_name(snapshot, ALIAS_ENGINE, name, field, STATUS_UNKNOWN_ENGINE, problems);
+    if (span.end - span.begin > 1) return ambiguous_alias(snapshot, span, name, field, problems);
+    *ret_newest = &snapshot->profiles[span.begin->target];
+    return STATUS_OK;
+}
+
 enum status snapshot_find_profile(const struct snapshot *snapshot, const char *engine, const char *version,
                                   const char *field, struct problems *problems,
                                   const struct engine_profile **ret_profile)
 {
-    struct span span = find_aliases(snapshot, ALIAS_ENGINE, ALIAS_USER, engine);
-    if (span.begin == span.end)
-        return unknown_name(snapshot, ALIAS_ENGINE, engine, field, STATUS_UNKNOWN_ENGINE, problems);
-    if (span.end - span.begin > 1) return ambiguous_alias(snapshot, span, engine, field, problems);
-    size_t first = span.begin->target;
-    if (!version || !*version) {
-        *ret_profile = &snapshot->profiles[first];
-        return STATUS_OK;
+    const struct engine_profile *newest = NULL;
+    enum status status = snapshot_find_engine(snapshot, ALIAS_USER, engine, field, problems, &newest);
+    if (status != STATUS_OK || !version || !*version) {
+        *ret_profile = newest;
+        return status;
     }
+    size_t first = (size_t)(newest - snapshot->profiles);
     const char *number = version + (*version == 'v' || *version == 'V' || *version == 'b'); /* "v0.19", build "b4500" */
     if (*number < '0' || *number > '9') return unknown_version(snapshot, first, version, field, problems);
     if (*version != 'b') version = number;

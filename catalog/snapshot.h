@@ -69,6 +69,10 @@ enum status snapshot_find_gpu(const struct snapshot *snapshot, enum alias_namesp
 enum status snapshot_find_model(const struct snapshot *snapshot, enum alias_namespace space, const char *name,
                                 const char *field, struct problems *problems,
                                 const struct model **ret_model) MUST_CHECK;
+/* The newest profile of an engine. */
+enum status snapshot_find_engine(const struct snapshot *snapshot, enum alias_namespace space, const char *name,
+                                 const char *field, struct problems *problems,
+                                 const struct engine_profile **ret_newest) MUST_CHECK;
 /* `version` NULL or "" = newest. */
 enum status snapshot_find_profile(const struct snapshot *snapshot, const char *engine, const char *version,
                                   const char *field, struct problems *problems,

@@ -195,7 +195,7 @@ static enum status take_rejection(void *context, uint32_t line, const char *fiel
 
 static enum status read_list(struct running *running, const struct import_source *source, struct problems *problems)
 {
-    const struct import_sink sink = {running, take_offer, take_purchase, take_observation, take_rejection};
+    const struct import_sink sink = {running, take_offer, take_purchase, take_observation, take_rejection, NULL};
     struct import_counts counts = {0};
     enum status status = import_read(source, &sink, problems, &counts);
     running->counts.lines += counts.lines;

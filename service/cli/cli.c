@@ -157,6 +157,7 @@ const struct cli_command cli_commands[] = {
     {"serve", "Answers the same questions over HTTP.", cli_serve},
     {"migrate", "Makes or updates the tables of a database for the catalog.", cli_migrate},
     {"import", "Brings prices into the catalog of a database.", cli_import},
+    {"evaluate", "Compares predictions with measured results.", cli_evaluate},
     {"replay", "Computes a stored answer again, and tells whether it is the same.", cli_replay},
     {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},

@@ -33,6 +33,7 @@ void cli_operation_help(const struct operation *operation);
 int cli_serve(const struct cli *cli, int argc, char **argv);
 int cli_migrate(const struct cli *cli, int argc, char **argv);
 int cli_import(const struct cli *cli, int argc, char **argv);
+int cli_evaluate(const struct cli *cli, int argc, char **argv);
 int cli_replay(const struct cli *cli, int argc, char **argv);
 int cli_key(const struct cli *cli, int argc, char **argv);
 int cli_completion(const struct cli *cli, int argc, char **argv);

@@ -22,13 +22,18 @@ enum metric {
 };
 extern const char *const metric_names[METRIC_COUNT];
 
+/* What a run is of: its figures are of whole requests, of one sequence without its prompt, of one prompt alone, or of
+ * an engine's start. */
+enum run_kind { RUN_SERVED, RUN_DECODE, RUN_PREFILL, RUN_START };
+
 /* One measured run. Throughput is of all its GPUs; numbers that the row does not tell are UNKNOWN. */
 struct run {
     const char *uid, *source;
-    const char *engine_version, *model_name, *gpu_name, *load_mode, *weight_dtype,
+    const char *engine_name, *engine_version, *model_name, *gpu_name, *load_mode, *weight_dtype,
         *kv_dtype;                /* as the row spells them */
     struct deployment deployment; /* defaults filled in; `engine` is the profile that covers the row's version */
     struct memory memory;
+    enum run_kind kind;
     struct load_point load; /* of one replica */
     double input_tokens, output_tokens;
     double replicas; /* of the run: GPUs in all / GPUs of one replica */
@@ -41,6 +46,9 @@ struct runs {
     struct run *items;
     size_t count;
 };
+
+/* "concurrency", "static_batch" and so on; "decode", "prefill", "start". */
+const char *run_kind_name(const struct run *run);
 
 /* Predicted quantities of the run, of all its replicas, with the coefficients of `engine` (NULL: the run's own
  * profile). Unknown where the run says nothing that leads to the metric. */

@@ -23,9 +23,14 @@ bool import_refuse(struct importing *importing, uint32_t line, enum import_colum
     va_end(args);
     if (length >= (int)sizeof reason) reason[text_utf8_prefix(reason, sizeof reason - 1)] = '\0';
     const struct import_header *header = importing->named[column];
+    return import_refuse_field(importing, line, header ? header->name : "", reason);
+}
+
+bool import_refuse_field(struct importing *importing, uint32_t line, const char *field, const char *reason)
+{
     importing->counts.rejected++;
     if (importing->status == STATUS_OK)
-        importing->status = importing->sink->reject(importing->sink->context, line, header ? header->name : "", reason);
+        importing->status = importing->sink->reject(importing->sink->context, line, field, reason);
     return false;
 }
 

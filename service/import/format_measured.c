@@ -1,7 +1,8 @@
-/* format_measured.c owns measured serving results: a row for each run, in the layout of docs/prices.md. */
+/* format_measured.c owns measured rows in columns: serving results in the layout of docs/prices.md, and start-up logs
+ * of vLLM in that of docs/evaluate.md. */
 #include "catalog/name.h"
 #include "catalog/text.h"
-#include "import/formats.h"
+#include "import/measured.h"
 
 #include <string.h>
 
@@ -29,179 +30,88 @@ static const struct import_header headers[] = {
     {"ttft_ms", COL_TTFT, false},
     {"tpot_ms", COL_TPOT, false},
     {"e2e_s", COL_E2E, false},
+    {"request_rate", COL_REQUEST_RATE, false},
     {"trust", COL_TRUST, false},
     {"notes", COL_NOTES, false},
 };
 
-/* Numbers that may be missing: the limits are those of the table gpusize.observation. */
-static const struct {
-    enum import_column column;
-    size_t offset;
-    double scale, low, high;
-    bool whole;
-} numbers[] = {
-    {COL_TENSOR_PARALLEL, offsetof(struct observation, tensor_parallel), 1, 1, 4096, true},
-    {COL_PIPELINE_PARALLEL, offsetof(struct observation, pipeline_parallel), 1, 1, 4096, true},
-    {COL_EXPERT_PARALLEL, offsetof(struct observation, expert_parallel), 1, 1, 4096, true},
-    {COL_INPUT, offsetof(struct observation, input_tokens), 1, 0, 1e8, false},
-    {COL_OUTPUT, offsetof(struct observation, output_tokens), 1, 0, 1e8, false},
-    {COL_CONCURRENCY, offsetof(struct observation, concurrency), 1, 0.001, 1e9, false},
-    {COL_OUTPUT_RATE, offsetof(struct observation, output_tokens_per_second), 1, 1e-6, 1e12, false},
-    {COL_TOTAL_RATE, offsetof(struct observation, total_tokens_per_second), 1, 1e-6, 1e12, false},
-    {COL_PREFILL_RATE, offsetof(struct observation, prefill_tokens_per_second), 1, 1e-6, 1e12, false},
-    {COL_TTFT, offsetof(struct observation, ttft_ms), 1, 1e-6, 1e9, false},
-    {COL_TPOT, offsetof(struct observation, tpot_ms), 1, 1e-6, 1e9, false},
-    {COL_E2E, offsetof(struct observation, e2e_ms), 1000, 1e-6, 1e12, false}, /* seconds */
+/* The header of the start-up logs; the first column tells the layout. */
+static const struct import_header log_headers[] = {
+    {"log_file", COL_UID, true},
+    {"status", COL_STATUS, true},
+    {"model", COL_MODEL, true},
+    {"gpu", COL_GPU, true},
+    {"tp", COL_TENSOR_PARALLEL, true},
+    {"pp", COL_PIPELINE_PARALLEL, false},
+    {"dp", COL_DATA_PARALLEL, false},
+    {"max_model_len", COL_MAX_MODEL_LEN, true},
+    {"dtype", COL_WEIGHT_DTYPE, false},
+    {"quantization", COL_QUANTIZATION, false},
+    {"kv_cache_dtype", COL_KV_DTYPE, false},
+    {"gpu_memory_utilization", COL_UTILIZATION, true},
+    {"weight_memory_gib", COL_WEIGHT_MEMORY, true},
+    {"activation_memory_gib", COL_ACTIVATION_MEMORY, true},
+    {"kv_cache_memory_gib", COL_KV_CACHE_MEMORY, true},
+    {"kv_cache_tokens", COL_KV_CACHE_TOKENS, true},
+    {"max_concurrency", COL_MAX_CONCURRENCY, true},
 };
 
-/* How requests came. `batch`: of one request. */
-static const struct {
-    const char *text, *load;
-    bool single;
-} loads[] = {
-    {"closed-loop", "concurrency", false},     {"static batch", "static_batch", false},
-    {"max-load offline", "saturated", false},  {"batch-1 decode", "static_batch", true},
-    {"batch-1 prefill", "static_batch", true},
-};
-
-/* Also "-" and, of a load without a limit, "max" give no number; "~150" is about as many. */
-static const char *number_text(const struct importing *importing, enum import_column column)
+static void read_numbers(const struct importing *importing, struct measured *measured)
 {
-    const char *text = import_cell(importing, column);
-    if (strcmp(text, "-") == 0 || strcmp(text, "max") == 0) return "";
-    return text + (*text == '~');
-}
-
-static bool read_numbers(struct importing *importing, struct observation *observation)
-{
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        char shown[NAME_SHOWN_BYTES];
-        const char *text = number_text(importing, numbers[i].column);
-        double value = UNKNOWN;
-        bool read = !*text || text_parse_double(text, &value);
-        value *= numbers[i].scale;
-        if (!read || (*text && !(value >= numbers[i].low && value <= numbers[i].high)) ||
-            (*text && numbers[i].whole && value != (double)(int64_t)value))
-            return import_refuse(importing, importing->csv.line, numbers[i].column, "\"%s\" is no such number",
-                                 name_shown(text, shown));
-        *(double *)((char *)observation + numbers[i].offset) = value;
+    for (enum import_column column = 0; column < IMPORT_COLUMNS; column++) {
+        const struct import_header *header = importing->named[column];
+        if (header && measured_is_number(column))
+            measured_set_number(measured, column, header->name, import_cell(importing, column));
     }
-    return true;
 }
 
-/* The one target of a name among the measured rows' names and the ids; false with the reason told. */
-static bool find_target(struct importing *importing, enum alias_kind kind, enum import_column column,
-                        uint32_t *ret_target)
+/* A date that is a revision tells no day. */
+static struct measured read_texts(const struct importing *importing)
 {
-    char shown[NAME_SHOWN_BYTES];
-    const struct snapshot *catalog = importing->source->catalog;
-    const char *name = import_cell(importing, column);
-    size_t found = 0;
-    for (enum alias_namespace space = ALIAS_MEASURED; found == 0; space = ALIAS_USER) {
-        for (size_t i = 0; i < catalog->alias_count; i++) {
-            const struct alias *alias = &catalog->aliases[i];
-            if (alias->kind != kind || alias->space != space || name_compare(alias->name, name) != 0) continue;
-            *ret_target = alias->target;
-            found++;
-        }
-        if (space == ALIAS_USER) break;
-    }
-    if (found == 1) return true;
-    return import_refuse(importing, importing->csv.line, column,
-                         found ? "\"%s\" may be several of the catalog" : "\"%s\" is none of the catalog",
-                         name_shown(name, shown));
-}
-
-static bool read_names(struct importing *importing, struct observation *observation)
-{
-    const struct snapshot *catalog = importing->source->catalog;
-    uint32_t model = 0, profile = 0;
-    const struct gpu *gpu = import_find_gpu(importing, importing->csv.line, ALIAS_MEASURED,
-                                            import_cell(importing, COL_GPU), "", "", UNKNOWN);
-    if (!gpu || !find_target(importing, ALIAS_MODEL, COL_MODEL, &model) ||
-        !find_target(importing, ALIAS_ENGINE, COL_ENGINE, &profile))
-        return false;
-    observation->gpu = (uint32_t)(gpu - catalog->gpus);
-    observation->model_id = catalog->models[model].id;
-    observation->engine = catalog->profiles[profile].engine;
-    return true;
-}
-
-static bool read_load(struct importing *importing, struct observation *observation)
-{
-    const char *text = import_cell(importing, COL_LOAD);
-    for (size_t i = 0; i < sizeof loads / sizeof *loads; i++) {
-        if (strcmp(text, loads[i].text) != 0) continue;
-        observation->load = loads[i].load;
-        if (loads[i].single) observation->concurrency = 1;
-        return true;
-    }
-    return import_refuse(importing, importing->csv.line, COL_LOAD,
-                         "is none of closed-loop, static batch, max-load offline, batch-1 decode, batch-1 prefill");
-}
-
-/* A format by the catalog's name for it; what it has none for stays as it is. */
-static const char *read_dtype(const struct importing *importing, enum import_column column)
-{
-    static const struct {
-        const char *text, *dtype;
-    } names[] = {{"f16", "fp16"}, {"F16", "fp16"}, {"f16 gguf", "fp16"}, {"fp8_block", "fp8"}};
-    const char *text = import_cell(importing, column);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(names[i].text, text) == 0) return names[i].dtype;
-    }
-    return text;
-}
-
-static bool read_texts(struct importing *importing, char version[IMPORT_ID_BYTES], struct observation *observation)
-{
-    static const char trusts[] = "ABCD";
-    import_slug(import_cell(importing, COL_ENGINE_VERSION), version);
-    observation->engine_version = version;
-    observation->weight_dtype = read_dtype(importing, COL_WEIGHT_DTYPE);
-    observation->kv_dtype = read_dtype(importing, COL_KV_DTYPE);
-    observation->trust = import_cell(importing, COL_TRUST);
-    observation->as_of = importing->as_of; /* a revision instead of a day tells none */
-    (void)import_day_of_time(import_cell(importing, COL_AS_OF), &observation->as_of);
-    if (!import_text(importing, COL_UID, &observation->uid)) return false;
-    if (!*observation->uid) return import_refuse(importing, importing->csv.line, COL_UID, "is empty");
-    if (strlen(observation->trust) > 1 || !strstr(trusts, observation->trust))
-        return import_refuse(importing, importing->csv.line, COL_TRUST, "is none of A, B, C, D");
-    if (!import_text(importing, COL_SOURCE, &observation->source) ||
-        !import_text(importing, COL_NOTES, &observation->notes))
-        return false;
-    if (!*observation->source) observation->source = importing->source->source;
-    return true;
-}
-
-static bool has_result(struct importing *importing, const struct observation *observation)
-{
-    if (is_known(observation->output_tokens_per_second) || is_known(observation->total_tokens_per_second) ||
-        is_known(observation->prefill_tokens_per_second) || is_known(observation->ttft_ms) ||
-        is_known(observation->tpot_ms) || is_known(observation->e2e_ms))
-        return true;
-    return import_refuse(importing, importing->csv.line, COL_OUTPUT_RATE, "neither this nor any other result is given");
+    struct measured measured = import_measured_empty(importing->csv.line);
+    struct observation *run = &measured.run;
+    run->uid = import_cell(importing, COL_UID);
+    run->source = import_cell(importing, COL_SOURCE);
+    run->engine = import_cell(importing, COL_ENGINE);
+    run->engine_version = import_cell(importing, COL_ENGINE_VERSION);
+    run->weight_dtype = import_cell(importing, COL_WEIGHT_DTYPE);
+    run->kv_dtype = import_cell(importing, COL_KV_DTYPE);
+    run->trust = import_cell(importing, COL_TRUST);
+    run->notes = import_cell(importing, COL_NOTES);
+    run->as_of = importing->as_of;
+    (void)import_day_of_time(import_cell(importing, COL_AS_OF), &run->as_of);
+    measured.model = import_cell(importing, COL_MODEL);
+    measured.gpu = import_cell(importing, COL_GPU);
+    return measured;
 }
 
 static void row(struct importing *importing)
 {
-    enum { GPUS_MAX = 100000 };
-    struct observation observation = {.uid = ""};
-    char version[IMPORT_ID_BYTES];
-    double gpus = UNKNOWN;
-    if (!import_number(importing, COL_GPU_COUNT, &gpus)) return;
-    if (!(gpus >= 1 && gpus <= GPUS_MAX && gpus == (double)(uint32_t)gpus)) {
-        (void)import_refuse(importing, importing->csv.line, COL_GPU_COUNT, "is no number from 1 to %d", GPUS_MAX);
-        return;
-    }
-    observation.gpu_count = (uint32_t)gpus;
-    if (!read_numbers(importing, &observation) || !read_names(importing, &observation) ||
-        !read_load(importing, &observation) || !read_texts(importing, version, &observation) ||
-        !has_result(importing, &observation))
-        return;
-    importing->counts.accepted++;
-    importing->status = importing->sink->observation(importing->sink->context, importing->csv.line, &observation);
+    struct measured measured = read_texts(importing);
+    read_numbers(importing, &measured);
+    measured_set_load(&measured, import_cell(importing, COL_LOAD));
+    measured_take(importing, &measured);
 }
 
+/* vLLM's log tells the format of the quantised weights, or that the model's file does, which then is its name's. */
+static const char *log_weights(const struct importing *importing)
+{
+    const char *method = import_cell(importing, COL_QUANTIZATION);
+    if (!*method || strcmp(method, "None") == 0) return import_cell(importing, COL_WEIGHT_DTYPE);
+    return strcmp(method, "compressed-tensors") == 0 ? import_cell(importing, COL_MODEL) : method;
+}
+
+static void log_row(struct importing *importing)
+{
+    struct measured measured = read_texts(importing);
+    measured.run.engine = "vllm";
+    measured.run.weight_dtype = log_weights(importing);
+    measured.started = import_cell(importing, COL_STATUS);
+    read_numbers(importing, &measured);
+    measured_take(importing, &measured);
+}
+
+static const struct format logs = {
+    .headers = log_headers, .header_count = sizeof log_headers / sizeof *log_headers, .row = log_row};
 const struct format import_measured = {
-    .headers = headers, .header_count = sizeof headers / sizeof *headers, .row = row};
+    .headers = headers, .header_count = sizeof headers / sizeof *headers, .row = row, .other = &logs};

@@ -3,7 +3,7 @@
 #include "catalog/csv.h"
 #include "import/import.h"
 
-enum { IMPORT_ID_BYTES = 201, IMPORT_GPU_COUNT_MAX = 1024, IMPORT_REASON_BYTES = 400 };
+enum { IMPORT_ID_BYTES = 201, IMPORT_GPU_COUNT_MAX = 1024, IMPORT_REASON_BYTES = IMPORT_REFUSED_BYTES };
 
 enum import_column {
     COL_PROVIDER,
@@ -62,6 +62,17 @@ enum import_column {
     COL_TPOT,
     COL_E2E,
     COL_TRUST,
+    COL_REQUEST_RATE,
+    COL_STATUS, /* from here on: start-up logs */
+    COL_DATA_PARALLEL,
+    COL_QUANTIZATION,
+    COL_MAX_MODEL_LEN,
+    COL_UTILIZATION,
+    COL_WEIGHT_MEMORY,
+    COL_ACTIVATION_MEMORY,
+    COL_KV_CACHE_MEMORY,
+    COL_KV_CACHE_TOKENS,
+    COL_MAX_CONCURRENCY,
     COL_IGNORED, /* known, and of no use here */
     IMPORT_COLUMNS
 };
@@ -78,6 +89,7 @@ struct format {
     size_t header_count;
     bool strict;                                   /* a column that is not in the list is refused, else ignored */
     bool json;                                     /* pages of JSON instead of CSV */
+    const struct format *other;                    /* of files with the first column of this one; may be NULL */
     const char *provider;                          /* whose prices they are by default; may be NULL */
     bool (*preamble)(struct importing *importing); /* whether the record stands before the header; may be NULL */
     void (*row)(struct importing *importing);      /* one record */
@@ -117,6 +129,9 @@ const char *import_cell(const struct importing *importing, enum import_column co
 /* Tells that a line gives no row, or not all of them. Returns false, so that a reader can `return import_refuse(…)`. */
 bool import_refuse(struct importing *importing, uint32_t line, enum import_column column, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* The same for what is no column. */
+bool import_refuse_field(struct importing *importing, uint32_t line, const char *field, const char *reason);
 
 /* The number in a cell; UNKNOWN if it is empty. False after a refusal. */
 bool import_number(struct importing *importing, enum import_column column, double *ret_value);

@@ -102,14 +102,31 @@ static void take_column(struct importing *importing, size_t place)
     importing->named[header->column] = header;
 }
 
+/* The other layout of a format is known by its first column. Only measured rows have one, for whom they are as they
+ * are spelled. */
+static void choose_layout(struct importing *importing)
+{
+    const struct format *other = importing->format->other;
+    for (size_t i = 0; other && importing->sink->measured && i < importing->field_count; i++) {
+        if (strcmp(importing->csv.fields[i], other->headers[0].name) == 0) importing->format = other;
+    }
+}
+
+/* Who takes measured rows as they are spelled fills in what is missing, but not how requests came. */
+static bool needed(const struct importing *importing, const struct import_header *header)
+{
+    return header->required && (!importing->sink->measured || header->column == COL_LOAD);
+}
+
 static enum status read_header(struct importing *importing)
 {
     importing->field_count = importing->csv.field_count;
+    choose_layout(importing);
     for (size_t i = 0; i < importing->field_count; i++)
         take_column(importing, i);
     for (size_t i = 0; i < importing->format->header_count; i++) {
         const struct import_header *header = &importing->format->headers[i];
-        if (header->required && !importing->fields[header->column])
+        if (needed(importing, header) && !importing->fields[header->column])
             problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "the column '%s' is missing", header->name);
     }
     return problems_status(importing->problems);

@@ -28,6 +28,8 @@ struct import_source {
     double (*usd_per_unit)(void *context, const char *currency);
 };
 
+enum { IMPORT_REFUSED_BYTES = 400 };
+
 /* A measured run; throughput is of all its GPUs. Texts are borrowed, "" where there is none; numbers UNKNOWN. */
 struct observation {
     const char *source, *uid, *engine, *engine_version, *model_id, *weight_dtype, *kv_dtype, *load, *trust, *notes;
@@ -39,6 +41,38 @@ struct observation {
     date_t as_of;
 };
 
+/* A measured run as its file spells it: `run` with the names and formats of the file and no index of a GPU. */
+struct measured {
+    struct observation run;
+    uint32_t line;
+    const char *model, *gpu;
+    const char *load_mode;
+    const char *started;          /* of a start-up log: "ok" or how it ended; NULL: the row is none */
+    bool decode_only, one_prompt; /* what the figures leave out: the prompts; the output */
+    double gpu_count, data_parallel, requests_per_second;
+    double max_model_len_tokens, gpu_memory_utilization_ratio; /* from here on: of start-up logs */
+    double weight_memory_gib, activation_memory_gib, kv_cache_memory_gib, kv_cache_tokens, max_concurrency;
+    const char *refused_field; /* what of the row cannot be read; NULL: all can */
+    char refused[IMPORT_REFUSED_BYTES];
+};
+
+/* A row without any text or number. */
+struct measured import_measured_empty(uint32_t line);
+
+/* What the names of a row mean to the catalog; false with the reason in `refused`. */
+struct measured_names {
+    const struct model *model;
+    const struct gpu *gpu;
+    const struct engine_profile *engine; /* its newest profile */
+};
+bool import_measured_names(const struct snapshot *catalog, struct measured *measured,
+                           struct measured_names *ret_names) MUST_CHECK;
+
+/* A format of weights or KV cache by any of the spellings that files use; `native` is the model's own, which a 4-bit
+ * format without a name is. DTYPE_UNKNOWN: not stated, or no format of the catalog. `ret_same`: not only about the
+ * same. */
+enum dtype import_dtype(const char *text, enum dtype native, bool *ret_same);
+
 /* Where rows go, one at a time, their texts only for the call. What is not STATUS_OK ends the import. */
 struct import_sink {
     void *context;
@@ -46,6 +80,8 @@ struct import_sink {
     enum status (*purchase)(void *context, uint32_t line, const struct purchase_price *price);
     enum status (*observation)(void *context, uint32_t line, const struct observation *observation);
     enum status (*reject)(void *context, uint32_t line, const char *field, const char *reason);
+    /* If set, measured rows come here instead, before their names are looked up; `refused` are among them. */
+    enum status (*measured)(void *context, const struct measured *measured);
 };
 
 struct import_counts {

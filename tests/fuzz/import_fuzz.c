@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                          .as_of = {20000},
                                          .context = &file,
                                          .read = read_piece};
-    const struct import_sink sink = {&file, take_offer, take_purchase, take_observation, take_rejection};
+    const struct import_sink sink = {&file, take_offer, take_purchase, take_observation, take_rejection, NULL};
     enum status status = import_read(&source, &sink, &problems, &counts);
     assert((status == STATUS_OK) == (problems.count == 0));
     if (status == STATUS_OK)

@@ -132,7 +132,7 @@ static enum status read_text(struct reading *reading, enum import_format format,
                                    .read = read_piece,
                                    .usd_per_unit = rate};
     assert_true(date_parse("2026-11-01", &source.as_of));
-    const struct import_sink sink = {reading, say_offer, say_purchase, say_observation, say_refusal};
+    const struct import_sink sink = {reading, say_offer, say_purchase, say_observation, say_refusal, NULL};
     enum status status = import_read(&source, &sink, &problems, ret_counts);
     (void)snprintf(problem, 256, "%s", problems.count ? problems.items[0].detail : "");
     arena_done(&arena);
@@ -394,12 +394,12 @@ static const struct sample {
      " concurrency 64 of 150 to 128 = 5000 tok/s, 30500 ms, A 2026-10-02\n"
      "3: 2 tensorrt-llm meta-llama/Llama-3.1-8B-Instruct on 1xl40s, fp16  tp nan,"
      " static_batch 1 of 128 to nan = 80 tok/s, nan ms, B 2026-11-01\n"
-     "4! engine: \"warp\" is none of the catalog\n"
-     "5! model: \"Llama-9\" is none of the catalog\n"
-     "6! gpu: \"V1\" is no GPU of the catalog\n"
-     "7! gpus_total: is no number from 1 to 100000\n"
-     "8! tp: \"1.5\" is no such number\n"
-     "9! load_mode: is none of closed-loop, static batch, max-load offline, batch-1 decode, batch-1 prefill\n"
+     "4! engine: there is no engine \"warp\"\n"
+     "5! model: there is no model \"Llama-9\"; did you mean huggyllama/llama-7b?\n"
+     "6! gpu: there is no GPU \"V1\"; did you mean v100-16gb-pcie, v100-16gb-sxm, v100-32gb-pcie?\n"
+     "7! gpus_total: \"0\" is no whole number from 1 to 100000\n"
+     "8! tp: \"1.5\" is no whole number from 1 to 4096\n"
+     "9! load_mode: is none of closed-loop, static batch, max-load offline, batch-1 decode, batch-1 prefill, rate\n"
      "10! out_tok_s_total: neither this nor any other result is given\n"
      "11! trust: is none of A, B, C, D\n"
      "12! uid: is empty\n"},
