@@ -139,7 +139,7 @@ static enum status prepare(struct fitting *fitting, const struct runs *runs)
     if (status == STATUS_OK)
         status = residuals_of(runs, &fitting->workspace, fitting->arena, fitting->problems, &fitting->residuals);
     if (status == STATUS_OK)
-        status = parameters_add_coefs(&fitting->parameters, &fitting->workspace, fitting->options->physical_priors,
+        status = parameters_add_coefs(&fitting->parameters, &fitting->workspace, &fitting->options->prior,
                                       fitting->arena, fitting->problems);
     if (status != STATUS_OK) return status;
     size_t count = fitting->parameters.count;

@@ -12,9 +12,9 @@ struct fit_options {
     const struct snapshot *snapshot;
     const struct engine_profile *const *profiles; /* fitted together: one value of what engines share */
     size_t profile_count;
-    bool physical_priors; /* start from the hardware's orders of magnitude, not from the profiles */
-    unsigned keys;        /* bits of enum fit_key: groups that are left out, one after another */
-    uint64_t seed;        /* of the split into folds */
+    struct prior prior;
+    unsigned keys; /* bits of enum fit_key: groups that are left out, one after another */
+    uint64_t seed; /* of the split into folds */
     unsigned threads;
     void (*progress)(void *data, const char *what, size_t done, size_t total);
     void *data;

@@ -54,7 +54,7 @@ static void set_all(const struct search *search, const double *logs)
 
 static double prior_pull(const struct search *search, const double *logs, size_t i)
 {
-    return (logs[i] - search->start[i]) / search->problem->parameters[i].width;
+    return (logs[i] - search->start[i]) * search->problem->scale / search->problem->parameters[i].width;
 }
 
 static double objective_of(const struct search *search, const double *logs, double *ret_errors)
@@ -114,9 +114,9 @@ static void make_model(struct search *search)
         }
     }
     for (size_t p = 0; p < n; p++) {
-        double width = problem->parameters[p].width;
-        search->gradient[p] += prior_pull(search, search->at, p) / width;
-        search->curvature[p * n + p] += 1 / (width * width);
+        double stiffness = problem->scale / problem->parameters[p].width;
+        search->gradient[p] += prior_pull(search, search->at, p) * stiffness;
+        search->curvature[p * n + p] += stiffness * stiffness;
         for (size_t q = 0; q < p; q++)
             search->curvature[q * n + p] = search->curvature[p * n + q];
     }
@@ -238,8 +238,8 @@ static void find_curvature(struct search *search, struct fit_curvature *ret_curv
     size_t n = search->n;
     make_model(search);
     for (size_t p = 0; p < n; p++) {
-        double width = search->problem->parameters[p].width;
-        ret_curvature->information[p] = search->curvature[p * n + p] * width * width - 1;
+        double stiffness = search->problem->scale / search->problem->parameters[p].width;
+        ret_curvature->information[p] = search->curvature[p * n + p] / (stiffness * stiffness) - 1;
     }
     bool positive = factorize(search->curvature, n); /* always, because of the priors */
     double variance = error_variance(search);

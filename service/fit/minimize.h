@@ -3,7 +3,8 @@
 #include "fit/residuals.h"
 
 /* Least squares on ln(predicted / measured) with a soft-L1 loss, so that outliers pull with a constant force, and the
- * priors: F = sum w·s²·(sqrt(1 + (r/s)²) - 1) + 1/2 sum ((ln x - ln start)/width)². */
+ * priors: F = sum w·s²·(sqrt(1 + (r/s)²) - 1) + 1/2 sum s²·((ln x - ln start)/width)²: a residual of s weighs as
+ * much as a parameter that is one width off. */
 struct fit_problem {
     const struct residual *items;
     size_t item_count;

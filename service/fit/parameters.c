@@ -15,47 +15,47 @@ static const struct rule {
     {                                                                                                                  \
 #name, offsetof(struct engine_coefs, name), FIT_##stage, own, start, width, low, high                          \
     }
-    RULE(norm_exponent, STEP, false, 1.5, 1, 1, 8),
-    RULE(dense_bandwidth_ratio, STEP, false, 0.8, 1, 0.05, 1),
-    RULE(expert_bandwidth_ratio, STEP, false, 0.7, 1, 0.05, 1),
-    RULE(kv_bandwidth_ratio, STEP, false, 0.7, 1, 0.02, 1),
-    RULE(decode_16bit_ratio, STEP, false, 0.5, 1, 0.02, 0.95),
-    RULE(decode_8bit_ratio, STEP, false, 0.4, 1, 0.02, 0.95),
-    RULE(decode_4bit_ratio, STEP, true, 0.3, 1, 0.02, 0.95),
-    RULE(expert_compute_ratio, STEP, false, 0.3, 1, 0.02, 1.2), /* of the dense rate */
-    RULE(expert_half_rows, STEP, false, 30, 1, 0.1, 1000),
-    RULE(expert_parallel_ratio, STEP, false, 1, 1, 0.5, 4),
-    RULE(allreduce_us, STEP, false, 4, 1, 0.1, 200),
-    RULE(link_ratio, STEP, false, 0.4, 1, 0.02, 1),
-    RULE(layer_us, STEP, true, 15, 1, 0.1, 2000),
-    RULE(moe_layer_us, STEP, false, 20, 1, 0.1, 2000),
-    RULE(linear_layer_us, STEP, false, 10, 1, 0.1, 2000),
-    RULE(step_ms, STEP, true, 0.4, 1, 0.001, 20),
-    RULE(request_ms, STEP, true, 0.01, 1, 0.0001, 1),
-    RULE(amd_compute_ratio, STEP, false, 0.6, 1, 0.05, 1.5),
-    RULE(amd_bandwidth_ratio, STEP, false, 0.85, 1, 0.05, 1.5),
-    RULE(amd_overhead_ratio, STEP, false, 2, 1, 0.2, 10),
-    RULE(prefill_16bit_ratio, STEP, false, 0.65, 1, 0.02, 0.9),
-    RULE(prefill_8bit_ratio, STEP, false, 0.55, 1, 0.02, 0.9),
-    RULE(prefill_4bit_ratio, STEP, true, 0.4, 1, 0.02, 0.9),
-    RULE(prefill_expert_ratio, STEP, false, 0.5, 1, 0.02, 1.2), /* of the dense rate */
-    RULE(prefill_attention_ratio, STEP, false, 0.4, 1, 0.02, 0.95),
-    RULE(prefill_layer_us, STEP, false, 100, 1, 0.1, 5000),
-    RULE(saturated_time_ratio, STEP, true, 1, 0.3, 0.3, 3),
-    RULE(static_time_ratio, STEP, true, 1, 0.3, 0.3, 3),
-    RULE(static_request_ms, STEP, true, 0.05, 1, 0.0001, 10),
-    RULE(ttft_compute_ratio, FIRST_TOKEN, false, 0.45, 0.25, 0.02, 1),
-    RULE(ttft_expert_ratio, FIRST_TOKEN, false, 0.4, 0.25, 0.02, 1.2), /* of that rate */
-    RULE(ttft_attention_ratio, FIRST_TOKEN, false, 0.4, 0.25, 0.02, 1),
-    RULE(ttft_amd_ratio, FIRST_TOKEN, false, 1.2, 0.25, 0.1, 10),
-    RULE(ttft_layer_ms, FIRST_TOKEN, false, 0.6, 0.25, 0.001, 20),
-    RULE(ttft_moe_layer_ms, FIRST_TOKEN, false, 0.6, 0.25, 0.001, 20),
-    RULE(ttft_linear_layer_ms, FIRST_TOKEN, false, 0.6, 0.25, 0.001, 20),
-    RULE(ttft_batch_ratio, FIRST_TOKEN, false, 0.05, 0.25, 0.0001, 10),
-    RULE(ttft_batch_exponent, FIRST_TOKEN, false, 0.7, 0.25, 0.05, 3),
-    RULE(ttft_output_exponent, FIRST_TOKEN, false, 0.3, 0.25, 0.01, 2),
-    RULE(ttft_fixed_ms, FIRST_TOKEN, false, 15, 0.25, 0.01, 1000),
-    RULE(ttft_engine_ratio, FIRST_TOKEN, true, 1, 0.25, 0.1, 10),
+    RULE(norm_exponent, STEP, false, 1.5, 0.1, 1, 8),
+    RULE(dense_bandwidth_ratio, STEP, false, 0.8, 0.1, 0.05, 1),
+    RULE(expert_bandwidth_ratio, STEP, false, 0.7, 0.1, 0.05, 1),
+    RULE(kv_bandwidth_ratio, STEP, false, 0.7, 0.1, 0.02, 1),
+    RULE(decode_16bit_ratio, STEP, false, 0.5, 0.1, 0.02, 0.95),
+    RULE(decode_8bit_ratio, STEP, false, 0.4, 0.1, 0.02, 0.95),
+    RULE(decode_4bit_ratio, STEP, true, 0.3, 0.1, 0.02, 0.95),
+    RULE(expert_compute_ratio, STEP, false, 0.3, 0.1, 0.02, 1.2), /* of the dense rate */
+    RULE(expert_half_rows, STEP, false, 30, 0.1, 0.1, 1000),
+    RULE(expert_parallel_ratio, STEP, false, 1, 0.1, 0.5, 4),
+    RULE(allreduce_us, STEP, false, 4, 0.1, 0.1, 200),
+    RULE(link_ratio, STEP, false, 0.4, 0.1, 0.02, 1),
+    RULE(layer_us, STEP, true, 15, 0.1, 0.1, 2000),
+    RULE(moe_layer_us, STEP, false, 20, 0.1, 0.1, 2000),
+    RULE(linear_layer_us, STEP, false, 10, 0.1, 0.1, 2000),
+    RULE(step_ms, STEP, true, 0.4, 0.1, 0.001, 20),
+    RULE(request_ms, STEP, true, 0.01, 0.1, 0.0001, 1),
+    RULE(amd_compute_ratio, STEP, false, 0.6, 0.1, 0.05, 1.5),
+    RULE(amd_bandwidth_ratio, STEP, false, 0.85, 0.1, 0.05, 1.5),
+    RULE(amd_overhead_ratio, STEP, false, 2, 0.1, 0.2, 10),
+    RULE(prefill_16bit_ratio, STEP, false, 0.65, 0.1, 0.02, 0.9),
+    RULE(prefill_8bit_ratio, STEP, false, 0.55, 0.1, 0.02, 0.9),
+    RULE(prefill_4bit_ratio, STEP, true, 0.4, 0.1, 0.02, 0.9),
+    RULE(prefill_expert_ratio, STEP, false, 0.5, 0.1, 0.02, 1.2), /* of the dense rate */
+    RULE(prefill_attention_ratio, STEP, false, 0.4, 0.1, 0.02, 0.95),
+    RULE(prefill_layer_us, STEP, false, 100, 0.1, 0.1, 5000),
+    RULE(saturated_time_ratio, STEP, true, 1, 0.03, 0.3, 3),
+    RULE(static_time_ratio, STEP, true, 1, 0.03, 0.3, 3),
+    RULE(static_request_ms, STEP, true, 0.05, 0.1, 0.0001, 10),
+    RULE(ttft_compute_ratio, FIRST_TOKEN, false, 0.45, 0.05, 0.02, 1),
+    RULE(ttft_expert_ratio, FIRST_TOKEN, false, 0.4, 0.05, 0.02, 1.2), /* of that rate */
+    RULE(ttft_attention_ratio, FIRST_TOKEN, false, 0.4, 0.05, 0.02, 1),
+    RULE(ttft_amd_ratio, FIRST_TOKEN, false, 1.2, 0.05, 0.1, 10),
+    RULE(ttft_layer_ms, FIRST_TOKEN, false, 0.6, 0.05, 0.001, 20),
+    RULE(ttft_moe_layer_ms, FIRST_TOKEN, false, 0.6, 0.05, 0.001, 20),
+    RULE(ttft_linear_layer_ms, FIRST_TOKEN, false, 0.6, 0.05, 0.001, 20),
+    RULE(ttft_batch_ratio, FIRST_TOKEN, false, 0.05, 0.05, 0.0001, 10),
+    RULE(ttft_batch_exponent, FIRST_TOKEN, false, 0.7, 0.05, 0.05, 3),
+    RULE(ttft_output_exponent, FIRST_TOKEN, false, 0.3, 0.05, 0.01, 2),
+    RULE(ttft_fixed_ms, FIRST_TOKEN, false, 15, 0.05, 0.01, 1000),
+    RULE(ttft_engine_ratio, FIRST_TOKEN, true, 1, 0.05, 0.1, 10),
 #undef RULE
 };
 enum { RULES = sizeof rules / sizeof *rules };
@@ -93,7 +93,7 @@ static double within(double value, double low, double high)
 }
 
 static bool add(struct parameters *parameters, const struct workspace *workspace, const struct rule *rule, int owner,
-                bool physical, struct arena *arena)
+                const struct prior *prior, struct arena *arena)
 {
     double start = coef_of(first_of(workspace, owner), rule->offset);
     if (!(start > 0)) return true;
@@ -101,8 +101,8 @@ static bool add(struct parameters *parameters, const struct workspace *workspace
         .name = rule->name,
         .stage = rule->stage,
         .owner = owner,
-        .start = within(physical ? rule->start : start, rule->low, rule->high),
-        .width = rule->width,
+        .start = within(prior->physical ? rule->start : start, rule->low, rule->high),
+        .width = rule->width * prior->width_ratio,
         .low = rule->low,
         .high = rule->high,
         .targets = ARENA_ARRAY(arena, workspace->count, double *),
@@ -116,7 +116,7 @@ static bool add(struct parameters *parameters, const struct workspace *workspace
     return true;
 }
 
-enum status parameters_add_coefs(struct parameters *parameters, const struct workspace *workspace, bool physical,
+enum status parameters_add_coefs(struct parameters *parameters, const struct workspace *workspace, const struct prior *prior,
                                  struct arena *arena, struct problems *problems)
 {
     size_t most = parameters->count + RULES * (size_t)workspace->owner_count;
@@ -128,7 +128,7 @@ enum status parameters_add_coefs(struct parameters *parameters, const struct wor
     for (size_t i = 0; added && i < RULES; i++) {
         int first = rules[i].own ? 0 : OWNER_ALL, end = rules[i].own ? workspace->owner_count : 0;
         for (int owner = first; added && owner < end; owner++)
-            added = add(parameters, workspace, &rules[i], owner, physical, arena);
+            added = add(parameters, workspace, &rules[i], owner, prior, arena);
     }
     return added ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for parameters");
 }

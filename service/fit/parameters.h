@@ -14,7 +14,7 @@ struct parameter {
     const char *name;
     enum fit_stage stage;
     int owner; /* index of the one profile of the fit that it belongs to; OWNER_ALL: shared by all */
-    double start, width; /* prior of the logarithm: ln(start), and what one unit of residual weighs */
+    double start, width; /* prior of the logarithm: its middle is ln(start), its deviation this */
     double low, high;    /* both included */
     double **targets;    /* where the value goes */
     size_t target_count;
@@ -34,10 +34,15 @@ struct workspace {
     int owner_count;
 };
 
+/* Where a fit starts from, and how far rows can take it from there. */
+struct prior {
+    bool physical;      /* orders of magnitude of the hardware, else what the profiles say */
+    double width_ratio; /* times the widths that keep a fit of thousands of rows steady */
+};
+
 /* Adds the coefficients that can be fitted: those that differ between engines once for each profile, the others once
- * for all. `physical`: the priors are those of the table here, else what the profiles say. A coefficient that is 0
- * is off, and stays off. */
-enum status parameters_add_coefs(struct parameters *parameters, const struct workspace *workspace, bool physical,
+ * for all. A coefficient that is 0 is off, and stays off. */
+enum status parameters_add_coefs(struct parameters *parameters, const struct workspace *workspace, const struct prior *prior,
                                  struct arena *arena, struct problems *problems) MUST_CHECK;
 
 /* Whether both profiles say the same about everything that parameters_add_coefs would change. */

@@ -130,7 +130,7 @@ static void make_runs(struct made *made, double noise)
 static struct fit_options options_of(unsigned keys)
 {
     return (struct fit_options){
-        .snapshot = snapshot, .profiles = &start, .profile_count = 1, .keys = keys, .seed = 1, .threads = 1};
+        .snapshot = snapshot, .profiles = &start, .profile_count = 1, .prior = {false, 10}, .keys = keys, .seed = 1, .threads = 1};
 }
 
 static struct fit fit_made(const struct made *made, const struct fit_options *options)
