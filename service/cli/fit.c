@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 enum { PROFILES_MAX = 64, SEED_MAX = INT32_MAX, THREADS_MAX = 16 };
-#define WIDTH_PROFILES 5 /* times the widths of fit/parameters.c: a host may be far from the catalog's rows */
 #define WIDTH_MAX 1000
 
 struct choices {
@@ -29,7 +28,7 @@ static const struct cli_flag flags[] = {
      offsetof(struct choices, joint)},
     {"priors", "WHAT", "Where coefficients start: profile, or physical (from before any fit). Default: profile.",
      offsetof(struct choices, priors)},
-    {"prior_width", "NUMBER", "How far rows may take them: times the usual widths. Default: 5, of physical 1.",
+    {"prior_width", "NUMBER", "How far rows may take them: times the usual widths. Default: by their number.",
      offsetof(struct choices, prior_width)},
     {"cross_validate", "KEYS", "Groups to leave out: gpu, model, version, or none. Default: gpu,model,version.",
      offsetof(struct choices, cross_validate)},
@@ -115,7 +114,7 @@ static void check_choices(struct fit_run *run)
     struct prior *prior = &run->options.prior;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     prior->physical = strcmp(choices->priors, "physical") == 0;
-    prior->width_ratio = prior->physical ? 1 : WIDTH_PROFILES;
+    prior->width_ratio = UNKNOWN;
     if (!prior->physical && strcmp(choices->priors, "profile") != 0)
         refuse(run, "--priors", choices->priors, "profile or physical");
     if (*choices->prior_width && (!text_parse_double(choices->prior_width, &prior->width_ratio) ||

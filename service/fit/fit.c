@@ -10,6 +10,8 @@
 
 enum { FOLDS = 5, SOURCES_BYTES = 400 };
 #define COVERAGE_RATIO 0.9 /* of the factors in the engine profiles */
+#define STEADY_ROWS 2580.0 /* of the fit at fixed concurrency, whose widths those of the parameters are */
+#define WIDTH_RATIO_MAX 5.0
 #define INFORMED 0.01      /* less than a hundredth of what its prior says tells nothing of a parameter */
 
 /* Beyond it, residuals count by their distance: about the error of the fits (docs/estimator.md). */
@@ -133,14 +135,33 @@ enum status fitting_solve(struct fitting *fitting, const bool *left_out, bool cu
     return status;
 }
 
+static size_t count_runs(const struct residuals *residuals)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < residuals->count; i++)
+        count += i == 0 || residuals->items[i].run != residuals->items[i - 1].run;
+    return count;
+}
+
+/* What is left over in a fit is mostly what the formulas leave out, not noise: it does not average out over more rows
+ * of the same machines. So priors keep the same share of the whole: their widths go with the root of the rows, within
+ * what left-out GPUs and models have shown to be good (docs/fit.md, "Priors"). */
+static double width_ratio(const struct fitting *fitting)
+{
+    double given = fitting->options->prior.width_ratio;
+    double rows = (double)count_runs(&fitting->residuals);
+    return is_known(given) ? given : fmin(fmax(sqrt(STEADY_ROWS / rows), 1), WIDTH_RATIO_MAX);
+}
+
 static enum status prepare(struct fitting *fitting, const struct runs *runs)
 {
     enum status status = make_workspace(fitting);
     if (status == STATUS_OK)
         status = residuals_of(runs, &fitting->workspace, fitting->arena, fitting->problems, &fitting->residuals);
+    struct prior prior = {fitting->options->prior.physical, width_ratio(fitting)};
     if (status == STATUS_OK)
-        status = parameters_add_coefs(&fitting->parameters, &fitting->workspace, &fitting->options->prior,
-                                      fitting->arena, fitting->problems);
+        status = parameters_add_coefs(&fitting->parameters, &fitting->workspace, &prior, fitting->arena,
+                                      fitting->problems);
     if (status != STATUS_OK) return status;
     size_t count = fitting->parameters.count;
     fitting->chosen = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, struct residual);
@@ -256,11 +277,16 @@ static const char *sources_of(const struct fitting *fitting)
     return arena_strdup(fitting->arena, text);
 }
 
-static size_t count_runs(const struct residuals *residuals)
+/* Of the runs that are used. */
+static size_t count_configurations(const struct fitting *fitting)
 {
+    const struct residuals *residuals = &fitting->residuals;
+    bool *used = ARENA_ARRAY(fitting->arena, residuals->configuration_count + 1, bool);
     size_t count = 0;
-    for (size_t i = 0; i < residuals->count; i++)
-        count += i == 0 || residuals->items[i].run != residuals->items[i - 1].run;
+    for (size_t i = 0; used && i < residuals->count; i++) {
+        count += !used[residuals->items[i].configuration];
+        used[residuals->items[i].configuration] = true;
+    }
     return count;
 }
 
@@ -273,7 +299,7 @@ enum status fit_runs(const struct runs *runs, const struct fit_options *options,
     if (status != STATUS_OK) return status;
     const struct residuals *residuals = &fitting.residuals;
     fit.runs = count_runs(residuals);
-    fit.configurations = residuals->configuration_count;
+    fit.configurations = count_configurations(&fitting);
     fit.refused = residuals->refused;
     fit.unanswered = residuals->unanswered;
     if (fit.runs < FIT_RUNS_MIN)

@@ -37,7 +37,7 @@ struct workspace {
 /* Where a fit starts from, and how far rows can take it from there. */
 struct prior {
     bool physical;      /* orders of magnitude of the hardware, else what the profiles say */
-    double width_ratio; /* times the widths that keep a fit of thousands of rows steady */
+    double width_ratio; /* times the widths that keep a fit of thousands of rows steady; UNKNOWN: by their number */
 };
 
 /* Adds the coefficients that can be fitted: those that differ between engines once for each profile, the others once

@@ -14,34 +14,40 @@ const char *fit_kind_name(enum fit_kind kind)
     return kind_names[kind];
 }
 
-/* Under a load, the first of these figures that was measured counts: the others say the same again. At a rate that is
+/* Of such a run, the first of these figures that was measured counts: the others say the same again. At a rate that is
  * served, throughput is the arrivals and says nothing. */
 enum { CHOICES = 5 };
 static const struct want {
-    enum load load;
+    enum run_kind run;
+    enum load load; /* LOAD_COUNT: any */
     enum fit_stage stage;
     enum fit_kind kind;
     enum metric choices[CHOICES]; /* ended by METRIC_COUNT */
 } wants[] = {
-    {LOAD_CONCURRENCY,
-     FIT_STEP,
-     FIT_TPOT,
-     {METRIC_TPOT_MS, METRIC_OUTPUT_TOKENS_PER_SECOND, METRIC_TOTAL_TOKENS_PER_SECOND, METRIC_E2E_MS, METRIC_COUNT}},
-    {LOAD_CONCURRENCY, FIT_STEP, FIT_TTFT, {METRIC_PREFILL_TOKENS_PER_SECOND, METRIC_COUNT}},
-    {LOAD_CONCURRENCY, FIT_FIRST_TOKEN, FIT_TTFT, {METRIC_TTFT_MS, METRIC_COUNT}},
-    {LOAD_SATURATED,
-     FIT_STEP,
-     FIT_SATURATED,
-     {METRIC_OUTPUT_TOKENS_PER_SECOND, METRIC_TOTAL_TOKENS_PER_SECOND, METRIC_TPOT_MS, METRIC_COUNT}},
-    {LOAD_STATIC_BATCH,
-     FIT_STEP,
-     FIT_STATIC,
-     {METRIC_OUTPUT_TOKENS_PER_SECOND, METRIC_TOTAL_TOKENS_PER_SECOND, METRIC_E2E_MS, METRIC_TPOT_MS, METRIC_COUNT}},
-    {LOAD_RATE, FIT_STEP, FIT_TPOT, {METRIC_TPOT_MS, METRIC_COUNT}},
-    {LOAD_RATE, FIT_FIRST_TOKEN, FIT_TTFT, {METRIC_TTFT_MS, METRIC_COUNT}},
+#define OUTPUT METRIC_OUTPUT_TOKENS_PER_SECOND, METRIC_TOTAL_TOKENS_PER_SECOND
+#define WANT(run, load, stage, kind, ...)                                                                              \
+    {                                                                                                                  \
+        run, load, stage, kind, { __VA_ARGS__, METRIC_COUNT }                                                          \
+    }
+    WANT(RUN_SERVED, LOAD_CONCURRENCY, FIT_STEP, FIT_TPOT, METRIC_TPOT_MS, OUTPUT, METRIC_E2E_MS),
+    WANT(RUN_SERVED, LOAD_CONCURRENCY, FIT_FIRST_TOKEN, FIT_TTFT, METRIC_TTFT_MS),
+    WANT(RUN_SERVED, LOAD_SATURATED, FIT_STEP, FIT_SATURATED, OUTPUT, METRIC_TPOT_MS),
+    WANT(RUN_SERVED, LOAD_STATIC_BATCH, FIT_STEP, FIT_STATIC, OUTPUT, METRIC_E2E_MS, METRIC_TPOT_MS),
+    WANT(RUN_SERVED, LOAD_RATE, FIT_STEP, FIT_TPOT, METRIC_TPOT_MS),
+    WANT(RUN_SERVED, LOAD_RATE, FIT_FIRST_TOKEN, FIT_TTFT, METRIC_TTFT_MS),
+    WANT(RUN_DECODE, LOAD_COUNT, FIT_STEP, FIT_TPOT, METRIC_TPOT_MS, METRIC_OUTPUT_TOKENS_PER_SECOND),
+    WANT(RUN_PREFILL, LOAD_COUNT, FIT_STEP, FIT_TTFT, METRIC_PREFILL_TOKENS_PER_SECOND),
+#undef WANT
+#undef OUTPUT
 };
 enum { WANTS = sizeof wants / sizeof *wants };
 
+static bool applies(const struct want *want, const struct run *run)
+{
+    return want->run == run->kind && (want->load == LOAD_COUNT || want->load == run->load.load);
+}
+
+/* METRIC_COUNT: none of them. */
 static enum metric chosen(const struct run *run, const struct want *want)
 {
     size_t i = 0;
@@ -80,6 +86,7 @@ static int compare_configurations(const void *a, const void *b)
         {p->tensor_parallel, q->tensor_parallel},
         {p->pipeline_parallel, q->pipeline_parallel},
         {p->expert_parallel, q->expert_parallel},
+        {x->kind, y->kind},
         {x->load.load, y->load.load},
     };
     const double numbers[][2] = {
@@ -149,7 +156,7 @@ static void add_run(struct run *run, const struct workspace *workspace, uint32_t
     run_predict(run, NULL, metrics);
     bool compared = false, answered = false;
     for (size_t i = 0; i < WANTS; i++) {
-        enum metric metric = wants[i].load == run->load.load ? chosen(run, &wants[i]) : METRIC_COUNT;
+        enum metric metric = applies(&wants[i], run) ? chosen(run, &wants[i]) : METRIC_COUNT;
         if (metric == METRIC_COUNT) continue;
         compared = true;
         if (!(metrics[metric].value > 0)) continue;
