@@ -44,7 +44,7 @@ static int print_help(void)
         "are off, and how often the measurement lies in the stated interval. See docs/evaluate.md.\n\n"
         "Usage: gpusize evaluate --measured FILE [--measured FILE]... [OPTIONS]\n\n"
         "A file is CSV of throughput rows or of vLLM's start-up logs, or the JSON of vllm bench serve,\n"
-        "GuideLLM or llama-bench.\n\nExamples:\n"
+        "GuideLLM or llama-bench. Without a file the measured rows of the database are evaluated.\n\nExamples:\n"
         "  gpusize evaluate --measured runs.csv\n"
         "  gpusize evaluate --measured runs.csv --by engine+load,gpu --predictions predictions.csv\n"
         "  gpusize evaluate --measured result.json --gpu h100-sxm --tensor-parallel 2 --weight-dtype fp8\n\n"

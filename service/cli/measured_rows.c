@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "store/store.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { PARALLEL_MAX = 4096 };
@@ -48,8 +49,9 @@ enum status measured_rows_check(struct measured_rows *rows, struct measured_choi
                                       *degree != floor(*degree) || !(*degree >= 1 && *degree <= PARALLEL_MAX)))
         (void)problems_add(rows->problems, STATUS_INVALID_VALUE, "tensor_parallel",
                            "\"%.40s\" is no number from 1 to %d", choices->tensor_parallel, PARALLEL_MAX);
-    if (!rows->file_count)
-        (void)problems_add(rows->problems, STATUS_MISSING_FIELD, "measured", "say which rows: --measured FILE");
+    if (!rows->file_count && !*rows->settings.database_url)
+        (void)problems_add(rows->problems, STATUS_MISSING_FIELD, "measured",
+                           "say which rows: --measured FILE; without, a database's are taken");
     return problems_status(rows->problems);
 }
 
@@ -61,9 +63,24 @@ static enum status open_catalog(struct measured_rows *rows)
     return status == STATUS_OK ? cli_read_catalog(rows->store, -1, rows->problems, &rows->snapshot) : status;
 }
 
+/* The measured rows of the database. */
+static enum status read_database(struct measured_rows *rows, const struct run_defaults *defaults)
+{
+    struct catalog_text text;
+    enum status status = store_observations_read(rows->store, rows->arena, rows->problems, &text);
+    if (status != STATUS_OK) return status;
+    FILE *file = fmemopen((void *)(uintptr_t)text.text, text.length, "rb");
+    if (!file) return problems_add(rows->problems, STATUS_OUT_OF_MEMORY, "", "no memory for %s", text.name);
+    status = runs_read_file(file, text.name, rows->snapshot, defaults, rows->arena, rows->problems, &rows->runs);
+    (void)fclose(file);
+    rows->files[rows->file_count++] = (struct evaluated_file){.name = text.name, .rows = rows->runs.count};
+    return status;
+}
+
 enum status measured_rows_read(struct measured_rows *rows, const struct measured_choices *choices)
 {
     enum status status = open_catalog(rows);
+    if (status == STATUS_OK && !rows->file_count) return read_database(rows, &choices->defaults);
     for (size_t i = 0; i < rows->file_count && status == STATUS_OK; i++) {
         struct evaluated_file *file = &rows->files[i];
         size_t before = rows->runs.count;

@@ -88,10 +88,20 @@ static enum status take_refusal(void *context, uint32_t line, const char *field,
     return take_row(context, &measured);
 }
 
-enum status runs_read(const char *path, const struct snapshot *catalog, const struct run_defaults *defaults,
-                      struct arena *arena, struct problems *problems, struct runs *runs)
+/* Importers have one file, and call it so. */
+static void name_file(const struct reading *reading, struct problem *problem)
 {
-    struct reading reading = {path, fopen(path, "rb"), catalog, defaults, arena, problems, runs};
+    const char *detail = arena_printf(reading->arena, "%s: %s", reading->path, problem->detail);
+    if (strcmp(problem->field, "file") != 0 || !detail) return;
+    problem->field = "measured";
+    problem->detail = detail;
+}
+
+enum status runs_read_file(FILE *file, const char *name, const struct snapshot *catalog,
+                           const struct run_defaults *defaults, struct arena *arena, struct problems *problems,
+                           struct runs *runs)
+{
+    struct reading reading = {name, file, catalog, defaults, arena, problems, runs};
     const struct import_source source = {.format = IMPORT_MEASURED,
                                          .catalog = catalog,
                                          .source = "",
@@ -100,8 +110,19 @@ enum status runs_read(const char *path, const struct snapshot *catalog, const st
                                          .read = read_bytes};
     const struct import_sink sink = {.context = &reading, .measured = take_row, .reject = take_refusal};
     struct import_counts counts;
-    if (!reading.file) return problems_add(problems, STATUS_INVALID_VALUE, "measured", "%s cannot be read", path);
+    size_t before = problems->count;
     enum status status = import_read(&source, &sink, problems, &counts);
-    (void)fclose(reading.file);
+    for (size_t i = before; i < problems->count; i++)
+        name_file(&reading, &problems->items[i]);
+    return status;
+}
+
+enum status runs_read(const char *path, const struct snapshot *catalog, const struct run_defaults *defaults,
+                      struct arena *arena, struct problems *problems, struct runs *runs)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file) return problems_add(problems, STATUS_INVALID_VALUE, "measured", "%s cannot be read", path);
+    enum status status = runs_read_file(file, path, catalog, defaults, arena, problems, runs);
+    (void)fclose(file);
     return status;
 }

@@ -62,6 +62,7 @@ static void put_group(struct out *out, const struct group *group, bool same_key)
 static void put_groups(struct out *out, const char *name, const struct groups *groups)
 {
     char title[KEY_BYTES + 1];
+    if (groups->count == 0) return;
     (void)snprintf(title, sizeof title, "by %s", name);
     put(out, "\n%-*s %-*s %6s %6s %7s %7s %7s %7s %7s %7s %7s %7s\n", KEY_BYTES, title, METRIC_WIDTH, "figure", "rows",
         "scored", "median%", "mean%", "p90%", "<=20%", "<=30%", "inside%", "width%", "bias");

@@ -107,7 +107,8 @@ static uint32_t count_of(double value, uint32_t otherwise)
     return value >= 1 ? (uint32_t)value : otherwise;
 }
 
-/* GPUs of a row are all of the run. Degrees that do not use them all leave several replicas. */
+/* GPUs of a row are all of the run. Where the degrees do not use them all, there are several replicas; but a mixture of
+ * experts spreads its experts over all, even where attention is data parallel: measured TPOT is that of one group. */
 static bool set_layout(const struct resolving *resolving)
 {
     const struct measured *measured = resolving->measured;
@@ -116,7 +117,7 @@ static bool set_layout(const struct resolving *resolving)
     uint32_t data = count_of(measured->data_parallel, 1);
     uint32_t gpus = count_of(measured->gpu_count, count_of(measured->run.tensor_parallel, 1) * pipeline * data);
     uint32_t tensor = count_of(measured->run.tensor_parallel, gpus / pipeline);
-    if (tensor * pipeline * data < gpus && measured->run.expert_parallel > 1) tensor = gpus / pipeline / data;
+    if (deployment->model->experts && tensor * pipeline * data < gpus) tensor = gpus / pipeline / data;
     bool layers = by_layers(deployment);
     deployment->tensor_parallel = layers ? 1 : tensor;
     deployment->pipeline_parallel = layers ? gpus : pipeline;
@@ -148,7 +149,7 @@ static bool set_load(const struct resolving *resolving)
     double requests = measured->run.concurrency / run->replicas;
     run->load.concurrency = run->load.batch_size = requests;
     run->load.requests_per_second = measured->requests_per_second / run->replicas;
-    run->load.arrival_cv2 = 1;
+    run->load.arrival_cv2 = measured->arrival_cv2;
     bool counts = run->load.load == LOAD_CONCURRENCY || run->load.load == LOAD_STATIC_BATCH;
     if (counts && !is_known(requests)) return refuse(resolving, "concurrency", "is not stated");
     if (run->load.load == LOAD_RATE && !is_known(measured->requests_per_second))
@@ -203,6 +204,11 @@ static void set_unscored(const struct resolving *resolving)
         (void)refuse(resolving, "e2e_s", "less than %d us for each token: the run failed", LEAST_TOKEN_US);
     if (strstr(row->notes, "batch size\"=1 "))
         (void)refuse(resolving, "notes", "the prompt was read token by token (llama-bench -b 1)");
+    if (resolving->measured->gpu_layers >= 0 && resolving->measured->gpu_layers < run->deployment.model->layers)
+        (void)refuse(resolving, "n_gpu_layers", "not all layers were on the GPU");
+    if (resolving->measured->sent_at_once)
+        run->unscored[METRIC_TTFT_MS] = run->unscored[METRIC_E2E_MS] =
+            "all requests were sent at once: the wait is the place in the queue";
     if (run->kind == RUN_PREFILL && run->deployment.pipeline_parallel > 1)
         run->unscored[METRIC_PREFILL_TOKENS_PER_SECOND] = "several pipeline stages read one prompt at once";
 }
@@ -234,21 +240,33 @@ static bool copy_texts(const struct resolving *resolving)
     return true;
 }
 
+/* A refused row keeps what could be found of it. */
 static bool set_names(const struct resolving *resolving)
 {
     struct measured *measured = resolving->measured;
     struct run *run = resolving->run;
     struct measured_names names;
     char version[VERSION_BYTES];
-    if (measured->refused_field || !import_measured_names(resolving->catalog, measured, &names))
-        return refuse(resolving, measured->refused_field, "%s", measured->refused);
+    bool found = import_measured_names(resolving->catalog, measured, &names);
     read_version(measured->run.engine_version, version);
-    bool old = run->kind == RUN_SERVED && strcmp(measured->run.load, "static_batch") == 0;
+    bool old = run->kind == RUN_SERVED && run->load.load == LOAD_STATIC_BATCH;
     run->deployment.model = names.model;
     run->deployment.gpu = names.gpu;
-    run->deployment.engine = find_profile(resolving->catalog, names.engine, version, old);
+    if (names.engine) run->deployment.engine = find_profile(resolving->catalog, names.engine, version, old);
+    if (!found) return refuse(resolving, measured->refused_field, "%s", measured->refused);
     return read_dtype(resolving, "precision_weights", measured->run.weight_dtype, &run->deployment.weight_dtype) &&
            read_dtype(resolving, "precision_kv", measured->run.kv_dtype, &run->deployment.kv_dtype);
+}
+
+/* With stages the log is of the first, and the stage that limits the pool is the last. A start that failed after the
+ * cache was there did not fail for want of memory. */
+static void set_start_unscored(struct run *run)
+{
+    static const char stage[] = "the log is of the first pipeline stage, the prediction of the fullest";
+    if (run->deployment.pipeline_parallel > 1)
+        run->unscored[METRIC_ACTIVATION_MEMORY_GIB] = run->unscored[METRIC_KV_CACHE_MEMORY_GIB] = stage;
+    if (run->measured[METRIC_FITS] == 0 && run->measured[METRIC_KV_CACHE_MEMORY_GIB] > 0)
+        run->unscored[METRIC_FITS] = "the start failed after the cache was allocated: not for want of memory";
 }
 
 /* vLLM's own choice for the cache is the type that it computes in. */
@@ -258,6 +276,7 @@ static bool set_start(const struct resolving *resolving)
     struct deployment *deployment = &resolving->run->deployment;
     bool wide = deployment->weight_dtype == DTYPE_FP32 && deployment->kv_dtype == DTYPE_UNKNOWN;
     if (wide) deployment->kv_dtype = DTYPE_FP32;
+    set_start_unscored(resolving->run);
     deployment->max_model_len_tokens = count_of(measured->max_model_len_tokens, 0);
     deployment->gpu_memory_utilization_ratio = measured->gpu_memory_utilization_ratio;
     return true;

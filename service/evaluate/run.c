@@ -57,7 +57,10 @@ static void predict_speed(const struct run *run, const struct deployment *deploy
                                 : predicted_scale(performance.output_tokens_per_second, run->replicas);
     if (run->kind == RUN_DECODE) return;
     ret_metrics[METRIC_TOTAL_TOKENS_PER_SECOND] = predicted_scale(performance.total_tokens_per_second, run->replicas);
-    ret_metrics[METRIC_E2E_MS] = performance.e2e_ms;
+    /* A static batch is timed as a whole, whatever waves it takes. */
+    ret_metrics[METRIC_E2E_MS] = run->load.load == LOAD_STATIC_BATCH
+                                     ? predicted_invert(performance.requests_per_second, 1e3 * run->load.batch_size)
+                                     : performance.e2e_ms;
 }
 
 void run_predict(const struct run *run, const struct engine_profile *engine, struct predicted ret_metrics[METRIC_COUNT])

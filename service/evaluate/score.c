@@ -10,7 +10,10 @@ static const char *reason_of(const struct run *run, enum metric metric, struct p
     if (run->memory.kv_pool_bytes <= 0 ||
         memory_sequences_at(&run->deployment, &run->memory, run->input_tokens + run->output_tokens) < 1)
         return "the prediction is that not one request of these lengths fits";
-    return "the row or the catalog says nothing that leads to it";
+    const struct gpu *gpu = run->deployment.gpu;
+    if (!is_known(gpu->memory_bandwidth_gb_per_s) || !is_known(gpu->peak_tflops[PEAK_FP16]))
+        return "the catalog does not know the GPU's bandwidth or its 16-bit peak";
+    return "the row says nothing that leads to it";
 }
 
 static struct score score_of(const struct run *run, enum metric metric, struct predicted predicted)

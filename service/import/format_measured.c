@@ -39,9 +39,9 @@ static const struct import_header headers[] = {
 static const struct import_header log_headers[] = {
     {"log_file", COL_UID, true},
     {"status", COL_STATUS, true},
-    {"model", COL_MODEL, true},
-    {"gpu", COL_GPU, true},
-    {"tp", COL_TENSOR_PARALLEL, true},
+    {"model", COL_MODEL, false},
+    {"gpu", COL_GPU, false},
+    {"tp", COL_TENSOR_PARALLEL, false},
     {"pp", COL_PIPELINE_PARALLEL, false},
     {"dp", COL_DATA_PARALLEL, false},
     {"max_model_len", COL_MAX_MODEL_LEN, true},
@@ -113,5 +113,8 @@ static void log_row(struct importing *importing)
 
 static const struct format logs = {
     .headers = log_headers, .header_count = sizeof log_headers / sizeof *log_headers, .row = log_row};
-const struct format import_measured = {
-    .headers = headers, .header_count = sizeof headers / sizeof *headers, .row = row, .other = &logs};
+const struct format import_measured = {.headers = headers,
+                                       .header_count = sizeof headers / sizeof *headers,
+                                       .row = row,
+                                       .json_file = measured_read_json,
+                                       .other = &logs};

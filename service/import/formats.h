@@ -87,8 +87,10 @@ struct importing;
 struct format {
     const struct import_header *headers;
     size_t header_count;
-    bool strict;                                   /* a column that is not in the list is refused, else ignored */
-    bool json;                                     /* pages of JSON instead of CSV */
+    bool strict; /* a column that is not in the list is refused, else ignored */
+    bool json;   /* pages of JSON instead of CSV */
+    /* Reads a file that begins like JSON instead; may be NULL. */
+    enum status (*json_file)(struct importing *importing, char *text, size_t length);
     const struct format *other;                    /* of files with the first column of this one; may be NULL */
     const char *provider;                          /* whose prices they are by default; may be NULL */
     bool (*preamble)(struct importing *importing); /* whether the record stands before the header; may be NULL */

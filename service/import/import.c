@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 1 << 20 }; /* also the longest record */
+enum {
+    BLOCK_BYTES = 1 << 20, /* also the longest record */
+    JSON_FILE_BYTES_MAX = 32 << 20,
+};
 
 static const struct format *const formats[IMPORT_FORMAT_COUNT] = {
     [IMPORT_CSV] = &import_csv,
@@ -49,13 +52,8 @@ static size_t whole_records(const struct window *window)
     return window->end ? window->length : cut;
 }
 
-static enum status fill(struct importing *importing, struct window *window)
+static enum status fill_bytes(struct importing *importing, struct window *window)
 {
-    window->length -= window->cut;
-    if (window->cut > 0) {
-        window->bytes[window->cut] = window->at_cut;
-        memmove(window->bytes, window->bytes + window->cut, window->length);
-    }
     while (!window->end && window->length < BLOCK_BYTES) {
         size_t length = 0;
         enum status status = importing->source->read(importing->source->context, window->bytes + window->length,
@@ -64,6 +62,18 @@ static enum status fill(struct importing *importing, struct window *window)
         window->end = length == 0;
         window->length += length;
     }
+    return STATUS_OK;
+}
+
+static enum status fill(struct importing *importing, struct window *window)
+{
+    window->length -= window->cut;
+    if (window->cut > 0) {
+        window->bytes[window->cut] = window->at_cut;
+        memmove(window->bytes, window->bytes + window->cut, window->length);
+    }
+    enum status status = fill_bytes(importing, window);
+    if (status != STATUS_OK) return status;
     window->cut = whole_records(window);
     uint32_t line = importing->csv.next_line;
     if (window->cut == 0 && window->length > 0) {
@@ -112,10 +122,11 @@ static void choose_layout(struct importing *importing)
     }
 }
 
-/* Who takes measured rows as they are spelled fills in what is missing, but not how requests came. */
+/* Who takes results as they are spelled fills in what is missing, but not how requests came. */
 static bool needed(const struct importing *importing, const struct import_header *header)
 {
-    return header->required && (!importing->sink->measured || header->column == COL_LOAD);
+    bool filled_in = importing->sink->measured && importing->format->other;
+    return header->required && (!filled_in || header->column == COL_LOAD);
 }
 
 static enum status read_header(struct importing *importing)
@@ -156,9 +167,43 @@ static enum status read_records(struct importing *importing)
                         importing->csv.error);
 }
 
+/* --- a file of JSON where CSV is expected --- */
+
+static bool begins_like_json(const struct importing *importing, const struct window *window)
+{
+    const char *text = window->bytes, *end = text + window->length;
+    while (text < end && strchr(" \t\r\n", *text))
+        text++;
+    return importing->format->json_file && text < end && (*text == '{' || *text == '[');
+}
+
+static enum status read_whole(struct importing *importing, const struct window *window, char *text)
+{
+    const struct import_source *source = importing->source;
+    enum status status = STATUS_OK;
+    size_t length = window->length, piece = window->end ? 0 : 1;
+    memcpy(text, window->bytes, length);
+    for (; status == STATUS_OK && piece > 0 && length <= JSON_FILE_BYTES_MAX; length += piece)
+        status = source->read(source->context, text + length, JSON_FILE_BYTES_MAX + 1 - length, &piece);
+    if (status != STATUS_OK) return problems_add(importing->problems, status, "file", "it cannot be read");
+    if (length <= JSON_FILE_BYTES_MAX) return importing->format->json_file(importing, text, length);
+    return problems_add(importing->problems, STATUS_INVALID_VALUE, "file", "JSON of more than %d MiB",
+                        JSON_FILE_BYTES_MAX >> 20);
+}
+
+static enum status read_json_file(struct importing *importing, const struct window *window)
+{
+    char *text = malloc(JSON_FILE_BYTES_MAX + 1);
+    if (!text) return problems_add(importing->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the file");
+    enum status status = read_whole(importing, window, text);
+    free(text);
+    return status;
+}
+
 static enum status read_csv_within(struct importing *importing, struct window *window)
 {
-    enum status status = STATUS_OK;
+    enum status status = fill_bytes(importing, window);
+    if (status == STATUS_OK && begins_like_json(importing, window)) return read_json_file(importing, window);
     while (status == STATUS_OK && !(window->end && window->cut == window->length)) {
         status = fill(importing, window);
         if (status == STATUS_OK) status = read_records(importing);

@@ -49,7 +49,10 @@ struct measured {
     const char *load_mode;
     const char *started;          /* of a start-up log: "ok" or how it ended; NULL: the row is none */
     bool decode_only, one_prompt; /* what the figures leave out: the prompts; the output */
+    bool sent_at_once;            /* all requests: the wait for a first token is the place in the queue */
     double gpu_count, data_parallel, requests_per_second;
+    double arrival_cv2;                                        /* of the rate: squared coefficient of variation */
+    double gpu_layers;                                         /* on GPUs; below 0: all */
     double max_model_len_tokens, gpu_memory_utilization_ratio; /* from here on: of start-up logs */
     double weight_memory_gib, activation_memory_gib, kv_cache_memory_gib, kv_cache_tokens, max_concurrency;
     const char *refused_field; /* what of the row cannot be read; NULL: all can */
@@ -59,7 +62,7 @@ struct measured {
 /* A row without any text or number. */
 struct measured import_measured_empty(uint32_t line);
 
-/* What the names of a row mean to the catalog; false with the reason in `refused`. */
+/* What the names of a row mean to the catalog, NULL: nothing; then false, with the first reason in `refused`. */
 struct measured_names {
     const struct model *model;
     const struct gpu *gpu;

@@ -14,15 +14,15 @@ static const struct {
     enum dtype dtype;
     bool about;
 } spellings[] = {
-    {"nvfp4", DTYPE_NVFP4, false},  {"mxfp4", DTYPE_MXFP4, false},  {"fp8", DTYPE_FP8, false},
-    {"float8", DTYPE_FP8, false},   {"w4a16", DTYPE_INT4, false},   {"w8a8", DTYPE_INT8, false},
-    {"fp4", DTYPE_NVFP4, true},     {"bf16", DTYPE_BF16, false},    {"bfloat16", DTYPE_BF16, false},
-    {"fp16", DTYPE_FP16, false},    {"float16", DTYPE_FP16, false}, {"fp32", DTYPE_FP32, false},
-    {"float32", DTYPE_FP32, false}, {"int8", DTYPE_INT8, false},    {"int4 g", DTYPE_INT4, true},
-    {"int4", DTYPE_INT4, false},    {"awq", DTYPE_INT4, false},     {"gptq", DTYPE_INT4, false},
-    {"q8_0", DTYPE_Q8_0, false},    {"q6_k", DTYPE_Q6_K, false},    {"q5_k", DTYPE_Q5_K_M, false},
-    {"q4_k", DTYPE_Q4_K_M, false},  {"q4_0", DTYPE_INT4, true},     {"f16", DTYPE_FP16, false},
-    {"f32", DTYPE_FP32, false},
+    {"nvfp4", DTYPE_NVFP4, false}, {"mxfp4", DTYPE_MXFP4, false},  {"fp8", DTYPE_FP8, false},
+    {"float8", DTYPE_FP8, false},  {"w4a16", DTYPE_INT4, false},   {"w8a8", DTYPE_INT8, false},
+    {"fp4", DTYPE_NVFP4, true},    {"bf16", DTYPE_BF16, false},    {"bfloat16", DTYPE_BF16, false},
+    {"fp16", DTYPE_FP16, false},   {"half", DTYPE_FP16, false},    {"float16", DTYPE_FP16, false},
+    {"fp32", DTYPE_FP32, false},   {"float32", DTYPE_FP32, false}, {"int8", DTYPE_INT8, false},
+    {"int4 g", DTYPE_INT4, true},  {"int4", DTYPE_INT4, false},    {"awq", DTYPE_INT4, false},
+    {"gptq", DTYPE_INT4, false},   {"q8_0", DTYPE_Q8_0, false},    {"q6_k", DTYPE_Q6_K, false},
+    {"q5_k", DTYPE_Q5_K_M, false}, {"q4_k", DTYPE_Q4_K_M, false},  {"q4_0", DTYPE_INT4, true},
+    {"f16", DTYPE_FP16, false},    {"f32", DTYPE_FP32, false},
 };
 
 enum dtype import_dtype(const char *text, enum dtype native, bool *ret_same)
@@ -90,7 +90,8 @@ bool measured_is_number(enum import_column column)
 
 struct measured import_measured_empty(uint32_t line)
 {
-    struct measured measured = {.line = line, .model = "", .gpu = "", .load_mode = ""};
+    struct measured measured = {.line = line, .model = "", .gpu = "", .load_mode = "", .arrival_cv2 = 1};
+    measured.gpu_layers = UNKNOWN;
     measured.run = (struct observation){.source = "", .uid = "", .engine = "", .engine_version = "", .model_id = ""};
     measured.run.weight_dtype = measured.run.kv_dtype = measured.run.load = measured.run.trust = measured.run.notes =
         "";
@@ -183,21 +184,58 @@ static enum status find_name(const struct snapshot *catalog, enum alias_kind kin
     return snapshot_find_engine(catalog, space, name, field, problems, &names->engine);
 }
 
-/* By the names of measured rows, then by those of users, whose problems tell near misses; what is several parts stays
- * so. */
-static void look_up(const struct snapshot *catalog, enum alias_kind kind, struct measured *measured,
-                    struct problems *problems, struct measured_names *names)
+/* By the names of measured rows, then those of InferenceX, from which most come, then by those of users, whose problems
+ * tell near misses; what is several parts stays so. */
+static enum status look_up(const struct snapshot *catalog, enum alias_kind kind, const char *name,
+                           struct problems *problems, struct measured_names *names)
+{
+    static const enum alias_namespace spaces[] = {ALIAS_MEASURED, ALIAS_INFERENCEX, ALIAS_USER};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+        problems->count = 0;
+        status = find_name(catalog, kind, spaces[i], name, problems, names);
+        if (status == STATUS_OK || status == STATUS_AMBIGUOUS_NAME) break;
+    }
+    return status;
+}
+
+/* Where the format begins in the name of a quantised copy, "nvidia/Llama-3.3-70B-Instruct-FP4"; NULL: in none. */
+static const char *copy_format(const char *name)
+{
+    static const char *const marks[] = {"-fp8",  "-fp4",  "-nvfp4", "-mxfp4", "-quantized", "-awq",
+                                        "-gptq", "-int8", "-int4",  "-w4a16", "-w8a8"};
+    const char *first = NULL;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        const char *found = strcasestr(name, marks[i]);
+        if (found && (!first || found < first)) first = found;
+    }
+    return first;
+}
+
+/* A quantised copy is the model that it is named after, whoever made it. */
+static enum status look_up_copy(const struct snapshot *catalog, struct measured *measured, struct problems *problems,
+                                struct measured_names *names)
+{
+    const char *format = copy_format(measured->model), *slash = strchr(measured->model, '/');
+    const char *base = slash && slash < format ? slash + 1 : measured->model;
+    char *name = format ? arena_strndup(problems->arena, base, (size_t)(format - base)) : NULL;
+    enum status status = STATUS_UNKNOWN_MODEL;
+    if (name) status = look_up(catalog, ALIAS_MODEL, name, problems, names);
+    if (status == STATUS_OK && !*measured->run.weight_dtype) measured->run.weight_dtype = format;
+    return status;
+}
+
+static void find_target(const struct snapshot *catalog, enum alias_kind kind, struct measured *measured,
+                        struct problems *problems, struct measured_names *names)
 {
     const char *name = *(const char *const *)((const char *)measured + named[kind].offset);
     if (!*name) {
         measured_refuse(measured, named[kind].field, "is not stated");
         return;
     }
-    enum status status = find_name(catalog, kind, ALIAS_MEASURED, name, problems, names);
-    if (status != STATUS_OK && status != STATUS_AMBIGUOUS_NAME) {
-        problems->count = 0;
-        status = find_name(catalog, kind, ALIAS_USER, name, problems, names);
-    }
+    enum status status = look_up(catalog, kind, name, problems, names);
+    if (status == STATUS_UNKNOWN_MODEL && look_up_copy(catalog, measured, problems, names) == STATUS_OK) return;
+    if (status != STATUS_OK) status = look_up(catalog, kind, name, problems, names); /* the problem of the whole name */
     if (status != STATUS_OK) measured_refuse(measured, named[kind].field, "%s", problems->items[0].detail);
 }
 
@@ -206,10 +244,10 @@ bool import_measured_names(const struct snapshot *catalog, struct measured *meas
     struct arena arena;
     struct problems problems;
     *ret_names = (struct measured_names){.model = NULL};
-    for (enum alias_kind kind = ALIAS_GPU; kind <= ALIAS_ENGINE && !measured->refused_field; kind++) {
+    for (enum alias_kind kind = ALIAS_GPU; kind <= ALIAS_ENGINE; kind++) {
         arena_init(&arena, 0);
         problems_init(&problems, &arena);
-        look_up(catalog, kind, measured, &problems, ret_names);
+        find_target(catalog, kind, measured, &problems, ret_names);
         arena_done(&arena);
     }
     return !measured->refused_field;

@@ -10,3 +10,5 @@ void measured_refuse(struct measured *measured, const char *field, const char *f
     __attribute__((format(printf, 3, 4)));
 /* Hands the row on as it is spelled, or, its names looked up, as an observation. */
 void measured_take(struct importing *importing, struct measured *measured);
+/* Rows of a file of JSON documents, one or several after another; the text is changed. */
+enum status measured_read_json(struct importing *importing, char *text, size_t length) MUST_CHECK;

@@ -145,6 +145,27 @@ enum status store_catalog_read_some(struct store *store, unsigned wanted, struct
     return read_texts(store, &reading, problems, ret_files, &version);
 }
 
+struct observations {
+    struct arena *arena;
+    struct catalog_text text;
+};
+
+static enum status read_observations(struct db *db, void *context, struct problems *problems)
+{
+    struct observations *read = context;
+    return db_copy_out(db, query_text(QUERY_READ_OBSERVATIONS), read->arena, problems, &read->text.text,
+                       &read->text.length);
+}
+
+enum status store_observations_read(struct store *store, struct arena *arena, struct problems *problems,
+                                    struct catalog_text *ret_text)
+{
+    struct observations read = {.arena = arena, .text = {.name = "gpusize.observation"}};
+    enum status status = tx_run(store, TX_READ, read_observations, &read, problems);
+    if (status == STATUS_OK) *ret_text = read.text;
+    return status;
+}
+
 /* --- writing --- */
 
 /* "id,name" as columns of text: "id text,name text". Anything but plain names is refused, as it becomes SQL. */

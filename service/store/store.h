@@ -86,6 +86,10 @@ enum status store_catalog_read_on(struct store *store, int64_t number, date_t da
                                   struct problems *problems, struct catalog_text ret_files[CATALOG_FILE_COUNT],
                                   struct store_version *ret_version) MUST_CHECK;
 
+/* The measured rows that hold, in the columns of an import of them; the text lives in the arena. */
+enum status store_observations_read(struct store *store, struct arena *arena, struct problems *problems,
+                                    struct catalog_text *ret_text) MUST_CHECK;
+
 /* Makes the database's rows those of the files: new ones are inserted, changed ones changed; rows of files whose text
  * is NULL, and offers that a file does not name, are left alone. One transaction and at most one new version; none if
  * nothing differs. `ret_rows`: how many were inserted or changed. */

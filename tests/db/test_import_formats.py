@@ -6,6 +6,7 @@ import zipfile
 
 from price_lists import AWS_HEAD, GPUHUNT, aws_row, azure_item, azure_page
 from prices import VERSIONS
+from waiting import LIMIT_S
 
 OFFERS = ("select o.provider, o.instance_type, o.region, o.gpu_id, o.gpu_count, o.purchase, o.term_months,"
           " p.usd_per_hour, p.as_of from gpusize.offer o join gpusize.offer_price p on p.live_offer_id = o.id"
@@ -136,7 +137,7 @@ def test_measured_results(run, sql, tmp_path):
     file.write_text(MEASURED + measured(1, 5000) + measured(2, 4000) + measured(3, 4000, "Llama-9"))
     report = run("measured", file)
     assert (report["new_rows"], report["rejected_rows"]) == (2, 1)
-    assert report["rejections"] == [{"line": 4, "field": "model", "reason": '"Llama-9" is none of the catalog'}]
+    assert report["rejections"] == [{"line": 4, "field": "model", "reason": 'there is no model "Llama-9"; did you mean huggyllama/llama-7b?'}]
     where = "from gpusize.observation where to_version is null and uid in ('1', '2') and source = 'a report'"
     assert sql("select uid, engine, engine_version, model_id, gpu_id, gpu_count, tensor_parallel, expert_parallel, load,"
                f" output_tokens_per_second, e2e_ms, notes, as_of, import_run_id is null {where} order by 1 limit 1") == (
@@ -156,7 +157,28 @@ def test_measured_results(run, sql, tmp_path):
 
 def test_the_real_measured_results(run, sql, shared):
     report = run("measured", shared / "data" / "throughput_measured.csv")
-    assert (report["accepted_rows"], report["rejected_rows"]) == (6621, 463)
+    assert (report["accepted_rows"], report["rejected_rows"]) == (6657, 427)
     versions = sql(VERSIONS)
-    assert run("measured", shared / "data" / "throughput_measured.csv")["unchanged_rows"] == 6621
+    assert run("measured", shared / "data" / "throughput_measured.csv")["unchanged_rows"] == 6657
     assert sql(VERSIONS) == versions
+
+
+def test_measured_results_are_evaluated(run, launch, cluster, database, tmp_path):
+    def evaluate(*arguments):
+        process = launch(cluster.url(database), "evaluate", "--by", "load", "--json", *arguments)
+        out, error = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == 0, out + error
+        return json.loads(out)
+
+    file, bench = tmp_path / "runs.csv", tmp_path / "bench.json"
+    one = "a report,llama.cpp,,2026-10-02,Llama-3-8B,Q4_K_M,,RTX 4090 24GB,1,,,,512,128,1"
+    file.write_text(MEASURED + measured(1, 5000) + f"2,{one},batch-1 decode,100,,,,10,,B,\n3,{one},batch-1 prefill,,,4000,,,,B,\n")
+    assert run("measured", file)["new_rows"] == 3
+    from_file, from_database = evaluate("--measured", str(file)), evaluate()
+    assert from_database["files"] == [{"file": "gpusize.observation", "rows": 3}]
+    assert from_database["groupings"] == from_file["groupings"] and from_database["scored"] == 7
+    bench.write_text(json.dumps([{"build_number": 5163, "gpu_info": "NVIDIA H100 80GB HBM3", "type_k": "f16",
+                                  "model_filename": "Meta-Llama-3-8B.Q8_0.gguf", "model_type": "llama 8B Q8_0",
+                                  "n_prompt": 0, "n_gen": 128, "test_time": "2026-10-02T11:58:50Z", "avg_ts": 120.0}]))
+    assert run("measured", bench)["new_rows"] == 1
+    assert evaluate()["files"][0]["rows"] == 4
