@@ -17,7 +17,7 @@ struct choices {
 static const struct cli_flag flags[] = {
     MEASURED_FLAGS(struct choices, measured),
     {"by", "NAMES",
-     "Tables, and by what: load, engine, version, gpu, model, dtype, kv_dtype, basis, source, joined by +.",
+     "Which tables: load, engine, version, gpu, model, dtype, kv_dtype, basis, source, or several joined by +.",
      offsetof(struct choices, by)},
     {"predictions", "FILE", "Writes a line of CSV for each figure.", offsetof(struct choices, predictions)},
     {"json", NULL, "The same as one JSON object.", offsetof(struct choices, json)},

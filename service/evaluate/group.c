@@ -66,6 +66,13 @@ static const char *version_text(const struct engine_profile *engine, struct aren
                         *engine->version_to ? arena_printf(arena, "-%s", engine->version_to) : "+");
 }
 
+/* A format that the row does not state is the model's own, or the engine's choice; then that is said. */
+static const char *dtype_text(const struct run *run, const char *stated, enum dtype dtype, struct arena *arena)
+{
+    if (run->refused) return stated;
+    return *stated ? dtype_name(dtype) : arena_printf(arena, "%s, not stated", dtype_name(dtype));
+}
+
 /* What is not resolved goes by the row's spelling. */
 static const char *key_text(const struct score *score, enum group_key key, struct arena *arena)
 {
@@ -77,8 +84,8 @@ static const char *key_text(const struct score *score, enum group_key key, struc
     case GROUP_VERSION: return deployment->engine ? version_text(deployment->engine, arena) : run->engine_version;
     case GROUP_GPU: return deployment->gpu ? deployment->gpu->id : run->gpu_name;
     case GROUP_MODEL: return deployment->model ? deployment->model->id : run->model_name;
-    case GROUP_DTYPE: return run->refused ? run->weight_dtype : dtype_name(deployment->weight_dtype);
-    case GROUP_KV_DTYPE: return run->refused ? run->kv_dtype : dtype_name(deployment->kv_dtype);
+    case GROUP_DTYPE: return dtype_text(run, run->weight_dtype, deployment->weight_dtype, arena);
+    case GROUP_KV_DTYPE: return dtype_text(run, run->kv_dtype, deployment->kv_dtype, arena);
     case GROUP_BASIS: return score->reason ? "not compared" : basis_name(score->predicted.basis);
     case GROUP_SOURCE:
     case GROUP_KEYS: break;
@@ -87,7 +94,7 @@ static const char *key_text(const struct score *score, enum group_key key, struc
 }
 
 struct entry {
-    const char *key;
+    const char *key; /* or the reason */
     const struct score *score;
 };
 
@@ -201,9 +208,9 @@ enum status groups_make(const struct scores *scores, const struct grouping *grou
 
 static int compare_reasons(const void *a, const void *b)
 {
-    const struct score *x = *(const struct score *const *)a, *y = *(const struct score *const *)b;
-    int order = strcmp(x->reason, y->reason);
-    return order ? order : (x->run > y->run) - (x->run < y->run);
+    const struct entry *x = a, *y = b;
+    int order = strcmp(x->key, y->key);
+    return order ? order : (x->score->run > y->score->run) - (x->score->run < y->score->run);
 }
 
 static int compare_refusals(const void *a, const void *b)
@@ -217,20 +224,20 @@ enum status refusals_make(const struct scores *scores, struct arena *arena, stru
                           struct refusals *ret_refusals)
 {
     size_t count = 0;
-    const struct score **refused = ARENA_ARRAY(arena, scores->count + 1, const struct score *);
+    struct entry *refused = ARENA_ARRAY(arena, scores->count + 1, struct entry);
     *ret_refusals = (struct refusals){.items = ARENA_ARRAY(arena, scores->count + 1, struct refusal)};
     if (!refused || !ret_refusals->items)
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the refusals");
     for (size_t i = 0; i < scores->count; i++) {
-        if (scores->items[i].reason) refused[count++] = &scores->items[i];
+        if (scores->items[i].reason) refused[count++] = (struct entry){scores->items[i].reason, &scores->items[i]};
     }
     qsort(refused, count, sizeof *refused, compare_reasons);
     for (size_t i = 0; i < count; i++) {
-        bool same = i > 0 && strcmp(refused[i - 1]->reason, refused[i]->reason) == 0;
-        if (!same) ret_refusals->items[ret_refusals->count++] = (struct refusal){.reason = refused[i]->reason};
+        bool same = i > 0 && strcmp(refused[i - 1].key, refused[i].key) == 0;
+        if (!same) ret_refusals->items[ret_refusals->count++] = (struct refusal){.reason = refused[i].key};
         struct refusal *refusal = &ret_refusals->items[ret_refusals->count - 1];
-        refusal->rows += !same || refused[i - 1]->run != refused[i]->run;
-        refusal->figures += refused[i]->metric != METRIC_COUNT;
+        refusal->rows += !same || refused[i - 1].score->run != refused[i].score->run;
+        refusal->figures += refused[i].score->metric != METRIC_COUNT;
     }
     qsort(ret_refusals->items, ret_refusals->count, sizeof *ret_refusals->items, compare_refusals);
     return STATUS_OK;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINE_BYTES = 400, REFUSALS_SHOWN = 20, KEY_BYTES = 44, METRIC_WIDTH = 26 };
+enum { LINE_BYTES = 600, REFUSALS_SHOWN = 20, KEY_WIDTH_MAX = 60, METRIC_WIDTH = 25 };
 
 static void put(struct out *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void put(struct out *out, const char *format, ...)
@@ -41,9 +41,9 @@ static void put_percent(struct out *out, int width, double ratio)
         put(out, " %*s", width, "-");
 }
 
-static void put_group(struct out *out, const struct group *group, bool same_key)
+static void put_group(struct out *out, int width, const struct group *group, bool same_key)
 {
-    put(out, "%-*s %-*s %6zu %6zu", KEY_BYTES, same_key ? "" : group->key, METRIC_WIDTH, metric_names[group->metric],
+    put(out, "%-*s %-*s %6zu %6zu", width, same_key ? "" : group->key, METRIC_WIDTH, metric_names[group->metric],
         group->rows, group->scored);
     put_percent(out, 7, group->median);
     put_percent(out, 7, group->mean);
@@ -59,16 +59,25 @@ static void put_group(struct out *out, const struct group *group, bool same_key)
     put(out, "\n");
 }
 
+static int key_width(const char *title, const struct groups *groups)
+{
+    size_t width = strlen(title);
+    for (size_t i = 0; i < groups->count; i++)
+        width = strlen(groups->items[i].key) > width ? strlen(groups->items[i].key) : width;
+    return width < KEY_WIDTH_MAX ? (int)width : KEY_WIDTH_MAX;
+}
+
 static void put_groups(struct out *out, const char *name, const struct groups *groups)
 {
-    char title[KEY_BYTES + 1];
-    if (groups->count == 0) return;
+    char title[KEY_WIDTH_MAX];
     (void)snprintf(title, sizeof title, "by %s", name);
-    put(out, "\n%-*s %-*s %6s %6s %7s %7s %7s %7s %7s %7s %7s %7s\n", KEY_BYTES, title, METRIC_WIDTH, "figure", "rows",
+    if (groups->count == 0) return;
+    int width = key_width(title, groups);
+    put(out, "\n%-*s %-*s %6s %6s %7s %7s %7s %7s %7s %7s %7s %7s\n", width, title, METRIC_WIDTH, "figure", "rows",
         "scored", "median%", "mean%", "p90%", "<=20%", "<=30%", "inside%", "width%", "bias");
     for (size_t i = 0; i < groups->count; i++) {
         const struct group *group = &groups->items[i];
-        put_group(out, group, i > 0 && strcmp(groups->items[i - 1].key, group->key) == 0);
+        put_group(out, width, group, i > 0 && strcmp(groups->items[i - 1].key, group->key) == 0);
     }
 }
 

@@ -170,7 +170,11 @@ static bool is_guidellm(const json_t *item)
     return json_is_object(find(item, "metrics"));
 }
 
-/* Strategies of the scheduler: `args` in reports before 0.4, `config` since. */
+/* Where a report has them has moved twice: the oldest layout comes last. */
+static const char *const strategy_paths[] = {"config.strategy", "scheduler.strategy", "args.strategy"};
+static const char *const model_paths[] = {"config.backend.model", "benchmarker.backend.model", "worker.backend_model",
+                                          NULL};
+
 static void set_guidellm_load(struct reading *reading)
 {
     static const struct {
@@ -182,8 +186,9 @@ static void set_guidellm_load(struct reading *reading)
         {"throughput", "saturated", UNKNOWN, 1}, {"constant", "rate", UNKNOWN, 0},
         {"poisson", "rate", UNKNOWN, 1},
     };
-    const json_t *strategy = find(reading->item, "config.strategy");
-    if (!strategy) strategy = find(reading->item, "args.strategy");
+    const json_t *strategy = NULL;
+    for (size_t i = 0; i < sizeof strategy_paths / sizeof *strategy_paths && !strategy; i++)
+        strategy = find(reading->item, strategy_paths[i]);
     for (size_t i = 0; i < sizeof strategies / sizeof *strategies; i++) {
         if (strcmp(find_text(strategy, "type_"), strategies[i].type) != 0) continue;
         measured_set_load(&reading->measured, strategies[i].load);
@@ -213,12 +218,11 @@ static void read_guidellm(struct reading *reading)
         {"metrics.tokens_per_second.total.mean", COL_TOTAL_RATE, 1},
         {"metrics.tokens_per_second.successful.mean", COL_TOTAL_RATE, 1},
     };
-    static const char *const models[] = {"config.backend.model", "worker.backend_model", NULL};
     static const char *const report_models[] = {"args.model", "args.backend_kwargs.model", NULL};
     static const char *const ids[] = {"config.id_", "id_", NULL};
     struct measured *measured = &reading->measured;
     measured->run.uid = first_text(reading->item, ids);
-    measured->model = first_text(reading->item, models);
+    measured->model = first_text(reading->item, model_paths);
     if (!*measured->model) measured->model = first_text(reading->report, report_models);
     set_members(reading, members, sizeof members / sizeof *members);
     set_guidellm_load(reading);

@@ -294,7 +294,8 @@ static void take_observation(struct importing *importing, struct measured *measu
     struct measured_names names;
     struct observation *run = &measured->run;
     check(measured);
-    if (measured->refused_field || !import_measured_names(catalog, measured, &names)) {
+    bool found = !measured->refused_field && import_measured_names(catalog, measured, &names);
+    if (!found || !names.engine || !names.model || !names.gpu) {
         (void)import_refuse_field(importing, measured->line, measured->refused_field, measured->refused);
         return;
     }

@@ -349,19 +349,25 @@ static void test_guidellm(void **state)
             "\"inter_token_latency_ms\": {\"successful\": {\"mean\": 8.1}}, \"request_latency\": {\"successful\": "
             "{\"mean\": 1.09}}, \"output_tokens_per_second\": {\"successful\": {\"mean\": 1800}, \"total\": "
             "{\"mean\": 1820}}}},"
+            "{\"id_\": \"between\", \"scheduler\": {\"strategy\": {\"type_\": \"synchronous\"}}, \"benchmarker\": "
+            "{\"backend\": {\"model\": \"Qwen/Qwen3-32B\"}}, \"metrics\": {\"prompt_token_count\": {\"successful\": "
+            "{\"mean\": 512}}, \"output_token_count\": {\"successful\": {\"mean\": 128}}}},"
             "{\"id_\": \"old\", \"args\": {\"strategy\": {\"type_\": \"constant\", \"rate\": 4}}, \"worker\": "
             "{\"backend_model\": \"Qwen/Qwen3-14B\"}, \"metrics\": {\"prompt_token_count\": {\"successful\": "
             "{\"mean\": 512}}, \"output_token_count\": {\"successful\": {\"mean\": 128}}, "
             "\"time_to_first_token_ms\": {\"successful\": {\"mean\": 40.5}}}}]}",
             &defaults, &runs),
         STATUS_OK);
-    assert_int_equal(runs.count, 2);
-    const struct run *recent = &runs.items[0], *old = &runs.items[1];
+    assert_int_equal(runs.count, 3);
+    const struct run *recent = &runs.items[0], *between = &runs.items[1], *old = &runs.items[2];
     assert_null(recent->refused);
     assert_string_equal(recent->uid, "new");
     assert_true(recent->load.load == LOAD_CONCURRENCY && recent->load.concurrency == 16);
     assert_true(recent->measured[METRIC_TPOT_MS] == 8.1 && recent->measured[METRIC_E2E_MS] == 1090);
     assert_true(recent->measured[METRIC_OUTPUT_TOKENS_PER_SECOND] == 1820);
+    assert_null(between->refused);
+    assert_string_equal(between->deployment.model->id, "Qwen/Qwen3-32B");
+    assert_true(between->load.load == LOAD_CONCURRENCY && between->load.concurrency == 1);
     assert_null(old->refused);
     assert_string_equal(old->deployment.model->id, "Qwen/Qwen3-14B");
     assert_true(old->load.load == LOAD_RATE && old->load.requests_per_second == 4 && old->load.arrival_cv2 == 0);
