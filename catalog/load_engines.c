@@ -76,8 +76,8 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
         i++;
     double value = 0;
     if (i == coef_count) {
-        loading_refuse(drafts->loading, row->file_name, row->row.line, "coefficient",
-                       "there is no coefficient \"%s\"", row->coefficient);
+        loading_refuse(drafts->loading, row->file_name, row->row.line, "coefficient", "there is no coefficient \"%s\"",
+                       row->coefficient);
     } else if (!text_parse_double(row->value, &value)) {
         loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "is not a number");
     } else {

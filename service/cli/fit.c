@@ -271,7 +271,8 @@ static void print_summary(const struct fit *fit)
 {
     for (size_t i = 0; i < fit->profile_count; i++)
         (void)fprintf(stderr, "%s%s %s", i ? " and " : "", fit->profiles[i]->engine, fit->profiles[i]->version_from);
-    (void)fprintf(stderr, ": %zu rows of %zu configurations; left out: %zu not comparable, %zu without an answer; %u steps\n\n",
+    (void)fprintf(stderr,
+                  ": %zu rows of %zu configurations; left out: %zu not comparable, %zu without an answer; %u steps\n\n",
                   fit->runs, fit->configurations, fit->refused, fit->unanswered, fit->steps);
     (void)fprintf(stderr, "  %-40s %10s %10s  %s\n", "coefficient", "start", "fitted", "known to");
     for (size_t i = 0; i < fit->parameter_count; i++)

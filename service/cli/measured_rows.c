@@ -33,13 +33,15 @@ static void take_files(struct measured_rows *rows, int *argc, char **argv)
 }
 
 enum status measured_rows_take(struct measured_rows *rows, const struct cli_flag *flags, int argc, char **argv,
-                          void *members, struct measured_choices *choices)
+                               void *members, struct measured_choices *choices)
 {
     bool help = false;
-    *choices = (struct measured_choices){"", {"", "", "", "", "", "", UNKNOWN}};
+    *choices = (struct measured_choices){"", "", {"", "", "", "", "", "", UNKNOWN}};
     take_files(rows, &argc, argv);
     cli_take_flags(flags, &argc, argv, members, rows->problems);
-    return settings_read(argc, argv, rows->arena, rows->problems, &rows->settings, &help);
+    enum status status = settings_read(argc, argv, rows->arena, rows->problems, &rows->settings, &help);
+    if (*choices->profiles) rows->settings.profiles = choices->profiles;
+    return status;
 }
 
 enum status measured_rows_check(struct measured_rows *rows, struct measured_choices *choices)

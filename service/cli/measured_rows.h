@@ -8,13 +8,15 @@
 enum { MEASURED_FILES_MAX = 64 };
 
 struct measured_choices {
-    const char *tensor_parallel;
+    const char *profiles, *tensor_parallel;
     struct run_defaults defaults;
 };
 
 /* Lines for a table of flags; `choices` is the member of type struct measured_choices. */
 #define MEASURED_FLAGS(type, choices)                                                                                  \
     {"measured", "FILE", "Measured rows; may be given several times.", 0},                                             \
+        {"profiles", "FILE", "Engine profiles, as gpusize fit writes, laid over the built-in catalog.",                \
+         offsetof(type, choices.profiles)},                                                                            \
         {"gpu", "NAME", "Of rows that name none.", offsetof(type, choices.defaults.gpu)},                              \
         {"model", "NAME", "Of rows that name none.", offsetof(type, choices.defaults.model)},                          \
         {"engine", "NAME", "Of rows that name none.", offsetof(type, choices.defaults.engine)},                        \
@@ -38,7 +40,7 @@ struct measured_rows {
 
 /* Takes the arguments: files, the members of `members` by `flags`, settings. Texts of `choices` become "" first. */
 enum status measured_rows_take(struct measured_rows *rows, const struct cli_flag *flags, int argc, char **argv,
-                          void *members, struct measured_choices *choices) MUST_CHECK;
+                               void *members, struct measured_choices *choices) MUST_CHECK;
 /* Checks what was given; every problem is reported. */
 enum status measured_rows_check(struct measured_rows *rows, struct measured_choices *choices) MUST_CHECK;
 /* Loads the catalog and reads the rows. */

@@ -9,11 +9,11 @@
 #include <strings.h>
 
 enum { FOLDS = 5, SOURCES_BYTES = 400 };
-#define COVERAGE_RATIO 0.9 /* of the factors in the engine profiles */
+#define COVERAGE_RATIO 0.9     /* of the factors in the engine profiles */
 enum { FACTOR_ROWS_MIN = 20 }; /* of fewer, the largest error would be the width */
-#define STEADY_ROWS 2580.0 /* of the fit at fixed concurrency, whose widths those of the parameters are */
+#define STEADY_ROWS 2580.0     /* of the fit at fixed concurrency, whose widths those of the parameters are */
 #define WIDTH_RATIO_MAX 5.0
-#define INFORMED 0.01      /* less than a hundredth of what its prior says tells nothing of a parameter */
+#define INFORMED 0.01 /* less than a hundredth of what its prior says tells nothing of a parameter */
 
 /* Beyond it, residuals count by their distance: about the error of the fits (docs/estimator.md). */
 static const double stage_scales[FIT_STAGE_COUNT] = {[FIT_STEP] = 0.1, [FIT_FIRST_TOKEN] = 0.2};
@@ -161,8 +161,8 @@ static enum status prepare(struct fitting *fitting, const struct runs *runs)
         status = residuals_of(runs, &fitting->workspace, fitting->arena, fitting->problems, &fitting->residuals);
     struct prior prior = {fitting->options->prior.physical, width_ratio(fitting)};
     if (status == STATUS_OK)
-        status = parameters_add_coefs(&fitting->parameters, &fitting->workspace, &prior, fitting->arena,
-                                      fitting->problems);
+        status =
+            parameters_add_coefs(&fitting->parameters, &fitting->workspace, &prior, fitting->arena, fitting->problems);
     if (status != STATUS_OK) return status;
     size_t count = fitting->parameters.count;
     fitting->chosen = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, struct residual);

@@ -9,7 +9,8 @@ struct partition {
     const uint32_t *of;
 };
 
-enum status partition_by_key(const struct fitting *fitting, enum fit_key key, struct partition *ret_partition) MUST_CHECK;
+enum status partition_by_key(const struct fitting *fitting, enum fit_key key,
+                             struct partition *ret_partition) MUST_CHECK;
 /* Whole configurations in `folds` parts of equal size, by chance of the seed. */
 enum status partition_by_fold(const struct fitting *fitting, size_t folds, struct partition *ret_partition) MUST_CHECK;
 

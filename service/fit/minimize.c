@@ -6,9 +6,9 @@
 #include <string.h>
 
 enum { STEPS_MAX = 80, TRIES_MAX = 12, MODEL_EVALUATIONS_MAX = 2000 };
-#define DIFFERENCE 2e-3     /* of ln x: predictions are rounded to six digits */
-#define ENOUGH 1e-6         /* relative fall of the objective at which the search ends */
-#define STEP_MAX 1.0        /* of ln x in one step */
+#define DIFFERENCE 2e-3 /* of ln x: predictions are rounded to six digits */
+#define ENOUGH 1e-6     /* relative fall of the objective at which the search ends */
+#define STEP_MAX 1.0    /* of ln x in one step */
 #define DAMPING_START 1e-3
 #define DAMPING_MAX 1e6
 #define MODEL_ENOUGH 1e-7

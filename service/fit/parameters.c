@@ -116,8 +116,8 @@ static bool add(struct parameters *parameters, const struct workspace *workspace
     return true;
 }
 
-enum status parameters_add_coefs(struct parameters *parameters, const struct workspace *workspace, const struct prior *prior,
-                                 struct arena *arena, struct problems *problems)
+enum status parameters_add_coefs(struct parameters *parameters, const struct workspace *workspace,
+                                 const struct prior *prior, struct arena *arena, struct problems *problems)
 {
     size_t most = parameters->count + RULES * (size_t)workspace->owner_count;
     struct parameter *items = ARENA_ARRAY(arena, most, struct parameter);

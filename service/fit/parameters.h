@@ -13,7 +13,7 @@ enum { OWNER_ALL = -1 };
 struct parameter {
     const char *name;
     enum fit_stage stage;
-    int owner; /* index of the one profile of the fit that it belongs to; OWNER_ALL: shared by all */
+    int owner;           /* index of the one profile of the fit that it belongs to; OWNER_ALL: shared by all */
     double start, width; /* prior of the logarithm: its middle is ln(start), its deviation this */
     double low, high;    /* both included */
     double **targets;    /* where the value goes */
@@ -42,8 +42,8 @@ struct prior {
 
 /* Adds the coefficients that can be fitted: those that differ between engines once for each profile, the others once
  * for all. A coefficient that is 0 is off, and stays off. */
-enum status parameters_add_coefs(struct parameters *parameters, const struct workspace *workspace, const struct prior *prior,
-                                 struct arena *arena, struct problems *problems) MUST_CHECK;
+enum status parameters_add_coefs(struct parameters *parameters, const struct workspace *workspace,
+                                 const struct prior *prior, struct arena *arena, struct problems *problems) MUST_CHECK;
 
 /* Whether both profiles say the same about everything that parameters_add_coefs would change. */
 bool parameters_same_coefs(const struct engine_profile *a, const struct engine_profile *b);

@@ -27,7 +27,10 @@ static const struct want {
 #define OUTPUT METRIC_OUTPUT_TOKENS_PER_SECOND, METRIC_TOTAL_TOKENS_PER_SECOND
 #define WANT(run, load, stage, kind, ...)                                                                              \
     {                                                                                                                  \
-        run, load, stage, kind, { __VA_ARGS__, METRIC_COUNT }                                                          \
+        run, load, stage, kind,                                                                                        \
+        {                                                                                                              \
+            __VA_ARGS__, METRIC_COUNT                                                                                  \
+        }                                                                                                              \
     }
     WANT(RUN_SERVED, LOAD_CONCURRENCY, FIT_STEP, FIT_TPOT, METRIC_TPOT_MS, OUTPUT, METRIC_E2E_MS),
     WANT(RUN_SERVED, LOAD_CONCURRENCY, FIT_FIRST_TOKEN, FIT_TTFT, METRIC_TTFT_MS),
@@ -108,7 +111,9 @@ static int compare_configurations(const void *a, const void *b)
 static int compare_runs(const void *a, const void *b)
 {
     int order = compare_configurations(a, b);
-    return order ? order : compare_bytes((uintptr_t) * (const struct run *const *)a, (uintptr_t) * (const struct run *const *)b);
+    return order
+               ? order
+               : compare_bytes((uintptr_t) * (const struct run *const *)a, (uintptr_t) * (const struct run *const *)b);
 }
 
 /* ret_configurations[i] of run i: numbered in the order of the first run of each. */
@@ -213,7 +218,8 @@ static void *evaluate_part(void *data)
 {
     const struct part *part = data;
     for (size_t i = part->begin; i < part->end; i++) {
-        if (part->owner == OWNER_ALL || part->owner == part->items[i].owner) part->errors[i] = error_of(&part->items[i]);
+        if (part->owner == OWNER_ALL || part->owner == part->items[i].owner)
+            part->errors[i] = error_of(&part->items[i]);
     }
     return NULL;
 }

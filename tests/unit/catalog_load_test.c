@@ -100,8 +100,8 @@ static void reset(void)
             (void)snprintf(fixture.texts[i], TEXT_BYTES, "%s", base[i]);
         else
             write_profiles(fixture.texts[i]);
-        fixture.files[i] = (struct catalog_text){
-            .name = names[i], .text = fixture.texts[i], .length = strlen(fixture.texts[i])};
+        fixture.files[i] =
+            (struct catalog_text){.name = names[i], .text = fixture.texts[i], .length = strlen(fixture.texts[i])};
     }
 }
 
@@ -318,8 +318,8 @@ static void lay_over(const char *rows)
 static double first_coef(const char *version)
 {
     const struct engine_profile *profile = NULL;
-    assert_int_equal(
-        snapshot_find_profile(fixture.snapshot, "vllm", version, "engine", &fixture.problems, &profile), STATUS_OK);
+    assert_int_equal(snapshot_find_profile(fixture.snapshot, "vllm", version, "engine", &fixture.problems, &profile),
+                     STATUS_OK);
     return *(const double *)(const void *)((const char *)&profile->coef + coef_infos[0].offset);
 }
 

@@ -106,9 +106,9 @@ static void make_runs(struct made *made, double noise)
         const char *model, *gpu;
         uint32_t tensor;
     } where[] = {
-        {"llama-3.1-8b", "h100-sxm", 1},  {"llama-3.1-70b", "h100-sxm", 4}, {"llama-3.1-70b", "h100-sxm", 8},
-        {"llama-3.1-8b", "l40s", 1},      {"llama-3.1-8b", "h200-sxm", 1},  {"llama-3.1-70b", "h200-sxm", 2},
-        {"qwen2.5-32b", "h100-sxm", 2},   {"qwen2.5-32b", "h200-sxm", 1},
+        {"llama-3.1-8b", "h100-sxm", 1}, {"llama-3.1-70b", "h100-sxm", 4}, {"llama-3.1-70b", "h100-sxm", 8},
+        {"llama-3.1-8b", "l40s", 1},     {"llama-3.1-8b", "h200-sxm", 1},  {"llama-3.1-70b", "h200-sxm", 2},
+        {"qwen2.5-32b", "h100-sxm", 2},  {"qwen2.5-32b", "h200-sxm", 1},
     };
     static const double sizes[] = {1, 4, 16, 64, 128}, inputs[] = {200, 1000, 4000};
     made->runs = (struct runs){0};
@@ -129,8 +129,13 @@ static void make_runs(struct made *made, double noise)
 
 static struct fit_options options_of(unsigned keys)
 {
-    return (struct fit_options){
-        .snapshot = snapshot, .profiles = &start, .profile_count = 1, .prior = {.width_ratio = UNKNOWN}, .keys = keys, .seed = 1, .threads = 1};
+    return (struct fit_options){.snapshot = snapshot,
+                                .profiles = &start,
+                                .profile_count = 1,
+                                .prior = {.width_ratio = UNKNOWN},
+                                .keys = keys,
+                                .seed = 1,
+                                .threads = 1};
 }
 
 static struct fit fit_made(const struct made *made, const struct fit_options *options)
@@ -158,7 +163,8 @@ static const struct fit_score *find_score(const struct fit *fit, enum fit_key ke
 {
     for (size_t i = 0; i < fit->score_count; i++) {
         const struct fit_score *score = &fit->scores[i];
-        if (score->key == key && score->kind == kind && (group ? score->group && strcmp(score->group, group) == 0 : !score->group))
+        if (score->key == key && score->kind == kind &&
+            (group ? score->group && strcmp(score->group, group) == 0 : !score->group))
             return score;
     }
     fail_msg("no score of %s", group ? group : "all");
@@ -204,8 +210,8 @@ static void test_recovers_what_made_the_runs(void **state)
 static void test_what_no_row_tells_is_kept(void **state)
 {
     (void)state;
-    static const char *const untold[] = {"decode_8bit_ratio",   "amd_compute_ratio",    "expert_half_rows",
-                                         "linear_layer_us",     "saturated_time_ratio", "static_request_ms",
+    static const char *const untold[] = {"decode_8bit_ratio", "amd_compute_ratio",    "expert_half_rows",
+                                         "linear_layer_us",   "saturated_time_ratio", "static_request_ms",
                                          "ttft_moe_layer_ms"};
     make_runs(&made, 0.02);
     struct fit_options options = options_of(0);
@@ -352,7 +358,8 @@ static void test_engines_share_what_they_share(void **state)
     }
     assert_int_equal(bandwidths, 1);
     assert_true(layers[1] > 2 * layers[0]);
-    assert_non_null(strstr(fit_csv(&fit, 1, &(struct fit_label){.as_of = {20000}}, false, &arena), "sglang,0.4,,layer_us"));
+    assert_non_null(
+        strstr(fit_csv(&fit, 1, &(struct fit_label){.as_of = {20000}}, false, &arena), "sglang,0.4,,layer_us"));
 }
 
 static void test_a_profile_that_says_nothing_itself_is_fitted_by_its_root(void **state)
@@ -417,10 +424,10 @@ static void test_conformal_quantile(void **state)
     double errors[19];
     for (size_t i = 0; i < 19; i++)
         errors[i] = (i % 2 ? 0.01 : -0.01) * (double)(19 - i);
-    assert_near(conformal_factor(errors, 19, 0.9), exp(0.18), 1e-12);     /* the 18th of 19 */
-    assert_near(conformal_factor(errors, 9, 0.9), exp(0.09), 1e-12);      /* the 9th of 9 */
-    assert_true(!is_known(conformal_factor(errors, 8, 0.9)));             /* the 9th of 8 */
-    assert_near(conformal_factor(errors, 10, 0.5), exp(0.06), 1e-12);     /* ceil(5.5) */
+    assert_near(conformal_factor(errors, 19, 0.9), exp(0.18), 1e-12); /* the 18th of 19 */
+    assert_near(conformal_factor(errors, 9, 0.9), exp(0.09), 1e-12);  /* the 9th of 9 */
+    assert_true(!is_known(conformal_factor(errors, 8, 0.9)));         /* the 9th of 8 */
+    assert_near(conformal_factor(errors, 10, 0.5), exp(0.06), 1e-12); /* ceil(5.5) */
     assert_true(!is_known(conformal_factor(errors, 0, 0.9)));
 }
 
