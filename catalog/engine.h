@@ -13,7 +13,7 @@ struct engine_coefs {
 };
 
 /* Kinds of load, as far as their measured rows differ. */
-enum fit_load { FIT_SERVED, FIT_SATURATED, FIT_STATIC, FIT_LOAD_COUNT };
+enum fit_load { FIT_LOAD_SERVED, FIT_LOAD_SATURATED, FIT_LOAD_STATIC, FIT_LOAD_COUNT };
 const char *fit_load_name(enum fit_load load);
 
 /* What the measured rows of one GPU, model family and weight format say beside the formula. Ratios are of times,
@@ -31,6 +31,7 @@ struct engine_profile {
     const char *engine;       /* "vllm", "tensorrt-llm", "sglang", "llama.cpp" */
     const char *version_from; /* inclusive, "0.17" */
     const char *version_to;   /* inclusive; "" = newest known */
+    const char *inherits;     /* "vllm 0.17": the profile that gives what this one does not say; NULL: says it all */
     const char *source;       /* of the fit: rows and error */
     date_t as_of;
     struct engine_coefs coef;

@@ -9,18 +9,24 @@
 
 enum { VERSION_BYTES = 16 };
 
+static void hash_text(crypto_generichash_state *state, const struct catalog_text *file)
+{
+    uint64_t length = file->text ? file->length : 0;
+    unsigned char length_bytes[sizeof length]; /* little-endian on every machine */
+    for (size_t b = 0; b < sizeof length; b++)
+        length_bytes[b] = (unsigned char)(length >> (8 * b));
+    (void)crypto_generichash_update(state, length_bytes, sizeof length_bytes);
+    if (length) (void)crypto_generichash_update(state, (const unsigned char *)file->text, length);
+}
+
 static void set_version(struct loading *loading)
 {
     unsigned char hash[VERSION_BYTES];
     crypto_generichash_state state;
     (void)crypto_generichash_init(&state, NULL, 0, sizeof hash);
     for (size_t i = 0; i < CATALOG_FILE_COUNT; i++) {
-        uint64_t length = loading->files[i].text ? loading->files[i].length : 0;
-        unsigned char length_bytes[sizeof length]; /* little-endian on every machine */
-        for (size_t b = 0; b < sizeof length; b++)
-            length_bytes[b] = (unsigned char)(length >> (8 * b));
-        (void)crypto_generichash_update(&state, length_bytes, sizeof length_bytes);
-        if (length) (void)crypto_generichash_update(&state, (const unsigned char *)loading->files[i].text, length);
+        hash_text(&state, &loading->files[i]);
+        if (loading->files[i].over) hash_text(&state, loading->files[i].over);
     }
     (void)crypto_generichash_final(&state, hash, sizeof hash);
     char *version = loading_alloc(loading, &loading->snapshot->arena, 2 * sizeof hash + 1, 1);

@@ -23,6 +23,7 @@ struct catalog_text {
     const char *name; /* for messages: "offers.csv" */
     const char *text; /* UTF-8, not NUL-terminated; NULL: no such file, no such rows */
     size_t length;
+    const struct catalog_text *over; /* rows of the same layout that win over these, of FILE_ENGINE_PROFILES; or NULL */
 };
 
 /* Builds a snapshot from all files. A bad row is refused: every problem names file, line, field and reason

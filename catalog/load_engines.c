@@ -16,6 +16,8 @@ struct coefficient_row {
     const char *engine, *version_from, *version_to, *coefficient, *value, *source;
     date_t as_of;
     const char *load, *gpu, *family, *weight_dtype; /* of a figure of a struct engine_fit; else "" */
+    const char *file_name;
+    bool laid_over;
 };
 
 static const struct column coefficient_columns[] = {
@@ -65,12 +67,12 @@ struct draft {
     struct engine_profile profile;
     struct engine_fit *fits;                        /* those of profile, not yet for good */
     const struct coefficient_row *first, *inherits; /* inherits: NULL if it starts from nothing */
+    bool laid_over;                                 /* all of its rows are: a range of its own in front of the others */
     enum { DRAFT_OPEN, DRAFT_BUSY, DRAFT_DONE } state;
 };
 
 struct drafts {
     struct loading *loading;
-    const char *file_name;
     struct draft *items;
     size_t count;
 };
@@ -93,7 +95,7 @@ static const struct {
 
 static bool fit_begin(struct drafts *drafts, const struct coefficient_row *row, struct engine_fit *ret_fit)
 {
-    struct engine_fit fit = {.load = FIT_SERVED, .gpu = row->gpu, .family = row->family};
+    struct engine_fit fit = {.load = FIT_LOAD_SERVED, .gpu = row->gpu, .family = row->family};
     fit.weight_dtype = dtype_parse(row->weight_dtype);
     fit.rows = fit.time_ratio = fit.time_factor = fit.ttft_ratio = fit.ttft_factor = UNKNOWN;
     while (fit.load < FIT_LOAD_COUNT && strcmp(fit_load_name(fit.load), row->load) != 0)
@@ -101,7 +103,7 @@ static bool fit_begin(struct drafts *drafts, const struct coefficient_row *row, 
     bool good = fit.load < FIT_LOAD_COUNT && *row->gpu && *row->family && fit.weight_dtype != DTYPE_UNKNOWN;
     if (!good)
         loading_refuse(
-            drafts->loading, drafts->file_name, row->row.line, "load",
+            drafts->loading, row->file_name, row->row.line, "load",
             "a figure of a fit needs a load (served, saturated, static), a gpu, a family and a weight_dtype");
     *ret_fit = fit;
     return good;
@@ -118,12 +120,12 @@ static void fit_set(struct drafts *drafts, struct draft *draft, const struct coe
         if (strcmp(fit_figures[i].name, row->coefficient) != 0) continue;
         double value = 0, least = strstr(row->coefficient, "factor") ? 1 : 1e-3;
         if (!text_parse_double(row->value, &value) || !(value >= least && value <= 1e6))
-            loading_refuse(drafts->loading, drafts->file_name, row->row.line, "value", "is no number from %g to 1e6",
+            loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "is no number from %g to 1e6",
                            least);
         *(double *)(void *)((char *)&draft->fits[profile->fit_count - 1] + fit_figures[i].offset) = value;
         return;
     }
-    loading_refuse(drafts->loading, drafts->file_name, row->row.line, "coefficient", "a fit has no figure \"%s\"",
+    loading_refuse(drafts->loading, row->file_name, row->row.line, "coefficient", "a fit has no figure \"%s\"",
                    row->coefficient);
 }
 
@@ -135,6 +137,7 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
     }
     if (strcmp(row->coefficient, "inherits") == 0) {
         draft->inherits = row;
+        draft->profile.inherits = row->value;
         return;
     }
     size_t i = 0;
@@ -142,10 +145,10 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
         i++;
     double value = 0;
     if (i == coef_count) {
-        loading_refuse(drafts->loading, drafts->file_name, row->row.line, "coefficient",
-                       "there is no coefficient \"%s\"", row->coefficient);
+        loading_refuse(drafts->loading, row->file_name, row->row.line, "coefficient", "there is no coefficient \"%s\"",
+                       row->coefficient);
     } else if (!text_parse_double(row->value, &value)) {
-        loading_refuse(drafts->loading, drafts->file_name, row->row.line, "value", "is not a number");
+        loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "is not a number");
     } else {
         *coefficient_at(&draft->profile.coef, i) = value;
     }
@@ -161,6 +164,7 @@ static struct draft *draft_begin(struct drafts *drafts, const struct coefficient
                     .source = row->source,
                     .as_of = row->as_of},
         .first = row,
+        .laid_over = true,
     };
     for (size_t i = 0; i < coef_count; i++)
         *coefficient_at(&draft->profile.coef, i) = UNKNOWN;
@@ -202,11 +206,12 @@ static void draft_resolve(struct drafts *drafts, struct draft *draft)
     draft->state = DRAFT_BUSY;
     struct draft *parent = find_parent(drafts, draft->inherits->value);
     uint32_t line = draft->inherits->row.line;
+    const char *file_name = draft->inherits->file_name;
     if (!parent) {
-        loading_refuse(drafts->loading, drafts->file_name, line, "value",
+        loading_refuse(drafts->loading, file_name, line, "value",
                        "inherits from no profile: give \"engine version_from\" of one");
     } else if (parent->state == DRAFT_BUSY) {
-        loading_refuse(drafts->loading, drafts->file_name, line, "value", "inherits from itself in a circle");
+        loading_refuse(drafts->loading, file_name, line, "value", "inherits from itself in a circle");
     } else {
         draft_resolve(drafts, parent);
         inherit_fits(drafts, draft, parent);
@@ -222,24 +227,94 @@ static void draft_check(struct drafts *drafts, struct draft *draft, const struct
 {
     for (size_t i = 0; i < coef_count; i++) {
         if (!is_known(*coefficient_at(&draft->profile.coef, i)))
-            loading_refuse(drafts->loading, drafts->file_name, draft->first->row.line, "coefficient",
+            loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "coefficient",
                            "%s %s does not give %s", draft->profile.engine, draft->profile.version_from,
                            coef_infos[i].name);
     }
-    if (newer && strcasecmp(newer->profile.engine, draft->profile.engine) == 0 &&
+    if (newer && !newer->laid_over && strcasecmp(newer->profile.engine, draft->profile.engine) == 0 &&
         engine_profile_covers(&draft->profile, newer->profile.version_from))
-        loading_refuse(drafts->loading, drafts->file_name, draft->first->row.line, "version_to",
+        loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "version_to",
                        "the range of %s from %s reaches into the one from %s", draft->profile.engine,
                        draft->profile.version_from, newer->profile.version_from);
+}
+
+/* --- rows that are laid over --- */
+
+static struct rows read_sorted(struct loading *loading, const struct catalog_text *text, bool laid_over)
+{
+    struct rows rows = table_read_text(loading, &coefficient_table, text);
+    for (size_t i = 0; i < rows.count; i++) {
+        struct coefficient_row *row = rows_at(&rows, i);
+        row->file_name = rows.file_name;
+        row->laid_over = laid_over;
+    }
+    rows_sort(&rows, compare_coefficients);
+    rows_refuse_equal(loading, &rows, "coefficient", compare_coefficients);
+    return rows;
+}
+
+static bool same_start(const struct coefficient_row *a, const struct coefficient_row *b)
+{
+    return strcasecmp(a->engine, b->engine) == 0 && engine_version_compare(a->version_from, b->version_from) == 0;
+}
+
+/* A range that begins where one of the catalog's does is that one. */
+static void take_range(struct loading *loading, const struct rows *rows, struct coefficient_row *over)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct coefficient_row *row = rows_at(rows, i);
+        if (!same_start(row, over)) continue;
+        if (*over->version_to && strcmp(over->version_to, row->version_to) != 0)
+            loading_refuse(loading, over->file_name, over->row.line, "version_to",
+                           "the catalog's %s %s ends with \"%s\": give that, or nothing", row->engine,
+                           row->version_from, row->version_to);
+        over->version_from = row->version_from;
+        over->version_to = row->version_to;
+        return;
+    }
+}
+
+/* "vllm 0.17 inherits vllm 0.17": what the catalog says of it. */
+static bool inherits_itself(const struct coefficient_row *row)
+{
+    char name[INHERITS_BYTES];
+    (void)snprintf(name, sizeof name, "%s %s", row->engine, row->version_from);
+    return strcmp(row->coefficient, "inherits") == 0 && strcasecmp(row->value, name) == 0;
+}
+
+/* The catalog's rows and those over them, of which each takes the place of the one with its key. */
+static struct rows read_coefficients(struct loading *loading)
+{
+    const struct catalog_text *text = &loading->files[FILE_ENGINE_PROFILES];
+    struct rows rows = read_sorted(loading, text, false);
+    if (!text->over) return rows;
+    struct rows over = read_sorted(loading, text->over, true), all = rows;
+    all.items = loading_alloc(loading, &loading->scratch, rows.count + over.count + 1, rows.row_bytes);
+    all.count = 0;
+    if (!all.items || rows.bad || over.bad) return rows;
+    for (size_t i = 0; i < over.count; i++)
+        take_range(loading, &rows, rows_at(&over, i));
+    rows_sort(&over, compare_coefficients);
+    for (size_t i = 0, o = 0; i < rows.count || o < over.count;) {
+        int order = i == rows.count   ? 1
+                    : o == over.count ? -1
+                                      : compare_coefficients(rows_at(&rows, i), rows_at(&over, o));
+        if (order >= 0 && inherits_itself(rows_at(&over, o))) {
+            o++;
+            continue;
+        }
+        memcpy(rows_at(&all, all.count++), order < 0 ? rows_at(&rows, i) : rows_at(&over, o), rows.row_bytes);
+        i += order <= 0;
+        o += order >= 0;
+    }
+    return all;
 }
 
 void load_engine_profiles(struct loading *loading)
 {
     struct snapshot *snapshot = loading->snapshot;
-    struct rows rows = table_read(loading, &coefficient_table);
-    rows_sort(&rows, compare_coefficients);
-    rows_refuse_equal(loading, &rows, "coefficient", compare_coefficients);
-    struct drafts drafts = {.loading = loading, .file_name = rows.file_name};
+    struct rows rows = read_coefficients(loading);
+    struct drafts drafts = {.loading = loading};
     drafts.items = loading_alloc(loading, &loading->scratch, PROFILES_MAX, sizeof *drafts.items);
     snapshot->profiles = loading_alloc(loading, &snapshot->arena, PROFILES_MAX, sizeof *snapshot->profiles);
     if (!drafts.items || !snapshot->profiles) return;
@@ -250,12 +325,13 @@ void load_engine_profiles(struct loading *loading)
         const struct coefficient_row *row = rows_at(&rows, i);
         if (i == 0 || compare_ranges(rows_at(&rows, i - 1), row) != 0) {
             if (drafts.count == PROFILES_MAX) {
-                loading_refuse(loading, rows.file_name, row->row.line, "engine", "more than %d profiles", PROFILES_MAX);
+                loading_refuse(loading, row->file_name, row->row.line, "engine", "more than %d profiles", PROFILES_MAX);
                 return;
             }
             draft = draft_begin(&drafts, row);
             draft->fits = fits + i;
         }
+        draft->laid_over &= row->laid_over;
         if (row->as_of.days > draft->profile.as_of.days) draft->profile.as_of = row->as_of;
         draft_set(&drafts, draft, row);
     }

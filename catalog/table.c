@@ -234,7 +234,11 @@ static void read_rows(struct loading *loading, const struct table *table, struct
 
 struct rows table_read(struct loading *loading, const struct table *table)
 {
-    const struct catalog_text *text = &loading->files[table->file];
+    return table_read_text(loading, table, &loading->files[table->file]);
+}
+
+struct rows table_read_text(struct loading *loading, const struct table *table, const struct catalog_text *text)
+{
     struct rows rows = {.file_name = text->name, .row_bytes = table->row_bytes};
     if (!text->text) return rows;
     char *copy = arena_strndup(&loading->snapshot->arena, text->text, text->length);

@@ -118,6 +118,7 @@ void loading_refuse(struct loading *loading, const char *file_name, uint32_t lin
 /* Rows in file order, in scratch memory, with texts in the snapshot's arena. Bad cells are reported and left empty; an
  * absent file (text NULL) has no rows. */
 struct rows table_read(struct loading *loading, const struct table *table);
+struct rows table_read_text(struct loading *loading, const struct table *table, const struct catalog_text *text);
 /* The other way: the texts of a row, in the columns' order, for csv_text; "" is what a reader would take an empty cell
  * for. NULL when out of memory. */
 const struct csv_cell *table_cells(const struct table *table, const void *row, struct arena *arena, size_t *ret_count);

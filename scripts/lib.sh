@@ -15,7 +15,7 @@ packages_of() { # packages_of GROUP...: their Debian packages
     for group in "$@"; do
         case $group in
         build) echo gcc libc6-dev cmake ninja-build pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev \
-            zlib1g-dev libbrotli-dev libpq-dev libcurl4-openssl-dev libzip-dev ;;
+            zlib1g-dev libbrotli-dev libpq-dev libcurl4-openssl-dev libzip-dev libnlopt-dev ;;
         test) echo libcmocka-dev postgresql-15 pgbouncer openssl faketime \
             python3 python3-pytest python3-jsonschema python3-yaml ;;
         full) echo git clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 gcovr shellcheck debootstrap ;;

@@ -45,7 +45,7 @@ static enum status check_row(const struct model *model, struct arena *arena, str
     const struct csv_cell *cells = catalog_model_cells(model, arena, &count);
     const char *text = cells ? csv_text(cells, count, true, arena) : NULL;
     if (!text) return no_memory(problems);
-    files[FILE_MODELS] = (struct catalog_text){"model", text, strlen(text)};
+    files[FILE_MODELS] = (struct catalog_text){.name = "model", .text = text, .length = strlen(text)};
     return catalog_check(files, STATUS_MALFORMED_CONFIG, problems);
 }
 
@@ -96,7 +96,7 @@ enum status model_import_write(struct store *store, const struct model_entry *en
         else
             out.failed = true;
     }
-    files[FILE_MODELS] = (struct catalog_text){"models.csv", out.data, out.length};
+    files[FILE_MODELS] = (struct catalog_text){.name = "models.csv", .text = out.data, .length = out.length};
     if (status == STATUS_OK && out.failed) status = no_memory(problems);
     if (status == STATUS_OK) status = store_catalog_write(store, files, problems, ret_rows);
     out_done(&out);

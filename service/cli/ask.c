@@ -15,7 +15,7 @@ enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20 };
 
 /* Options that are about the form of the answer, and not fields of the question. */
 struct form {
-    const char *format, *field, *columns, *config, *weights, *database_url;
+    const char *format, *field, *columns, *config, *weights, *profiles, *database_url;
     bool json, help;
 };
 
@@ -32,6 +32,8 @@ static const struct form_option {
     {"config", "FILE", "The model, as its config.json.", offsetof(struct form, config), false},
     {"weights", "FILE", "Its weights: a .gguf file, which is a model, or with --config a .safetensors file or index.",
      offsetof(struct form, weights), false},
+    {"profiles", "FILE", "Engine profiles, as gpusize fit writes, laid over the built-in catalog.",
+     offsetof(struct form, profiles), false},
     {"database-url", "TEXT", "Whose catalog answers; DATABASE_URL; empty: the built-in one.",
      offsetof(struct form, database_url), false},
     {"help", NULL, "This text.", offsetof(struct form, help), true},
@@ -147,23 +149,31 @@ static bool found_nothing(const struct operation *operation, const struct out *a
     return operation == &operation_recommend && memmem(answer->data, answer->length, nothing, sizeof nothing - 1);
 }
 
+/* Settings as the environment has them, and those that are options of the question. */
+static enum status read_settings(struct question *question, struct settings *ret_settings)
+{
+    const struct {
+        const char *name, *value;
+    } given[] = {{"database-url", question->form.database_url}, {"profiles", question->form.profiles}};
+    enum { GIVEN = sizeof given / sizeof *given };
+    char name[] = "ask", *arguments[GIVEN + 2] = {name};
+    int count = 1;
+    bool help = false;
+    for (size_t i = 0; i < GIVEN; i++) {
+        if (!given[i].value) continue;
+        arguments[count] = arena_printf(&question->arena, "--%s=%s", given[i].name, given[i].value);
+        if (!arguments[count++]) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+    }
+    return settings_read(count, arguments, &question->arena, &question->problems, ret_settings, &help);
+}
+
 /* The catalog of the database that is set, or, where none is, the built-in one: never the one instead of the other. */
 static enum status load_catalog(struct question *question)
 {
     struct settings settings;
-    bool help = false;
-    const char *url = question->form.database_url;
-    char name[] = "ask", *flag = url ? arena_printf(&question->arena, "--database-url=%s", url) : NULL;
-    char *arguments[] = {name, flag, NULL};
-    if (url && !flag) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
-    enum status status = settings_read(url ? 2 : 1, arguments, &question->arena, &question->problems, &settings, &help);
+    enum status status = read_settings(question, &settings);
     if (status != STATUS_OK) return status;
-    if (!*settings.database_url) {
-        question->snapshot = cli_load_catalog();
-        return question->snapshot
-                   ? STATUS_OK
-                   : problems_add(&question->problems, STATUS_INTERNAL, "", "the built-in catalog cannot be read");
-    }
+    if (!*settings.database_url) return cli_load_catalog(&settings, &question->problems, &question->snapshot);
     status = cli_open_store(&settings, "gpusize", 1, &question->problems, &question->store);
     return status == STATUS_OK ? cli_read_catalog(question->store, -1, &question->problems, &question->snapshot)
                                : status;

@@ -11,7 +11,7 @@
 #include <time.h>
 
 enum {
-    PROBLEM_ARENA_BYTES = 1 << 20,
+    PROFILES_MAX_BYTES = 4 << 20,
     TEXTS_MAX_BYTES = 512 << 20,
     SECONDS_PER_DAY = 86400,
     SILENCE_MS = 2000, /* beyond the time of a statement: the database hangs */
@@ -32,7 +32,8 @@ enum status cli_read_file(const char *path, size_t max_bytes, struct arena *aren
     if (file) (void)fclose(file);
     if (failed) return problems_add(problems, STATUS_INVALID_VALUE, field, "%s cannot be read", path);
     if (length > max_bytes || memchr(text, '\0', length))
-        return problems_add(problems, STATUS_MALFORMED_CONFIG, field, "%s is no config.json", path);
+        return problems_add(problems, STATUS_MALFORMED_CONFIG, field, "%s is no text of at most %zu bytes", path,
+                            max_bytes);
     *ret_text = text;
     *ret_length = length;
     return STATUS_OK;
@@ -59,17 +60,22 @@ int cli_report(const struct problems *problems, enum status status)
     return status_http(status) < 500 ? CLI_USAGE : CLI_FAILED;
 }
 
-struct snapshot *cli_load_catalog(void)
+enum status cli_load_catalog(const struct settings *settings, struct problems *problems, struct snapshot **ret_snapshot)
 {
-    struct arena arena;
-    struct problems problems;
-    struct snapshot *snapshot = NULL;
-    arena_init(&arena, PROBLEM_ARENA_BYTES);
-    problems_init(&problems, &arena);
-    enum status status = catalog_load(catalog_bundled(), &problems, &snapshot);
-    if (status != STATUS_OK) (void)cli_report(&problems, status);
-    arena_done(&arena);
-    return snapshot;
+    struct arena texts;
+    struct catalog_text files[CATALOG_FILE_COUNT], profiles = {.name = settings->profiles};
+    memcpy(files, catalog_bundled(), sizeof files);
+    arena_init(&texts, 0);
+    enum status status = STATUS_OK;
+    if (*settings->profiles) {
+        files[FILE_ENGINE_PROFILES].over = &profiles;
+        status = cli_read_file(settings->profiles, PROFILES_MAX_BYTES, &texts, "profiles", problems, &profiles.text,
+                               &profiles.length);
+    }
+    if (status == STATUS_OK) status = catalog_load(files, problems, ret_snapshot);
+    if (status == STATUS_BAD_ROW && *settings->profiles) status = STATUS_INVALID_VALUE; /* the bundled ones are good */
+    arena_done(&texts);
+    return status;
 }
 
 enum status cli_open_store(const struct settings *settings, const char *application_name, unsigned connections_max,
@@ -84,6 +90,9 @@ enum status cli_open_store(const struct settings *settings, const char *applicat
         .silence_max_ms = limit_ms ? limit_ms + SILENCE_MS : 0,
         .connections_max = connections_max,
     };
+    if (*settings->database_url && *settings->profiles)
+        return problems_add(problems, STATUS_CONTRADICTION, "profiles",
+                            "a file of profiles lies over the built-in catalog only: leave the database out");
     if (*settings->database_url) return store_open(&options, problems, ret_store);
     return problems_add(problems, STATUS_MISSING_FIELD, "database_url", "say which database: set DATABASE_URL");
 }
@@ -158,6 +167,7 @@ const struct cli_command cli_commands[] = {
     {"migrate", "Makes or updates the tables of a database for the catalog.", cli_migrate},
     {"import", "Brings prices into the catalog of a database.", cli_import},
     {"evaluate", "Compares predictions with measured results.", cli_evaluate},
+    {"fit", "Fits engine profiles to measured rows.", cli_fit},
     {"replay", "Computes a stored answer again, and tells whether it is the same.", cli_replay},
     {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},

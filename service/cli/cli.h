@@ -34,6 +34,7 @@ int cli_serve(const struct cli *cli, int argc, char **argv);
 int cli_migrate(const struct cli *cli, int argc, char **argv);
 int cli_import(const struct cli *cli, int argc, char **argv);
 int cli_evaluate(const struct cli *cli, int argc, char **argv);
+int cli_fit(const struct cli *cli, int argc, char **argv);
 int cli_replay(const struct cli *cli, int argc, char **argv);
 int cli_key(const struct cli *cli, int argc, char **argv);
 int cli_completion(const struct cli *cli, int argc, char **argv);
@@ -41,10 +42,11 @@ int cli_completion(const struct cli *cli, int argc, char **argv);
 /* Problems as lines on standard error. Returns CLI_USAGE for the caller's mistakes, CLI_FAILED for ours. */
 int cli_report(const struct problems *problems, enum status status);
 
-/* The bundled catalog, or NULL after reporting why not. */
-struct snapshot *cli_load_catalog(void);
 struct settings;
 struct store;
+/* The bundled catalog, with the profiles of the settings laid over it. */
+enum status cli_load_catalog(const struct settings *settings, struct problems *problems,
+                             struct snapshot **ret_snapshot) MUST_CHECK;
 /* The database of the settings, for a command of that name; a problem if none is set. A database that hangs is no
  * longer waited for a little after a statement's time. */
 enum status cli_open_store(const struct settings *settings, const char *application_name, unsigned connections_max,

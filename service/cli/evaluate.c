@@ -1,50 +1,33 @@
 /* evaluate.c owns `gpusize evaluate`: its arguments, its files, and what it prints. */
-#include "catalog/text.h"
 #include "cli/cli.h"
-#include "cli/flags.h"
-#include "cli/settings.h"
-#include "evaluate/read.h"
-#include "evaluate/report.h"
-#include "store/store.h"
+#include "cli/measured_rows.h"
 #include "wire/out.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { FILES_MAX = 64, LINE_ARENA_BYTES = 1 << 20, PARALLEL_MAX = 4096 };
+enum { LINE_ARENA_BYTES = 1 << 20 };
 
 struct choices {
-    const char *by, *predictions, *tensor_parallel;
-    struct run_defaults defaults;
+    const char *by, *predictions;
+    struct measured_choices measured;
     bool json, help;
 };
 
 static const struct cli_flag flags[] = {
-    {"measured", "FILE", "Measured rows; may be given several times.", 0},
+    MEASURED_FLAGS(struct choices, measured),
     {"by", "NAMES",
      "Which tables: load, engine, version, gpu, model, dtype, kv_dtype, basis, source, or several joined by +.",
      offsetof(struct choices, by)},
     {"predictions", "FILE", "Writes a line of CSV for each figure.", offsetof(struct choices, predictions)},
     {"json", NULL, "The same as one JSON object.", offsetof(struct choices, json)},
-    {"gpu", "NAME", "Of rows that name none.", offsetof(struct choices, defaults.gpu)},
-    {"model", "NAME", "Of rows that name none.", offsetof(struct choices, defaults.model)},
-    {"engine", "NAME", "Of rows that name none.", offsetof(struct choices, defaults.engine)},
-    {"engine_version", "TEXT", "Of rows that state none.", offsetof(struct choices, defaults.engine_version)},
-    {"tensor_parallel", "N", "Of rows that state none.", offsetof(struct choices, tensor_parallel)},
-    {"weight_dtype", "NAME", "Of rows that state none.", offsetof(struct choices, defaults.weight_dtype)},
-    {"kv_dtype", "NAME", "Of rows that state none.", offsetof(struct choices, defaults.kv_dtype)},
     {"help", NULL, "This text.", offsetof(struct choices, help)},
     {NULL, NULL, NULL, 0},
 };
 
 struct evaluation {
     struct choices choices;
-    struct settings settings;
-    struct evaluated_file files[FILES_MAX];
-    size_t file_count;
-    struct store *store;
-    struct snapshot *snapshot;
-    struct runs runs;
+    struct measured_rows rows;
     struct scores scores;
     struct grouping groupings[GROUPINGS_MAX];
     struct groups groups[GROUPINGS_MAX];
@@ -73,108 +56,24 @@ static int print_help(void)
                : CLI_OK;
 }
 
-/* --- arguments --- */
-
-/* Takes the files out of the arguments, of which there may be several. */
-static void take_files(struct evaluation *evaluation, int *argc, char **argv)
-{
-    static const char name[] = "--measured";
-    const size_t length = sizeof name - 1;
-    int kept = 1;
-    for (int i = 1; i < *argc; i++) {
-        bool whole = strcmp(argv[i], name) == 0, joined = strncmp(argv[i], name, length) == 0 && argv[i][length] == '=';
-        if (!joined && !(whole && i + 1 < *argc)) {
-            argv[kept++] = argv[i];
-        } else if (evaluation->file_count == FILES_MAX) {
-            (void)problems_add(evaluation->problems, STATUS_INVALID_VALUE, "measured", "at most %d files", FILES_MAX);
-            return;
-        } else {
-            const char *path = joined ? argv[i] + length + 1 : argv[++i];
-            evaluation->files[evaluation->file_count++] = (struct evaluated_file){.name = path};
-        }
-    }
-    *argc = kept;
-}
-
-static void check_choices(struct evaluation *evaluation)
-{
-    struct choices *choices = &evaluation->choices;
-    struct problems *problems = evaluation->problems;
-    double *degree = &choices->defaults.tensor_parallel;
-    *degree = UNKNOWN;
-    if (*choices->tensor_parallel && (!text_parse_double(choices->tensor_parallel, degree) ||
-                                      *degree != floor(*degree) || !(*degree >= 1 && *degree <= PARALLEL_MAX)))
-        (void)problems_add(problems, STATUS_INVALID_VALUE, "tensor_parallel", "\"%.40s\" is no number from 1 to %d",
-                           choices->tensor_parallel, PARALLEL_MAX);
-    if (!evaluation->file_count && !*evaluation->settings.database_url)
-        (void)problems_add(problems, STATUS_MISSING_FIELD, "measured",
-                           "say which rows: gpusize evaluate --measured FILE; without, a database's are taken");
-    enum status status =
-        groupings_parse(choices->by, evaluation->arena, problems, evaluation->groupings, &evaluation->grouping_count);
-    (void)status; /* is among the problems */
-}
-
 static enum status take_arguments(struct evaluation *evaluation, int argc, char **argv)
 {
-    bool help = false;
-    evaluation->choices = (struct choices){.by = "", .predictions = "", .tensor_parallel = ""};
-    evaluation->choices.defaults = (struct run_defaults){"", "", "", "", "", "", UNKNOWN};
-    take_files(evaluation, &argc, argv);
-    cli_take_flags(flags, &argc, argv, &evaluation->choices, evaluation->problems);
-    enum status status =
-        settings_read(argc, argv, evaluation->arena, evaluation->problems, &evaluation->settings, &help);
-    if (evaluation->choices.help) return STATUS_OK;
-    check_choices(evaluation);
-    return status == STATUS_OK ? problems_status(evaluation->problems) : status;
+    struct choices *choices = &evaluation->choices;
+    *choices = (struct choices){.by = "", .predictions = ""};
+    enum status status = measured_rows_take(&evaluation->rows, flags, argc, argv, choices, &choices->measured);
+    if (choices->help) return STATUS_OK;
+    enum status checked = measured_rows_check(&evaluation->rows, &choices->measured);
+    enum status parsed = groupings_parse(choices->by, evaluation->arena, evaluation->problems, evaluation->groupings,
+                                         &evaluation->grouping_count);
+    return status != STATUS_OK ? status : checked != STATUS_OK ? checked : parsed;
 }
 
 /* --- the work --- */
 
-static enum status open_catalog(struct evaluation *evaluation)
-{
-    if (!*evaluation->settings.database_url) {
-        evaluation->snapshot = cli_load_catalog();
-        return evaluation->snapshot ? STATUS_OK : STATUS_OUT_OF_MEMORY;
-    }
-    enum status status =
-        cli_open_store(&evaluation->settings, "gpusize evaluate", 1, evaluation->problems, &evaluation->store);
-    if (status != STATUS_OK) return status;
-    return cli_read_catalog(evaluation->store, -1, evaluation->problems, &evaluation->snapshot);
-}
-
-/* The measured rows of the database. */
-static enum status read_database(struct evaluation *evaluation)
-{
-    struct catalog_text rows;
-    enum status status = store_observations_read(evaluation->store, evaluation->arena, evaluation->problems, &rows);
-    if (status != STATUS_OK) return status;
-    FILE *file = fmemopen((void *)(uintptr_t)rows.text, rows.length, "rb");
-    if (!file) return problems_add(evaluation->problems, STATUS_OUT_OF_MEMORY, "", "no memory for %s", rows.name);
-    status = runs_read_file(file, rows.name, evaluation->snapshot, &evaluation->choices.defaults, evaluation->arena,
-                            evaluation->problems, &evaluation->runs);
-    (void)fclose(file);
-    evaluation->files[evaluation->file_count++] =
-        (struct evaluated_file){.name = rows.name, .rows = evaluation->runs.count};
-    return status;
-}
-
-static enum status read_files(struct evaluation *evaluation)
-{
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < evaluation->file_count && status == STATUS_OK; i++) {
-        struct evaluated_file *file = &evaluation->files[i];
-        size_t before = evaluation->runs.count;
-        status = runs_read(file->name, evaluation->snapshot, &evaluation->choices.defaults, evaluation->arena,
-                           evaluation->problems, &evaluation->runs);
-        file->rows = evaluation->runs.count - before;
-    }
-    return status;
-}
-
 static enum status make_groups(struct evaluation *evaluation)
 {
     struct problems *problems = evaluation->problems;
-    enum status status = scores_make(&evaluation->runs, evaluation->arena, problems, &evaluation->scores);
+    enum status status = scores_make(&evaluation->rows.runs, evaluation->arena, problems, &evaluation->scores);
     for (size_t i = 0; i < evaluation->grouping_count && status == STATUS_OK; i++)
         status = groups_make(&evaluation->scores, &evaluation->groupings[i], evaluation->arena, problems,
                              &evaluation->groups[i]);
@@ -212,8 +111,8 @@ static enum status print_report(const struct evaluation *evaluation)
 {
     struct out out;
     const struct report report = {
-        .files = evaluation->files,
-        .file_count = evaluation->file_count,
+        .files = evaluation->rows.files,
+        .file_count = evaluation->rows.file_count,
         .scores = &evaluation->scores,
         .groupings = evaluation->groupings,
         .groups = evaluation->groups,
@@ -237,8 +136,7 @@ static bool anything_scored(const struct scores *scores)
 
 static enum status run(struct evaluation *evaluation)
 {
-    enum status status = open_catalog(evaluation);
-    if (status == STATUS_OK) status = (evaluation->file_count ? read_files : read_database)(evaluation);
+    enum status status = measured_rows_read(&evaluation->rows, &evaluation->choices.measured);
     if (status == STATUS_OK) status = make_groups(evaluation);
     if (status == STATUS_OK) status = write_predictions(evaluation);
     if (status == STATUS_OK) status = print_report(evaluation);
@@ -251,15 +149,15 @@ int cli_evaluate(const struct cli *cli, int argc, char **argv)
 {
     struct arena arena;
     struct problems problems;
-    struct evaluation evaluation = {.arena = &arena, .problems = &problems};
+    struct evaluation evaluation = {
+        .rows = {.arena = &arena, .problems = &problems}, .arena = &arena, .problems = &problems};
     (void)cli;
     arena_init(&arena, 0);
     problems_init(&problems, &arena);
     enum status status = take_arguments(&evaluation, argc, argv);
     if (status == STATUS_OK && !evaluation.choices.help) status = run(&evaluation);
     int code = evaluation.choices.help ? print_help() : status == STATUS_OK ? CLI_OK : cli_report(&problems, status);
-    store_close(evaluation.store);
-    snapshot_free(evaluation.snapshot);
+    measured_rows_done(&evaluation.rows);
     arena_done(&arena);
     return code;
 }

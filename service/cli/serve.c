@@ -211,11 +211,12 @@ static int run_catalog(const struct cli *cli, const struct settings *settings, s
                        struct service *service, struct arena *arena, struct problems *problems)
 {
     sigset_t signals;
-    struct snapshot *bundled = catalog->store ? NULL : cli_load_catalog();
-    if (!bundled && !catalog->store) return CLI_FAILED;
+    struct snapshot *bundled = NULL;
+    enum status status = catalog->store ? STATUS_OK : cli_load_catalog(settings, problems, &bundled);
+    if (status != STATUS_OK) return cli_report(problems, status);
     block_signals(&signals);
     const struct live_settings wanted = live_settings(settings, catalog);
-    enum status status = live_new(&wanted, bundled, problems, &service->live);
+    status = live_new(&wanted, bundled, problems, &service->live);
     if (status != STATUS_OK) return cli_report(problems, status);
     live_settle(service->live, FIRST_LOAD_MS);
     struct archive archive = {.store = service->store, .max_bytes = settings->record_max_mib << 20};

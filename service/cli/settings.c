@@ -55,6 +55,7 @@ static const struct setting {
     INTEGER(access_log, "1", 0, 1, "0|1", "One JSON line per request on standard error."),
     INTEGER(max_price_age_days, "0", 0, 36500, "DAYS",
             "Older prices are passed over where a question sets no limit; 0: none."),
+    TEXT(profiles, "", "File of engine profiles, as gpusize fit writes, laid over the built-in catalog."),
     TEXT(database_url, "", "PostgreSQL that has the catalog, as postgresql://...; DATABASE_URL; empty: built-in."),
     TEXT(database_listen_url, "", "The same past any pooler, on the primary, to be told of changes."),
     INTEGER(poll_interval_ms, "500", 10, 3600000, "MS", "Between looks for changes where nobody tells of them."),

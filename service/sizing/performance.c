@@ -38,10 +38,10 @@ const char *load_name(enum load load)
 }
 
 static const enum fit_load fit_loads[LOAD_COUNT] = {
-    [LOAD_SATURATED] = FIT_SATURATED,
-    [LOAD_CONCURRENCY] = FIT_SERVED,
-    [LOAD_STATIC_BATCH] = FIT_STATIC,
-    [LOAD_RATE] = FIT_SERVED,
+    [LOAD_SATURATED] = FIT_LOAD_SATURATED,
+    [LOAD_CONCURRENCY] = FIT_LOAD_SERVED,
+    [LOAD_STATIC_BATCH] = FIT_LOAD_STATIC,
+    [LOAD_RATE] = FIT_LOAD_SERVED,
 };
 
 /* The rows of the fit that say something about just this; NULL: none. Pipeline stages, weights in host memory, drafts
@@ -64,7 +64,7 @@ static struct times times_of(const struct roofline *roofline, double ttft_ms, do
 static void solve_saturated(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
 {
     (void)load;
-    double batch = roofline->max_batch, ratio = roofline_load_ratio(roofline, FIT_SATURATED);
+    double batch = roofline->max_batch, ratio = roofline_load_ratio(roofline, FIT_LOAD_SATURATED);
     *ret_point = (struct point){
         .requests_per_ms = batch / (roofline_work_ms(roofline, batch) * ratio),
         .in_flight = batch,
@@ -98,7 +98,7 @@ static void solve_concurrency(const struct roofline *roofline, const struct load
 /* All requests start together and the batch ends with the longest: equal waves of what fits. */
 static void solve_static(const struct roofline *roofline, const struct load_point *load, struct point *ret_point)
 {
-    double ratio = roofline_load_ratio(roofline, FIT_STATIC);
+    double ratio = roofline_load_ratio(roofline, FIT_LOAD_STATIC);
     double request_ms = roofline->deployment->engine->coef.static_request_ms;
     double waves = ceil(load->batch_size / roofline->max_batch);
     double batch = load->batch_size / waves;

@@ -360,7 +360,7 @@ double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     const double ratios[FIT_LOAD_COUNT] = {1, coef->saturated_time_ratio, coef->static_time_ratio};
-    const struct engine_fit *own = deployment->fits[load], *served = deployment->fits[FIT_SERVED];
+    const struct engine_fit *own = deployment->fits[load], *served = deployment->fits[FIT_LOAD_SERVED];
     return ratios[load] * (own ? own->time_ratio / (served ? served->time_ratio : 1) : 1);
 }
 
@@ -385,7 +385,7 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
     if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
-    if (deployment->fits[FIT_SERVED]) apply_fit(&roofline->terms, deployment->fits[FIT_SERVED]);
+    if (deployment->fits[FIT_LOAD_SERVED]) apply_fit(&roofline->terms, deployment->fits[FIT_LOAD_SERVED]);
 }
 
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,

@@ -107,7 +107,7 @@ static enum status make_file(struct arena *arena, const struct csv_cell *values,
 {
     const char *text = csv_text(values, count, true, arena);
     if (!text) return no_memory(problems);
-    *ret_file = (struct catalog_text){"entry", text, strlen(text)};
+    *ret_file = (struct catalog_text){.name = "entry", .text = text, .length = strlen(text)};
     return STATUS_OK;
 }
 

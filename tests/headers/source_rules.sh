@@ -36,6 +36,7 @@ rules() {
     only_in libpq-fe.h service/store
     only_in sodium.h catalog service/http service/api service/store service/keys
     only_in curl/ service/fetch
+    only_in nlopt.h service/fit
     only_in zip.h service/import
     only_in zlib.h service/http service/record
     only_in brotli/ service/http

@@ -100,7 +100,8 @@ static void reset(void)
             (void)snprintf(fixture.texts[i], TEXT_BYTES, "%s", base[i]);
         else
             write_profiles(fixture.texts[i]);
-        fixture.files[i] = (struct catalog_text){names[i], fixture.texts[i], strlen(fixture.texts[i])};
+        fixture.files[i] =
+            (struct catalog_text){.name = names[i], .text = fixture.texts[i], .length = strlen(fixture.texts[i])};
     }
 }
 
@@ -303,6 +304,67 @@ static const struct {
      "is not a number from"},
 };
 
+static struct catalog_text over = {.name = "own.csv"};
+
+static void lay_over(const char *rows)
+{
+    static char text[TEXT_BYTES];
+    (void)snprintf(text, sizeof text, "engine,version_from,version_to,coefficient,value,source,as_of\n%s", rows);
+    over.text = text;
+    over.length = strlen(text);
+    fixture.files[FILE_ENGINE_PROFILES].over = &over;
+}
+
+static double first_coef(const char *version)
+{
+    const struct engine_profile *profile = NULL;
+    assert_int_equal(snapshot_find_profile(fixture.snapshot, "vllm", version, "engine", &fixture.problems, &profile),
+                     STATUS_OK);
+    return *(const double *)(const void *)((const char *)&profile->coef + coef_infos[0].offset);
+}
+
+/* The base gives the first coefficient 0.5 from 0.17 and 0.25 from 0.21. */
+static void test_profiles_are_laid_over(void **state)
+{
+    (void)state;
+    char rows[1024];
+    (void)snprintf(rows, sizeof rows,
+                   "vllm,0.21,,inherits,vllm 0.21,fit,2026-11-25\nvllm,0.21.0,,%s,7,fit,2026-11-25\n"
+                   "vllm,0.18,0.18,inherits,vllm 0.17,fit,2026-11-25\nvllm,0.18,0.18,%s,8,fit,2026-11-25\n",
+                   coef_infos[0].name, coef_infos[0].name);
+    assert_int_equal(load(), STATUS_OK);
+    char *plain = arena_strdup(&fixture.arena, fixture.snapshot->version);
+    lay_over(rows);
+    assert_int_equal(load(), STATUS_OK);
+    assert_string_not_equal(fixture.snapshot->version, plain);
+    assert_int_equal(fixture.snapshot->profile_count, 3);
+    assert_true(first_coef("0.17") == 0.5 && first_coef("0.18.2") == 8 && first_coef("0.20") == 0.5);
+    assert_true(first_coef("0.21") == 7 && first_coef(NULL) == 7);
+    assert_string_equal(fixture.snapshot->profiles[0].inherits, "vllm 0.17"); /* as the catalog has it */
+    assert_true(fixture.snapshot->profiles[0].coef.request_ms == fixture.snapshot->profiles[2].coef.request_ms);
+}
+
+static void test_bad_rows_laid_over(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rows, *place, *reason;
+    } cases[] = {
+        {"vllm,0.21,,speed,7,fit,2026", "own.csv:2 coefficient", "there is no coefficient"},
+        {"vllm,0.21,,layer_us,fast,fit,2026", "own.csv:2 value", "is not a number"},
+        {"vllm,0.21,,layer_us,7,,2026", "own.csv:2 source", "is empty"},
+        {"vllm,0.21,,layer_us,7,fit,2026\nvllm,0.21,,layer_us,8,fit,2026", "own.csv:3 coefficient", "same as line 2"},
+        {"vllm,0.21,0.22,layer_us,7,fit,2026", "own.csv:2 version_to", "the catalog's vllm 0.21 ends with \"\""},
+        {"vllm,0.18,0.18,layer_us,7,fit,2026", "own.csv:2 coefficient", "does not give"},
+        {"vllm,0.5,0.18,inherits,vllm 0.17,fit,2026", "own.csv:2 version_to", "reaches into"},
+        {"vllm,0.18,0.18,inherits,vllm 0.3,fit,2026", "own.csv:2 value", "inherits from no profile"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lay_over(cases[i].rows);
+        assert_refused(cases[i].place, cases[i].reason);
+    }
+}
+
 static void test_bad_cells(void **state)
 {
     (void)state;
@@ -492,6 +554,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_base_loads, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_profiles_inherit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_profiles_are_laid_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bad_rows_laid_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_cells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_headers, set_up, tear_down),

@@ -47,7 +47,7 @@ static enum status load(void *data, const char *known_version, struct arena *are
                               "cloud,i1,,,%s,1,on_demand,,%d.%02d,8,64,instance_total,2026-10-01,test,,\n",
                               from->bad ? "no-such-gpu" : "h100-sxm", version / 100, version % 100);
     assert_non_null(text);
-    ret_texts->files[FILE_OFFERS] = (struct catalog_text){"offers.csv", text, strlen(text)};
+    ret_texts->files[FILE_OFFERS] = (struct catalog_text){.name = "offers.csv", .text = text, .length = strlen(text)};
     return STATUS_OK;
 }
 

@@ -1,0 +1,34 @@
+/* conformal.c owns the quantile behind intervals and the table of factors. */
+#include "fit/conformal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct conformal_rule conformal_rules[] = {
+#define RULE(name, kind)                                                                                               \
+    {                                                                                                                  \
+#name, offsetof(struct engine_coefs, name), kind                                                               \
+    }
+    RULE(tpot_extrapolated_factor, FIT_TPOT),
+    RULE(ttft_extrapolated_factor, FIT_TTFT),
+    RULE(saturated_extrapolated_factor, FIT_SATURATED),
+    RULE(static_extrapolated_factor, FIT_STATIC),
+#undef RULE
+};
+const size_t conformal_rule_count = sizeof conformal_rules / sizeof *conformal_rules;
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double conformal_factor(double *errors, size_t count, double coverage_ratio)
+{
+    double rank = ceil(((double)count + 1) * coverage_ratio - 1e-9); /* 0.9·10 is 9, whatever doubles make of it */
+    if (!(rank >= 1) || rank > (double)count) return UNKNOWN;
+    for (size_t i = 0; i < count; i++)
+        errors[i] = fabs(errors[i]);
+    qsort(errors, count, sizeof *errors, compare_doubles);
+    return exp(errors[(size_t)rank - 1]);
+}

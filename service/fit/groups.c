@@ -1,0 +1,244 @@
+/* groups.c owns the ratios and the widths of groups of rows. */
+#include "fit/groups.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define COVERAGE_RATIO 0.9
+/* As many configurations without an error, and as many rows with the usual one, stand beside a group's own: so much do
+ * the rows of a group say that is not true of further ones (docs/fit.md, "Groups"). */
+#define SHRINK_CONFIGURATIONS 5.0
+#define SHRINK_ROWS 10.0
+enum { POOL_ROWS_MIN = 20 }; /* of fewer, the largest error would be the width */
+
+/* Rows of the same key; those of the first token apart from the others. */
+struct group {
+    struct engine_fit key;
+    int owner;
+    bool first_token;
+    enum fit_kind kind;
+    size_t rows;
+    double log_ratio; /* measured over computed */
+    double spread;    /* usual error beside it */
+    double factor;
+};
+
+struct grouping {
+    const struct fitting *fitting;
+    struct group *groups;
+    size_t count;
+    uint32_t *of;   /* each residual */
+    double *values; /* room for all of them */
+};
+
+static enum fit_load load_of(const struct run *run)
+{
+    if (run->kind != RUN_SERVED) return FIT_LOAD_SERVED;
+    if (run->load.load == LOAD_SATURATED) return FIT_LOAD_SATURATED;
+    return run->load.load == LOAD_STATIC_BATCH ? FIT_LOAD_STATIC : FIT_LOAD_SERVED;
+}
+
+/* Whether its error is one of step times, or of first tokens. A prompt alone tells the width of first tokens, but no
+ * ratio: nothing waits for it. */
+static bool tells_ratio(const struct residual *residual)
+{
+    return residual->run->kind != RUN_PREFILL;
+}
+
+static struct group group_of(const struct residual *residual)
+{
+    const struct deployment *deployment = &residual->run->deployment;
+    return (struct group){
+        .key = {.load = load_of(residual->run),
+                .gpu = deployment->gpu->id,
+                .family = deployment->model->family,
+                .weight_dtype = deployment->weight_dtype},
+        .owner = residual->owner,
+        .first_token = residual->kind == FIT_TTFT,
+        .kind = residual->kind,
+    };
+}
+
+static bool same_group(const struct group *a, const struct group *b)
+{
+    return a->owner == b->owner && a->first_token == b->first_token && engine_fit_compare(&a->key, &b->key) == 0;
+}
+
+static enum status make_groups(struct grouping *grouping)
+{
+    const struct residuals *residuals = &grouping->fitting->residuals;
+    struct arena *arena = grouping->fitting->arena;
+    grouping->groups = ARENA_ARRAY(arena, residuals->count + 1, struct group);
+    grouping->of = ARENA_ARRAY(arena, residuals->count + 1, uint32_t);
+    grouping->values = ARENA_ARRAY(arena, residuals->count + 1, double);
+    if (!grouping->groups || !grouping->of || !grouping->values)
+        return problems_add(grouping->fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
+    for (size_t i = 0; i < residuals->count; i++) {
+        struct group group = group_of(&residuals->items[i]);
+        size_t at = 0;
+        while (at < grouping->count && !same_group(&grouping->groups[at], &group))
+            at++;
+        if (at == grouping->count) grouping->groups[grouping->count++] = group;
+        grouping->groups[at].rows++;
+        grouping->of[i] = (uint32_t)at;
+    }
+    return STATUS_OK;
+}
+
+struct weighted {
+    double value, weight;
+};
+
+static int compare_weighted(const void *a, const void *b)
+{
+    double x = ((const struct weighted *)a)->value, y = ((const struct weighted *)b)->value;
+    return (x > y) - (x < y);
+}
+
+/* Shrunk median of what the group's rows say, without those of one fold. */
+static double log_ratio_without(const struct grouping *grouping, size_t group, const double *errors,
+                                const struct partition *folds, uint32_t fold, struct weighted *room)
+{
+    const struct residuals *residuals = &grouping->fitting->residuals;
+    double all = 0, below = 0;
+    size_t count = 0, middle = 0;
+    for (size_t i = 0; i < residuals->count; i++) {
+        const struct residual *residual = &residuals->items[i];
+        if (grouping->of[i] != group || !tells_ratio(residual) || (folds && folds->of[i] == fold)) continue;
+        room[count++] = (struct weighted){-errors[i], residual->weight};
+        all += residual->weight;
+    }
+    if (count == 0) return 0;
+    qsort(room, count, sizeof *room, compare_weighted);
+    while (middle + 1 < count && (below += room[middle].weight) < all / 2)
+        middle++;
+    return room[middle].value * all / (all + SHRINK_CONFIGURATIONS);
+}
+
+/* Takes off each fold's errors what the other folds say of their groups. */
+static void take_off_folds(const struct grouping *grouping, const struct partition *folds, double *errors,
+                           double *adjusted, struct weighted *room)
+{
+    size_t rows = grouping->fitting->residuals.count;
+    for (size_t group = 0; group < grouping->count; group++) {
+        for (uint32_t fold = 0; fold < folds->count; fold++) {
+            double log_ratio = log_ratio_without(grouping, group, errors, folds, fold, room);
+            for (size_t i = 0; i < rows; i++) {
+                if (grouping->of[i] == group && folds->of[i] == fold) adjusted[i] = errors[i] + log_ratio;
+            }
+        }
+    }
+    memcpy(errors, adjusted, rows * sizeof *errors);
+}
+
+/* The usual error of each group, near that of all groups of its profile and kind. */
+static void set_spreads(struct grouping *grouping, const double *errors)
+{
+    const struct residuals *residuals = &grouping->fitting->residuals;
+    for (size_t g = 0; g < grouping->count; g++) {
+        struct group *group = &grouping->groups[g];
+        double own = 0, pool = 0;
+        size_t pooled = 0;
+        for (size_t i = 0; i < residuals->count; i++) {
+            const struct group *other = &grouping->groups[grouping->of[i]];
+            if (other->owner != group->owner || other->kind != group->kind) continue;
+            pool += fabs(errors[i]);
+            pooled++;
+            if (other == group) own += fabs(errors[i]);
+        }
+        double usual = pool / (double)pooled;
+        group->spread = fmax((own + SHRINK_ROWS * usual) / ((double)group->rows + SHRINK_ROWS), 1e-6);
+    }
+}
+
+/* Errors in units of their groups' spreads have one quantile, whose multiple each group's width is (normalized split
+ * conformal prediction; Papadopoulos, Vovk, Gammerman 2011). */
+static void set_factors(struct grouping *grouping, const double *errors)
+{
+    const struct residuals *residuals = &grouping->fitting->residuals;
+    for (size_t g = 0; g < grouping->count; g++) {
+        struct group *group = &grouping->groups[g];
+        size_t count = 0;
+        for (size_t i = 0; i < residuals->count; i++) {
+            const struct group *other = &grouping->groups[grouping->of[i]];
+            if (other->owner == group->owner && other->kind == group->kind)
+                grouping->values[count++] = errors[i] / other->spread;
+        }
+        double quantile = count < POOL_ROWS_MIN ? UNKNOWN : conformal_factor(grouping->values, count, COVERAGE_RATIO);
+        group->factor = exp(log(quantile) * group->spread);
+    }
+}
+
+/* Where rows are too few for a width, that of the profile stays. */
+static double factor_of(const struct grouping *grouping, const struct group *group)
+{
+    const struct engine_profile *profile = grouping->fitting->options->profiles[group->owner];
+    const struct engine_coefs *coef = &profile->coef;
+    const double unseen[FIT_LOAD_COUNT] = {coef->tpot_extrapolated_factor, coef->saturated_extrapolated_factor,
+                                           coef->static_extrapolated_factor};
+    const struct engine_fit *before =
+        engine_find_fit(profile, group->key.load, group->key.gpu, group->key.family, group->key.weight_dtype);
+    if (is_known(group->factor)) return group->factor;
+    if (group->first_token) return before ? before->ttft_factor : coef->ttft_extrapolated_factor;
+    return before ? before->time_factor : unseen[group->key.load];
+}
+
+/* What the fit kept of a former ratio stays in it. */
+static double ratio_of(const struct grouping *grouping, const struct group *group)
+{
+    const struct fit_options *options = grouping->fitting->options;
+    const struct engine_fit *before = options->prior.physical
+                                          ? NULL
+                                          : engine_find_fit(options->profiles[group->owner], group->key.load,
+                                                            group->key.gpu, group->key.family, group->key.weight_dtype);
+    double former = before ? (group->first_token ? before->ttft_ratio : before->time_ratio) : 1;
+    return round6(exp(group->log_ratio) * (is_known(former) ? former : 1));
+}
+
+/* Groups of step times, with what their first tokens say beside it. Those of first tokens alone have no row. */
+static enum status write_groups(const struct grouping *grouping, struct fit *fit)
+{
+    fit->groups = ARENA_ARRAY(grouping->fitting->arena, grouping->count + 1, struct fitted_group);
+    if (!fit->groups)
+        return problems_add(grouping->fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
+    for (size_t g = 0; g < grouping->count; g++) {
+        const struct group *group = &grouping->groups[g];
+        if (group->first_token) continue;
+        struct fitted_group *written = &fit->groups[fit->group_count++];
+        *written = (struct fitted_group){.owner = group->owner, .fit = group->key};
+        written->fit.rows = (double)group->rows;
+        written->fit.time_ratio = ratio_of(grouping, group);
+        written->fit.time_factor = round6(factor_of(grouping, group));
+        written->fit.ttft_ratio = written->fit.ttft_factor = UNKNOWN;
+        struct group wanted = *group;
+        wanted.first_token = true;
+        for (size_t i = 0; i < grouping->count; i++) {
+            const struct group *first = &grouping->groups[i];
+            if (!same_group(first, &wanted)) continue;
+            written->fit.ttft_ratio = ratio_of(grouping, first);
+            written->fit.ttft_factor = round6(factor_of(grouping, first));
+        }
+    }
+    return STATUS_OK;
+}
+
+enum status groups_set(const struct fitting *fitting, const struct partition *folds, double *errors,
+                       double *fold_errors, struct fit *fit)
+{
+    struct grouping grouping = {.fitting = fitting};
+    size_t rows = fitting->residuals.count;
+    struct weighted *room = ARENA_ARRAY(fitting->arena, rows + 1, struct weighted);
+    double *adjusted = ARENA_ARRAY(fitting->arena, rows + 1, double);
+    enum status status = make_groups(&grouping);
+    if (status != STATUS_OK) return status;
+    if (!room || !adjusted) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
+    for (size_t g = 0; g < grouping.count; g++)
+        grouping.groups[g].log_ratio = log_ratio_without(&grouping, g, errors, NULL, 0, room);
+    for (size_t i = 0; i < rows; i++) {
+        if (tells_ratio(&fitting->residuals.items[i])) errors[i] += grouping.groups[grouping.of[i]].log_ratio;
+    }
+    take_off_folds(&grouping, folds, fold_errors, adjusted, room);
+    set_spreads(&grouping, fold_errors);
+    set_factors(&grouping, fold_errors);
+    return write_groups(&grouping, fit);
+}

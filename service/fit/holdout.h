@@ -1,0 +1,23 @@
+/* holdout.h owns predicting rows without their group: a fit for each group, of all the others. */
+#pragma once
+#include "fit/fitting.h"
+
+/* Which group each residual is in. Groups are numbered and named; folds have no names. */
+struct partition {
+    const char *const *names;
+    size_t count;
+    const uint32_t *of;
+};
+
+enum status partition_by_key(const struct fitting *fitting, enum fit_key key,
+                             struct partition *ret_partition) MUST_CHECK;
+/* Whole configurations in `folds` parts of equal size, by chance of the seed. */
+enum status partition_by_fold(const struct fitting *fitting, size_t folds, struct partition *ret_partition) MUST_CHECK;
+
+/* ret_errors of each residual, predicted by the fit without its group. */
+enum status holdout_errors(struct fitting *fitting, const struct partition *partition, const char *what,
+                           double *ret_errors) MUST_CHECK;
+
+/* Scores of each kind, over all rows and, where `partition` is not NULL, of each group. */
+enum status holdout_score(const struct fitting *fitting, const struct partition *partition, enum fit_key key,
+                          const double *errors, struct fit *fit) MUST_CHECK;
