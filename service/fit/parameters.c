@@ -48,7 +48,7 @@ static const struct rule {
     RULE(static_request_ms, STEP, true, 0.1, 0.3, 0.0001, 10),
     RULE(ttft_compute_ratio, FIRST_TOKEN, false, 1.3, 0.04, 0.1, 10),
     RULE(ttft_norm_exponent, FIRST_TOKEN, false, 2, 0.04, 1, 8),
-    RULE(ttft_amd_ratio, FIRST_TOKEN, false, 1.3, 0.04, 0.01, 10),
+    RULE(ttft_amd_ratio, FIRST_TOKEN, false, 1, 0.06, 0.01, 10),
     RULE(ttft_layer_ms, FIRST_TOKEN, true, 0.5, 0.08, 0.001, 20),
     RULE(ttft_moe_layer_ms, FIRST_TOKEN, false, 0.3, 0.1, 0.001, 20),
     RULE(ttft_linear_layer_ms, FIRST_TOKEN, false, 2, 0.1, 0.001, 20),
