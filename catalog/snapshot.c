@@ -286,9 +286,10 @@ enum status snapshot_find_profile(const struct snapshot *snapshot, const char *e
 {
     const struct engine_profile *newest = NULL;
     enum status status = snapshot_find_engine(snapshot, ALIAS_USER, engine, field, problems, &newest);
-    if (status != STATUS_OK || !version || !*version) {
+    if (status != STATUS_OK) return status;
+    if (!version || !*version) {
         *ret_profile = newest;
-        return status;
+        return STATUS_OK;
     }
     size_t first = (size_t)(newest - snapshot->profiles);
     const char *number = version + (*version == 'v' || *version == 'V' || *version == 'b'); /* "v0.19", build "b4500" */
