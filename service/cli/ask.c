@@ -158,13 +158,15 @@ static enum status read_settings(struct question *question, struct settings *ret
     enum { GIVEN = sizeof given / sizeof *given };
     char name[] = "ask", *arguments[GIVEN + 2] = {name};
     int count = 1;
-    bool help = false;
+    bool help = false, lacking = false;
     for (size_t i = 0; i < GIVEN; i++) {
         if (!given[i].value) continue;
         arguments[count] = arena_printf(&question->arena, "--%s=%s", given[i].name, given[i].value);
-        if (!arguments[count++]) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
+        lacking |= !arguments[count++];
     }
-    return settings_read(count, arguments, &question->arena, &question->problems, ret_settings, &help);
+    enum status status =
+        settings_read(lacking ? 1 : count, arguments, &question->arena, &question->problems, ret_settings, &help);
+    return lacking ? problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory") : status;
 }
 
 /* The catalog of the database that is set, or, where none is, the built-in one: never the one instead of the other. */

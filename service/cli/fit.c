@@ -267,6 +267,16 @@ static void print_score(const struct fit_score *score)
                   score->rows, 100 * score->median, 100 * score->p90, 100 * score->bias, covered);
 }
 
+static void print_refused(const struct runs *runs)
+{
+    size_t refused = 0;
+    for (size_t i = 0; i < runs->count; i++)
+        refused += runs->items[i].refused != NULL;
+    if (refused > 0)
+        (void)fprintf(stderr, "%zu of %zu rows cannot be predicted: gpusize evaluate tells why\n\n", refused,
+                      runs->count);
+}
+
 static void print_summary(const struct fit *fit)
 {
     for (size_t i = 0; i < fit->profile_count; i++)
@@ -309,9 +319,11 @@ static enum status run_fit(struct fit_run *run)
     enum status status = measured_rows_read(&run->rows, &run->choices.measured);
     if (status == STATUS_OK) status = choose_profiles(run);
     if (status == STATUS_OK) status = fit_all(run);
-    for (size_t i = 0; i < run->fit_count && status == STATUS_OK; i++)
+    if (status != STATUS_OK) return status;
+    print_refused(&run->rows.runs);
+    for (size_t i = 0; i < run->fit_count; i++)
         print_summary(&run->fits[i]);
-    return status == STATUS_OK ? write_profiles(run) : status;
+    return write_profiles(run);
 }
 
 int cli_fit(const struct cli *cli, int argc, char **argv)

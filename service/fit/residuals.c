@@ -176,7 +176,7 @@ static void add_run(struct run *run, const struct workspace *workspace, uint32_t
             .kind = wants[i].kind,
             .stage = wants[i].stage,
             .log_measured = log(run->measured[metric]),
-            .weight = (double)i, /* until all are counted */
+            .repeats = &counts[i],
             .configuration = configuration,
         };
     }
@@ -199,10 +199,8 @@ enum status residuals_of(const struct runs *runs, const struct workspace *worksp
         copies[i] = runs->items[i];
         add_run(&copies[i], workspace, configurations[i], counts[configurations[i]], &residuals);
     }
-    for (size_t i = 0; i < residuals.count; i++) {
-        struct residual *residual = &residuals.items[i];
-        residual->weight = 1.0 / counts[residual->configuration][(size_t)residual->weight];
-    }
+    for (size_t i = 0; i < residuals.count; i++)
+        residuals.items[i].weight = 1.0 / *residuals.items[i].repeats;
     *ret_residuals = residuals;
     return STATUS_OK;
 }
@@ -234,7 +232,7 @@ void residuals_evaluate(const struct residual *items, size_t count, int owner, u
     pthread_t thread[THREADS_MAX];
     bool started[THREADS_MAX] = {false};
     for (size_t i = parts; i-- > 0;) { /* the first part is this thread's own */
-        part[i] = (struct part){items, count * i / parts, count * (i + 1) / parts, owner, ret_errors};
+        part[i] = (struct part){items, count * i / parts, count * (i + 1) / parts, owner, &ret_errors[0]};
         started[i] = i > 0 && pthread_create(&thread[i], NULL, evaluate_part, &part[i]) == 0;
         if (!started[i]) (void)evaluate_part(&part[i]);
     }

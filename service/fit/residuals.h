@@ -16,8 +16,9 @@ struct residual {
     enum fit_kind kind;
     enum fit_stage stage;
     double log_measured;
-    double weight;          /* 1 / runs of the same configuration */
-    uint32_t configuration; /* runs that differ in nothing that is stated have the same */
+    const uint32_t *repeats; /* how many runs of the same configuration say it */
+    double weight;           /* 1 / those */
+    uint32_t configuration;  /* runs that differ in nothing that is stated have the same */
 };
 
 struct residuals {

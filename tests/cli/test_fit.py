@@ -166,6 +166,13 @@ def test_two_rows_are_too_few(tmp_path):
     assert "2 usable rows of vllm 0.17, 0 left out: a fit needs at least 3" in said
 
 
+def test_rows_that_cannot_be_predicted_are_counted(tmp_path):
+    rows = write_rows(tmp_path / "rows.csv", count=12)
+    rows.write_text(rows.read_text(encoding="utf-8").replace("\n3,our bench,vllm", "\n3,our bench,warp"), encoding="utf-8")
+    said = run("fit", "--measured", rows, "--cross-validate", "none").stderr
+    assert "1 of 12 rows cannot be predicted" in said and "vllm 0.17: 11 rows" in said
+
+
 def test_several_profiles_and_a_range_are_refused(tmp_path):
     rows = write_rows(tmp_path / "a.csv", count=6), write_rows(tmp_path / "b.csv", count=6, version="0.6.1")
     said = run("fit", "--measured", rows[0], "--measured", rows[1], "--version-from", "0.19", status=2).stderr
