@@ -35,6 +35,10 @@ struct column {
     {                                                                                                                  \
         .header = (header_), .kind = CELL_OF(type, member), .offset = offsetof(type, member)                           \
     }
+#define COLUMN_LOOSE(header_, type, member)                                                                            \
+    {                                                                                                                  \
+        .header = (header_), .kind = CELL_OF(type, member), .loose = true, .offset = offsetof(type, member)            \
+    }
 #define COLUMN_ID(header_, type, member)                                                                               \
     {                                                                                                                  \
         .header = (header_), .kind = CELL_ID, .required = true, .offset = offsetof(type, member)                       \

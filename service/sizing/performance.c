@@ -2,6 +2,7 @@
  * rest on. Formulas: docs/estimator.md, "Throughput and latency", "Load, queue and percentiles". */
 #include "sizing/performance.h"
 
+#include "sizing/evidence.h"
 #include "sizing/queue.h"
 
 #include <string.h>
@@ -156,6 +157,7 @@ static void step_times(const void *context, double in_flight, double *ret_prefil
 {
     *ret_prefill_ms = roofline_ttft_ms(context, in_flight);
     *ret_decode_ms = roofline_tpot_ms(context, in_flight, NULL);
+    evidence_correct_times(context, in_flight, ret_prefill_ms, ret_decode_ms);
 }
 
 static void solve_at_rate(const struct queue *queue, const struct load_point *load, struct point *ret_point)
@@ -302,6 +304,7 @@ void performance_predict(const struct roofline *roofline, const struct load_poin
     struct factors factors = factors_of(roofline->deployment, load->load, performance->basis);
     set_latency(roofline, &point, &factors, performance);
     set_throughput(roofline, load, &point, factors.throughput, performance);
+    evidence_correct(roofline, load, performance);
 }
 
 static double within(struct predicted quantity, double limit)

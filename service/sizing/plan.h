@@ -1,12 +1,14 @@
 /* plan.h owns one layout of one GPU: whether it can run, a cheap bound of its speed, and how many replicas carry
  * the demand. Private to sizing. */
 #pragma once
+#include "sizing/evidence.h"
 #include "sizing/search.h"
 
 struct plan {
     struct deployment deployment;
     struct memory memory;
     struct roofline roofline;
+    struct evidence evidence;         /* valid if roofline.evidence is this */
     double bound_requests_per_second; /* of one replica: never below the truth */
     /* from here on only after plan_size */
     struct performance saturated;    /* of one replica */
@@ -31,5 +33,7 @@ double plan_least_replicas(const struct question *question, const struct plan *p
 struct shortfall plan_size(const struct question *question, struct plan *plan);
 /* The same for a given number of replicas: what each of them does, and the probability. */
 void plan_share(const struct question *question, struct plan *plan, uint32_t replicas);
+/* What measurements its performance and its capacity rest on. */
+struct provenance plan_provenance(const struct question *question, const struct plan *plan);
 /* Replicas of a sized plan for the demand at even odds; INFINITY if no number helps. */
 double plan_replicas_at_half(const struct question *question, const struct plan *plan);

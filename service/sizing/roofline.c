@@ -1,6 +1,6 @@
 /* roofline.c owns the time of one engine step: bytes and products against what the GPU can move and compute, and the
  * overheads of the engine. Formulas and their accuracy: docs/estimator.md, "Throughput and latency". */
-#include "sizing/performance.h"
+#include "sizing/evidence.h"
 
 /* What one step reads and computes, per replica: counts from the model, before any GPU. */
 struct workload {
@@ -314,7 +314,7 @@ double roofline_output_bound(const struct roofline *roofline)
     const struct engine_coefs *coef = &roofline->deployment->engine->coef;
     if (!(roofline->max_batch >= 1)) return 0;
     double fastest = smaller(1, smaller(coef->saturated_time_ratio, coef->static_time_ratio));
-    return MS_PER_S * roofline->max_batch * roofline->output_tokens /
+    return evidence_speedup(roofline) * MS_PER_S * roofline->max_batch * roofline->output_tokens /
            (roofline_work_ms(roofline, roofline->max_batch) * fastest);
 }
 

@@ -228,7 +228,8 @@ static bool bound_of_pack(struct search *search, const struct plan *plan, uint32
     };
     if (question->objective == OBJECTIVE_LATENCY) {
         figures.latency_ms =
-            roofline_ttft_ms(&plan->roofline, 1) + roofline_tpot_ms(&plan->roofline, 1, NULL) * (output_tokens - 1);
+            (roofline_ttft_ms(&plan->roofline, 1) + roofline_tpot_ms(&plan->roofline, 1, NULL) * (output_tokens - 1)) /
+            evidence_speedup(&plan->roofline);
     }
     *ret_key = objective_key(question, &figures);
     return true;
@@ -407,6 +408,7 @@ static bool make_option(struct search *search, const struct plan *sized, uint32_
         .cost = cost,
         .power_watts = round6(fleet_watts(question, gpu, &fleet)),
         .excluded_by = gate_of(question, plan, pack),
+        .provenance = plan_provenance(question, plan),
     };
     fill_rates(question, plan, replicas, option);
     fill_cost(question, option);
