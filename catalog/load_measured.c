@@ -107,12 +107,18 @@ static bool find_profile(const struct snapshot *snapshot, const char *engine, co
     return false;
 }
 
-/* A format by its name; one that is not told is `usual`, which is 16 bits where it is wider or not known either. */
-static bool read_dtype(const char *name, enum dtype usual, enum dtype *ret_dtype)
+/* A format by its name; one that is not told is `usual`, which is 16 bits where it is wider or not known either, and a
+ * bare "fp4" is the model's own or what the GPU's maker computes in. */
+static bool read_dtype(const struct snapshot *snapshot, const struct measured_setup *setup, const char *name,
+                       enum dtype usual, enum dtype *ret_dtype)
 {
     bool told = *name && strcmp(name, "auto") != 0 && strcmp(name, "native") != 0;
     enum dtype dtype = told ? dtype_parse(name) : usual;
     if (!told && (dtype == DTYPE_UNKNOWN || dtype_bits(dtype) >= 16)) dtype = DTYPE_FP16;
+    if (strcasecmp(name, "fp4") == 0) {
+        bool mx = usual == DTYPE_MXFP4 || snapshot->gpus[setup->gpu].vendor == VENDOR_AMD;
+        dtype = mx ? DTYPE_MXFP4 : DTYPE_NVFP4;
+    }
     *ret_dtype = measured_dtype(dtype);
     return dtype != DTYPE_UNKNOWN;
 }
@@ -157,8 +163,9 @@ static bool resolve(struct loading *loading, struct measured_row *row)
     if (model == snapshot->model_count) return false;
     setup->model = (uint32_t)model;
     if (!find_profile(snapshot, row->engine, row->measurement.engine_version, &setup->profile) ||
-        !read_dtype(row->weight_dtype, snapshot->models[setup->model].native_dtype, &setup->weight_dtype) ||
-        !read_dtype(row->kv_dtype, DTYPE_FP16, &setup->kv_dtype) || !read_layout(row))
+        !read_dtype(snapshot, setup, row->weight_dtype, snapshot->models[setup->model].native_dtype,
+                    &setup->weight_dtype) ||
+        !read_dtype(snapshot, setup, row->kv_dtype, DTYPE_FP16, &setup->kv_dtype) || !read_layout(row))
         return false;
     scale(row);
     return has_figures(&row->measurement);

@@ -251,10 +251,10 @@ void api_put_provenance(struct out *out, const struct engine_profile *profile, c
     out_date(out, "as_of", profile->as_of);
     out_text(out, "source", profile->source);
     out_object_end(out);
-    out_integer(out, "measurements_used", (int64_t)provenance->measurements);
-    out_integer(out, "measurements_implausible", (int64_t)provenance->implausible);
+    out_integer(out, "measurements_used", provenance ? (int64_t)provenance->measurements : 0);
+    out_integer(out, "measurements_implausible", provenance ? (int64_t)provenance->implausible : 0);
     out_array(out, "measurements");
-    for (size_t i = 0; i < provenance->row_count; i++)
+    for (size_t i = 0; provenance && i < provenance->row_count; i++)
         put_measurement(out, &provenance->rows[i]);
     out_array_end(out);
     out_object_end(out);

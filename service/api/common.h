@@ -127,7 +127,7 @@ void api_put_number(struct out *out, const char *key, double value);
 void api_put_gib(struct out *out, const char *key, double bytes);
 void api_put_model(struct out *out, const struct api_model *model);
 void api_put_predicted(struct out *out, const char *key, struct predicted quantity);
-/* "provenance": the engine's profile and what measurements the figures rest on. */
+/* "provenance": the engine's profile and what measurements the figures rest on (NULL: none). */
 void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct provenance *provenance);
 /* "memory": the fullest rank, kv_cache_gib being kv_needed_bytes (NaN = not known). */
 void api_put_memory(struct out *out, const char *key, const struct memory *memory, double kv_needed_bytes);

@@ -59,25 +59,29 @@ static void predict_twin(struct twin *twin, const struct measurement *measured, 
 }
 
 /* What the figures of a row make of the formula's: what it does not tell follows from what it tells, so that the whole
- * stays TTFT + (o - 1)·TPOT, and requests in flight stay those of the load. */
+ * stays TTFT + (o - 1)·TPOT. At a fixed concurrency the whole tells throughput and throughput the whole. */
 static void fill_ratios(const struct measurement *measured, const struct performance *formula,
                         struct evidence_point *point)
 {
     const double steps = measured->output_tokens - 1, e2e = measured->e2e_ms;
     const double rate = measured->output_tokens_per_second / formula->output_tokens_per_second.value;
     double ttft = measured->ttft_ms / formula->ttft_ms.value, tpot = measured->tpot_ms / formula->tpot_ms.value;
-    const bool told[] = {is_known(ttft), is_known(tpot), is_known(rate)};
-    double slower = is_known(e2e) ? e2e / formula->e2e_ms.value : told[EVIDENCE_RATE] ? 1 / rate : tpot;
-    if (!is_known(slower)) slower = ttft;
+    const bool first_told = is_known(ttft), each_told = is_known(tpot), rate_told = is_known(rate);
+    const bool all_told = is_known(e2e) || (first_told && each_told), closed = measured->load == MEASURED_CONCURRENCY;
+    double slower = is_known(e2e) ? e2e / formula->e2e_ms.value : rate_told ? 1 / rate : each_told ? tpot : ttft;
     double rest = (e2e - measured->ttft_ms) / steps, first = e2e - steps * measured->tpot_ms;
-    if (!told[EVIDENCE_TPOT]) tpot = steps > 0 && rest > 0 ? rest / formula->tpot_ms.value : slower;
-    if (!told[EVIDENCE_TTFT]) ttft = first > 0 ? first / formula->ttft_ms.value : slower;
+    if (!each_told) tpot = steps > 0 && rest > 0 ? rest / formula->tpot_ms.value : slower;
+    if (!first_told) ttft = first > 0 ? first / formula->ttft_ms.value : slower;
     double whole = (ttft * formula->ttft_ms.value + steps * tpot * formula->tpot_ms.value) / formula->e2e_ms.value;
-    point->log_ratio[EVIDENCE_TTFT] = log(ttft);
-    point->log_ratio[EVIDENCE_TPOT] = log(tpot);
-    point->log_ratio[EVIDENCE_RATE] = log(told[EVIDENCE_RATE] ? rate : 1 / whole);
-    memcpy(point->told, told, sizeof told);
-    point->whole_told = is_known(e2e) || (told[EVIDENCE_TTFT] && told[EVIDENCE_TPOT]);
+    *point = (struct evidence_point){
+        .told = {[EVIDENCE_TTFT] = first_told,
+                 [EVIDENCE_TPOT] = each_told,
+                 [EVIDENCE_RATE] = rate_told || (closed && all_told)},
+        .whole_told = all_told || (closed && rate_told),
+        .log_ratio = {[EVIDENCE_TTFT] = log(ttft),
+                      [EVIDENCE_TPOT] = log(tpot),
+                      [EVIDENCE_RATE] = log(rate_told ? rate : 1 / whole)},
+    };
 }
 
 /* --- what cannot be ---------------------------------------------------------------------------------------------- */

@@ -96,7 +96,8 @@ static void widen_bound(const struct question *question, struct plan *plan)
 }
 
 struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
-                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct plan *ret_plan)
+                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct evidence *evidence,
+                              struct plan *ret_plan)
 {
     ret_plan->deployment = (struct deployment){
         .model = question->model,
@@ -120,7 +121,7 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
     const struct demand *demand = &question->demand;
     roofline_init(&ret_plan->roofline, &ret_plan->deployment, &ret_plan->memory, demand->input_tokens,
                   demand->output_tokens);
-    evidence_find(&question->measurements, &ret_plan->roofline, &ret_plan->evidence);
+    evidence_find(&question->measurements, &ret_plan->roofline, evidence);
     ret_plan->bound_requests_per_second = roofline_output_bound(&ret_plan->roofline) / demand->output_tokens;
     if (!(ret_plan->bound_requests_per_second > 0))
         return (struct shortfall){REJECT_UNKNOWN_FACTS, UNKNOWN, UNKNOWN, ""};
@@ -226,12 +227,12 @@ void plan_share(const struct question *question, struct plan *plan, uint32_t rep
     plan->probability = probability_of(question, plan);
 }
 
-struct provenance plan_provenance(const struct question *question, const struct plan *plan)
+struct provenance plan_provenance(const struct question *question, const struct plan *plan, double in_flight)
 {
     enum demand_kind kind = question->demand.kind;
     bool served = kind == DEMAND_RATE || kind == DEMAND_CONCURRENCY || (kind == DEMAND_NONE && question->has_slo);
     const struct load_point loads[] = {{.load = LOAD_SATURATED},
-                                       {.load = LOAD_CONCURRENCY, .concurrency = fmax(plan->performance.in_flight, 1)}};
+                                       {.load = LOAD_CONCURRENCY, .concurrency = fmax(in_flight, 1)}};
     return evidence_provenance(&plan->roofline, loads, served ? 2 : 1);
 }
 

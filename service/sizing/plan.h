@@ -8,7 +8,6 @@ struct plan {
     struct deployment deployment;
     struct memory memory;
     struct roofline roofline;
-    struct evidence evidence;         /* valid if roofline.evidence is this */
     double bound_requests_per_second; /* of one replica: never below the truth */
     /* from here on only after plan_size */
     struct performance saturated;    /* of one replica */
@@ -24,16 +23,18 @@ struct shortfall { /* why a candidate fails, in the unit of the reason */
     const char *unit;
 };
 
-/* Memory and bound of a layout: cheap, done for every candidate. */
+/* Memory and bound of a layout: cheap, done for every candidate. The plan keeps `evidence`, which may be NULL for a
+ * model without measurements. */
 struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
-                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct plan *ret_plan);
+                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct evidence *evidence,
+                              struct plan *ret_plan);
 /* Fewest replicas that the bound allows: never above what plan_size finds. */
 double plan_least_replicas(const struct question *question, const struct plan *plan);
 /* The full prediction: replicas, performance, probability. The plan must not move afterwards. */
 struct shortfall plan_size(const struct question *question, struct plan *plan);
 /* The same for a given number of replicas: what each of them does, and the probability. */
 void plan_share(const struct question *question, struct plan *plan, uint32_t replicas);
-/* What measurements its performance and its capacity rest on. */
-struct provenance plan_provenance(const struct question *question, const struct plan *plan);
+/* What measurements its capacity rests on, and its performance with so many requests in flight on a replica. */
+struct provenance plan_provenance(const struct question *question, const struct plan *plan, double in_flight);
 /* Replicas of a sized plan for the demand at even odds; INFINITY if no number helps. */
 double plan_replicas_at_half(const struct question *question, const struct plan *plan);

@@ -272,7 +272,8 @@ static void try_dtype(const struct question *question, uint32_t gpu, const struc
     for (uint32_t tensor = 1; tensor <= question->engine->coef.max_tensor_parallel && tensor <= 16; tensor *= 2) {
         for (uint32_t stages = 1; stages <= PIPELINE_MAX; stages++) {
             struct plan plan;
-            struct shortfall shortfall = plan_prepare(question, gpu, dtype, tensor, stages, &plan);
+            struct evidence evidence;
+            struct shortfall shortfall = plan_prepare(question, gpu, dtype, tensor, stages, &evidence, &plan);
             if (shortfall.reason == REJECT_MEMORY) continue;
             if (shortfall.reason == REJECT_NONE) try_layout(question, gpu, packs, &plan, found);
             break;
