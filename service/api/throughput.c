@@ -100,7 +100,8 @@ static void predict(const struct call *call, const struct throughput_request *re
     struct roofline roofline;
     struct evidence evidence;
     struct measurements measurements = snapshot_measurements(call->snapshot, replica->model.id);
-    if (request->replica.engine_version) measurements.engine_version = request->replica.engine_version;
+    const char *version = request->replica.engine_version;
+    if (version) measurements.engine_version = version + (*version == 'v' || *version == 'V');
     double fleet = replica->replicas;
     struct load_point point = {
         .load = (enum load)request->load,

@@ -28,10 +28,11 @@ struct twin {
     struct deployment deployment;
     struct memory memory;
     struct roofline roofline; /* at the lengths of the last row */
-    double settings_ratio;    /* largest batch as asked over that of the engine's own settings */
+    double settings_ratio;    /* largest batch as asked over that of the engine's own settings; 0: there is none */
+    bool ready;
 };
 
-static bool twin_init(const struct roofline *roofline, struct twin *ret_twin)
+static void twin_init(const struct roofline *roofline, struct twin *ret_twin)
 {
     const struct deployment *asked = roofline->deployment;
     struct deployment *own = &ret_twin->deployment;
@@ -41,11 +42,20 @@ static bool twin_init(const struct roofline *roofline, struct twin *ret_twin)
     deployment_default(own);
     bool same = own->max_batched_tokens == asked->max_batched_tokens && own->max_sequences == asked->max_sequences &&
                 own->gpu_memory_utilization_ratio == asked->gpu_memory_utilization_ratio;
+    ret_twin->ready = true;
+    ret_twin->settings_ratio = 0;
     ret_twin->memory = *roofline->memory;
-    if (!same && memory_size(own, &ret_twin->memory) != STATUS_OK) return false;
+    if (!same && memory_size(own, &ret_twin->memory) != STATUS_OK) return;
     roofline_init(&ret_twin->roofline, own, &ret_twin->memory, roofline->input_tokens, roofline->output_tokens);
-    ret_twin->settings_ratio = roofline->max_batch / ret_twin->roofline.max_batch;
-    return ret_twin->settings_ratio > 0;
+    if (ret_twin->roofline.max_batch >= 1)
+        ret_twin->settings_ratio = roofline->max_batch / ret_twin->roofline.max_batch;
+}
+
+/* False if the engine's own settings leave no room. */
+static bool twin_ready(const struct roofline *roofline, struct twin *twin)
+{
+    if (!twin->ready) twin_init(roofline, twin);
+    return twin->settings_ratio > 0;
 }
 
 static void predict_twin(struct twin *twin, const struct measurement *measured, struct performance *ret_performance)
@@ -207,12 +217,14 @@ static void take_repeats(struct evidence *evidence, const struct roofline *roofl
 {
     double input = roofline->input_tokens / begin->input_tokens;
     double output = roofline->output_tokens / begin->output_tokens;
+    bool near = input > 0.5 && input < 2 && output > 0.5 && output < 2;
+    if (!near || !twin_ready(roofline, twin)) return;
     double settings = begin->load == MEASURED_SATURATED ? twin->settings_ratio : 1;
     struct evidence_point point;
     double close = closeness(log2(input)) * closeness(log2(output)) * closeness(log2(settings));
     if (!(close > 0) || !make_point(evidence, twin, begin, end, version, &point)) return;
     point.closeness = close;
-    point.exact = same(input) && same(output) && same(settings);
+    point.exact = *point.measurement->engine_version && same(input) && same(output) && same(settings);
     point.log2_concurrency = begin->load == MEASURED_SATURATED ? 0 : log2(begin->concurrency);
     add_point(evidence, &point);
 }
@@ -233,8 +245,8 @@ void evidence_find(const struct measurements *measurements, struct roofline *roo
         .expert_parallel = deployment->expert_parallel,
     };
     struct measurements found = measurements_of(measurements, &setup);
-    struct twin twin;
-    if (found.count == 0 || !twin_init(roofline, &twin)) return;
+    if (found.count == 0) return;
+    struct twin twin = {.ready = false};
     ret_evidence->count = ret_evidence->implausible = 0;
     ret_evidence->speedup = 1;
     const struct measurement *end = found.items + found.count;

@@ -17,7 +17,7 @@ struct evidence_point {
     bool whole_told;                    /* end-to-end time */
     double log_ratio[EVIDENCE_METRICS]; /* ln(measured / formula) */
     double closeness;                   /* in lengths and settings: 1 the same, 0 a factor of two away */
-    bool exact;                         /* in lengths and settings, within 1 % */
+    bool exact;                         /* in lengths and settings, within 1 %, of a version that it tells */
     double log2_concurrency;
 };
 

@@ -257,7 +257,7 @@ def test_a_tampered_answer_is_told(serve, gpusize, tamper):
     answer = ask(service)
     id = answer.json["id"]
     await_stored(service, id)
-    wrong = answer.text.replace('"estimator_version":"1"', '"estimator_version":"1" ', 1).encode()
+    wrong = answer.text.replace('"estimator_version":', '"estimator_version": ', 1).encode()
     assert len(wrong) == len(answer.body) + 1
     tamper(stored_as(wrong))
     said = gpusize("replay", id, status=1)

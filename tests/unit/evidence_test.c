@@ -139,6 +139,13 @@ static void test_exact_configuration_is_the_measurement(void **state)
     assert_int_equal(at(&asked.roofline, 32).basis, BASIS_MEASURED);
     find(1020, 500);
     assert_int_equal(at(&asked.roofline, 32).basis, BASIS_FITTED);
+    measure(row("1", "", "concurrency", "32,1000,500,2500,,150,12.5,"));
+    assert_int_equal(snapshot_find_profile(asked.snapshot, "vllm", "", "", &problems, &asked.deployment.engine),
+                     STATUS_OK);
+    deploy();
+    find(1000, 500); /* of which version, it does not tell: the newest profile, but not this very configuration */
+    assert_near("rate", at(&asked.roofline, 32).output_tokens_per_second.value, 2500, 0);
+    assert_int_equal(at(&asked.roofline, 32).basis, BASIS_FITTED);
 }
 
 /* What was not measured follows: requests in flight stay what they are, and its basis does not change. */
