@@ -131,6 +131,7 @@ static bool same(double ratio)
 
 static double median(double values[], size_t count)
 {
+    assert(count > 0);
     for (size_t i = 1; i < count; i++) {
         double value = values[i];
         size_t at = i;
@@ -374,10 +375,10 @@ void evidence_correct(const struct roofline *roofline, const struct load_point *
     performance->tpot_ms = corrected(&correction, EVIDENCE_TPOT, performance->tpot_ms);
     performance->e2e_ms = sum_latencies(performance->ttft_ms, performance->tpot_ms, roofline->output_tokens - 1);
     if (correction.exact && correction.nearest->whole_told) performance->e2e_ms.basis = BASIS_MEASURED;
-    struct predicted *const rates[] = {&performance->requests_per_second, &performance->output_tokens_per_second,
-                                       &performance->total_tokens_per_second};
-    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        *rates[i] = corrected(&correction, EVIDENCE_RATE, *rates[i]);
+    performance->requests_per_second = corrected(&correction, EVIDENCE_RATE, performance->requests_per_second);
+    performance->output_tokens_per_second =
+        corrected(&correction, EVIDENCE_RATE, performance->output_tokens_per_second);
+    performance->total_tokens_per_second = corrected(&correction, EVIDENCE_RATE, performance->total_tokens_per_second);
     performance->basis = performance->output_tokens_per_second.basis;
 }
 

@@ -178,18 +178,19 @@ static double log_ratio(double concurrency)
 static void sweep(double most_change)
 {
     double before = 0, least = 0;
-    for (double concurrency = 8; concurrency <= 130; concurrency *= 1.01) {
-        double now = log_ratio(concurrency);
+    for (int i = 0; i < 280; i++) {
+        double concurrency = 8 * pow(1.01, i), now = log_ratio(concurrency);
         assert_true(fabs(now - before) <= most_change * M_LN2);
         if (concurrency < 16 || concurrency > 64) assert_true(fabs(now) < 1e-5);
         least = fmin(least, now);
         before = now;
     }
     assert_near("the dip", least, -M_LN2, 0.03);
-    for (double tokens = 400; tokens <= 2200; tokens *= 1.01) {
+    for (int i = 0; i < 170; i++) {
+        double tokens = 400 * pow(1.01, i);
         find(tokens, 500);
         double now = log_ratio(32);
-        if (tokens > 400) assert_true(fabs(now - before) <= most_change * M_LN2);
+        if (i > 0) assert_true(fabs(now - before) <= most_change * M_LN2);
         if (tokens < 500 || tokens > 2000) assert_true(fabs(now) < 1e-5);
         before = now;
     }
