@@ -84,6 +84,14 @@ def test_rows_that_nobody_can_ask_for_do_not_keep_a_service_from_starting(databa
     assert answer["provenance"]["measurements_used"] == 0
 
 
+def test_more_runs_than_a_service_loads(database, run, sql, tmp_path):
+    file, versions = tmp_path / "runs.csv", newest(sql)
+    long = row("{}", 1000).replace("our bench", "b" * 1990)
+    file.write_text(HEADER + "".join(long.replace("{}", str(i), 1) for i in range(32000)))
+    assert "the measured runs would have 65 MiB as CSV, and services load 64" in run("measured", file, status=2)
+    assert newest(sql) == versions
+
+
 def test_all_the_real_results_load(database, run, sql, serve, shared):
     service = serve(database)
     run("measured", shared / "data" / "throughput_measured.csv")
