@@ -239,6 +239,44 @@ void api_put_predicted(struct out *out, const char *key, struct predicted quanti
     out_object_end(out);
 }
 
+static void put_measurement(struct out *out, const struct provenance_row *row)
+{
+    const struct measurement *measurement = row->measurement;
+    out_object(out, NULL);
+    out_text(out, "source", measurement->source);
+    out_text(out, "uid", measurement->uid);
+    out_date(out, "as_of", measurement->as_of);
+    out_text(out, "engine_version", *measurement->engine_version ? measurement->engine_version : NULL);
+    out_bool(out, "own", measurement->own);
+    out_text(out, "load", measured_load_name(measurement->load));
+    out_number(out, "concurrency", measurement->load == MEASURED_SATURATED ? UNKNOWN : measurement->concurrency);
+    out_number(out, "input_tokens", measurement->input_tokens);
+    out_number(out, "output_tokens", measurement->output_tokens);
+    out_integer(out, "repeats", row->repeats);
+    api_put_number(out, "weight_ratio", row->weight);
+    api_put_number(out, "measured_ratio", row->ratio);
+    out_object_end(out);
+}
+
+void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct provenance *provenance)
+{
+    out_object(out, "provenance");
+    out_object(out, "engine_profile");
+    out_text(out, "engine", profile->engine);
+    out_text(out, "version_from", profile->version_from);
+    out_text(out, "version_to", *profile->version_to ? profile->version_to : NULL);
+    out_date(out, "as_of", profile->as_of);
+    out_text(out, "source", profile->source);
+    out_object_end(out);
+    out_integer(out, "measurements_used", provenance ? (int64_t)provenance->measurements : 0);
+    out_integer(out, "measurements_implausible", provenance ? (int64_t)provenance->implausible : 0);
+    out_array(out, "measurements");
+    for (size_t i = 0; provenance && i < provenance->row_count; i++)
+        put_measurement(out, &provenance->rows[i]);
+    out_array_end(out);
+    out_object_end(out);
+}
+
 void api_put_memory(struct out *out, const char *key, const struct memory *memory, double kv_needed_bytes)
 {
     out_object(out, key);

@@ -136,6 +136,12 @@ static const char *const throughput_lines[] = {
     "bound_by",
     "Basis: %s\n",
     "basis",
+    "Nearest measurement: %s\n",
+    "provenance.measurements.0.source",
+    "  run %s\n",
+    "provenance.measurements.0.uid",
+    "  weight %s of 1\n",
+    "provenance.measurements.0.weight_ratio",
     NULL,
 };
 

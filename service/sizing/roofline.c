@@ -1,6 +1,6 @@
 /* roofline.c owns the time of one engine step: bytes and products against what the GPU can move and compute, and the
  * overheads of the engine. Formulas and their accuracy: docs/estimator.md, "Throughput and latency". */
-#include "sizing/performance.h"
+#include "sizing/evidence.h"
 
 /* What one step reads and computes, per replica: counts from the model, before any GPU. */
 struct workload {
@@ -490,7 +490,7 @@ double roofline_output_bound(const struct roofline *roofline)
     double fastest = 1;
     for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
         fastest = smaller(fastest, roofline_load_ratio(roofline, load));
-    return MS_PER_S * roofline->max_batch * roofline->output_tokens /
+    return evidence_speedup(roofline) * MS_PER_S * roofline->max_batch * roofline->output_tokens /
            (roofline_work_ms(roofline, roofline->max_batch) * fastest);
 }
 
