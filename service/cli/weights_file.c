@@ -16,7 +16,7 @@ static enum status read_beginning(const char *path, struct problems *problems, u
     FILE *file = fopen(path, "rb");
     unsigned char *data = file ? malloc(HEADER_MAX_BYTES) : NULL;
     size_t length = data ? fread(data, 1, HEADER_MAX_BYTES, file) : 0;
-    bool failed = !data || ferror(file);
+    bool failed = !file || !data || ferror(file);
     if (file) (void)fclose(file);
     if (failed) {
         free(data);
