@@ -455,7 +455,11 @@ def test_what_takes_memory_beside_the_model(service):
     host = memory_of(service, cpu_offload_gib=5)
     assert host["memory"]["offloaded_gib"] == 5 and "PCIe" in host["warnings"][0]
     assert host["memory"]["kv_pool_gib"] == pytest.approx(plain["kv_pool_gib"] + 5, rel=1e-4)
-    used = memory_of(service, gpu_used_gib=20)["memory"]
+    answer = memory_of(service, gpu_used_gib=20)
+    used = answer["memory"]
+    share = float(answer["warnings"][0].rstrip(".").split()[-1])
+    shared = memory_of(service, gpu_memory_utilization_ratio=share)["memory"]
+    assert shared["kv_pool_gib"] == pytest.approx(used["kv_pool_gib"], abs=0.1)
     assert used["available_gib"] == pytest.approx(plain["available_gib"] - 20, rel=1e-4)
     some = memory_of(service, engine="llama.cpp", weight_dtype="q4_k_m", gpu_layers=16, gpu="rtx-4090")
     assert some["serving"]["gpu_layers"] == 16 and some["memory"]["weights_gib"] < 2.2
