@@ -341,8 +341,22 @@ static void init_draft(struct roofline *roofline, const struct workload *work, c
     roofline->terms.first_token_ms += draft.terms.prefill_ms;
 }
 
+static double time_ratio_of(const struct deployment *deployment, enum fit_load load)
+{
+    const struct engine_fit *fit = deployment->fits[load];
+    double kin = deployment->kin[load].time_ratio; /* 0: a deployment without its defaults */
+    return fit ? fit->time_ratio : kin > 0 ? kin : 1;
+}
+
+static double ttft_ratio_of(const struct deployment *deployment)
+{
+    const struct engine_fit *fit = deployment->fits[FIT_LOAD_SERVED];
+    double kin = deployment->kin[FIT_LOAD_SERVED].ttft_ratio;
+    return fit && is_known(fit->ttft_ratio) ? fit->ttft_ratio : kin > 0 ? kin : 1;
+}
+
 /* All times of a step by what rows of this model on this GPU showed, and those of the first token by their own. */
-static void apply_fit(struct roofline_terms *terms, const struct engine_fit *fit)
+static void apply_fits(struct roofline_terms *terms, double time_ratio, double ttft_ratio)
 {
     double *const step_ms[] = {&terms->dense_read_ms,      &terms->dense_row_ms, &terms->expert_read_ms,
                                &terms->expert_row_ms,      &terms->kv_row_ms,    &terms->link_step_ms,
@@ -350,9 +364,9 @@ static void apply_fit(struct roofline_terms *terms, const struct engine_fit *fit
                                &terms->overhead_request_ms};
     double *const first_ms[] = {&terms->first_token_ms, &terms->first_token_fixed_ms, &terms->typical_ms};
     for (size_t i = 0; i < sizeof step_ms / sizeof *step_ms; i++)
-        *step_ms[i] *= fit->time_ratio;
-    for (size_t i = 0; i < sizeof first_ms / sizeof *first_ms && is_known(fit->ttft_ratio); i++)
-        *first_ms[i] *= fit->ttft_ratio;
+        *step_ms[i] *= time_ratio;
+    for (size_t i = 0; i < sizeof first_ms / sizeof *first_ms; i++)
+        *first_ms[i] *= ttft_ratio;
 }
 
 double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
@@ -360,8 +374,9 @@ double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     const double ratios[FIT_LOAD_COUNT] = {1, coef->saturated_time_ratio, coef->static_time_ratio};
-    const struct engine_fit *own = deployment->fits[load], *served = deployment->fits[FIT_LOAD_SERVED];
-    return ratios[load] * (own ? own->time_ratio / (served ? served->time_ratio : 1) : 1);
+    bool own = deployment->fits[load] || deployment->kin[load].time_ratio != 1;
+    double served = time_ratio_of(deployment, FIT_LOAD_SERVED);
+    return ratios[load] * (own ? time_ratio_of(deployment, load) / served : 1);
 }
 
 void roofline_init_traffic(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
@@ -385,7 +400,7 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
     if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
-    if (deployment->fits[FIT_LOAD_SERVED]) apply_fit(&roofline->terms, deployment->fits[FIT_LOAD_SERVED]);
+    apply_fits(&roofline->terms, time_ratio_of(deployment, FIT_LOAD_SERVED), ttft_ratio_of(deployment));
 }
 
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,

@@ -520,9 +520,9 @@ static void fill_details(struct search *search, struct option *option)
     const struct deployment *deployment = &option->deployment;
     struct plan plan;
     option->replicas_at_half_probability = option->replicas;
-    struct shortfall shortfall = plan_prepare(question, option->gpu, deployment->weight_dtype,
-                                              deployment->tensor_parallel, deployment->pipeline_parallel,
-                                              &search->evidence, &plan);
+    struct shortfall shortfall =
+        plan_prepare(question, option->gpu, deployment->weight_dtype, deployment->tensor_parallel,
+                     deployment->pipeline_parallel, &search->evidence, &plan);
     if (shortfall.reason != REJECT_NONE) return;
     plan_percentiles(question, &plan, option->replicas, option->safe_requests_per_second, &option->performance);
     if (question->demand.kind == DEMAND_NONE || option->replicas == 1) return;
