@@ -97,6 +97,8 @@ static struct option article_option(const struct article_question *question, con
                         .ttft_ms = PREDICTED_UNKNOWN,
                         .tpot_ms = PREDICTED_UNKNOWN,
                         .e2e_ms = PREDICTED_UNKNOWN,
+                        .power_watts = PREDICTED_UNKNOWN,
+                        .tokens_per_joule = PREDICTED_UNKNOWN,
                         .basis = BASIS_EXTRAPOLATED},
         .meets_slo_probability_ratio = UNKNOWN,
         .capacity_requests_per_second = PREDICTED_UNKNOWN,

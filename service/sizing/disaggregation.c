@@ -190,6 +190,7 @@ void disaggregation_predict(const struct roofline *roofline, const struct disagg
     };
     point.utilization_ratio = fmax(answer->prefill_utilization_ratio, answer->decode_utilization_ratio);
     double in_flight = point.in_flight / split->decode_replicas;
+    point.gpus = (split->prefill_replicas + split->decode_replicas) * deployment_gpus(roofline->deployment);
     point.watts = fleet_watts(roofline, split, answer->prefill_utilization_ratio, in_flight);
     point_predict(roofline, load, &point, &answer->performance);
     answer->performance.breakdown.prefill_ms = 0;

@@ -323,12 +323,15 @@ static void set_throughput(const struct roofline *roofline, const struct load_po
     performance->total_tokens_per_second = predicted_scale(requests, roofline->input_tokens + roofline->output_tokens);
 }
 
-static double watts_of(const struct roofline *roofline, const struct point *point)
+static struct predicted power_of(const struct roofline *roofline, const struct point *point)
 {
     const struct deployment *deployment = roofline->deployment;
-    if (point->watts > 0) return point->watts;
-    double compute_share = roofline_compute_share(roofline, point->batch);
-    return power_gpu_watts(deployment->gpu, point->busy_ratio, compute_share) * deployment_gpus(deployment);
+    double gpus = point->gpus > 0 ? point->gpus : deployment_gpus(deployment), watts = point->watts;
+    if (!(point->gpus > 0)) {
+        double compute_share = roofline_compute_share(roofline, point->batch);
+        watts = power_gpu_watts(deployment->gpu, point->busy_ratio, compute_share) * gpus;
+    }
+    return power_predict(watts, deployment->gpu->tdp_watts * gpus);
 }
 
 void point_predict_nothing(const struct roofline *roofline, struct performance *ret_performance)
@@ -369,7 +372,7 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
         .utilization_ratio = round6(point->utilization_ratio),
         .stable = point->stable,
         .bound_by = roofline_bound(roofline, point->batch),
-        .power_watts = power_predict(watts_of(roofline, point)),
+        .power_watts = power_of(roofline, point),
     };
     (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
     struct factors factors = factors_of(roofline->deployment, load->load, performance->basis);

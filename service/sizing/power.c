@@ -17,9 +17,11 @@ double power_gpu_watts(const struct gpu *gpu, double busy_ratio, double compute_
     return gpu->tdp_watts * (IDLE_RATIO + (working - IDLE_RATIO) * busy_ratio);
 }
 
-struct predicted power_predict(double watts)
+struct predicted power_predict(double watts, double tdp_watts)
 {
-    return predicted_make(watts, FACTOR, COVERAGE_RATIO, BASIS_EXTRAPOLATED);
+    struct predicted power = predicted_make(watts, FACTOR, COVERAGE_RATIO, BASIS_EXTRAPOLATED);
+    power.high = fmin(power.high, fmax(round6(tdp_watts), power.value));
+    return power;
 }
 
 /* The errors of speed and of power have nothing to do with each other: their logarithms add as squares do. */
