@@ -48,11 +48,11 @@ struct memory_extras {
     double cpu_offload_gib;
 };
 
-/* A model, one of four ways: exactly one of name, config_json, parameters, weights_gb is given.
- * weights_bytes may accompany config_json. */
+/* A model, one of five ways: exactly one of name, config_json, gguf_json, parameters, weights_gb is given.
+ * weights_bytes or safetensors_json may accompany config_json. */
 struct model_ref {
     const char *name;
-    const char *config_json; /* compact, keys sorted */
+    const char *config_json, *safetensors_json, *gguf_json; /* compact, keys sorted */
     double parameters;
     double weights_gb;
     double weights_bytes;

@@ -58,6 +58,7 @@ static void fill_attention(const struct hf_shape *shape, const struct tally *tal
     if (keys[KEY_KV_LORA] == 0) return;
     model->kv_lora_rank = u32(keys[KEY_KV_LORA]);
     model->q_lora_rank = u32(keys[KEY_Q_LORA]);
+    model->index_head_dim = keys[KEY_INDEX_HEADS] > 0 ? u32(keys[KEY_INDEX_DIM]) : 0;
     model->qk_rope_head_dim = u32(keys[KEY_ROPE_DIM]);
     model->qk_nope_head_dim = u32(keys[KEY_NOPE_DIM]);
     model->v_head_dim = u32(keys[KEY_V_DIM]);
@@ -117,6 +118,7 @@ static void fill_sizes(const struct hf_shape *shape, struct model *model)
     model->vocabulary_size = u32(shape->keys[KEY_VOCABULARY]);
     model->max_position_tokens = u32(shape->keys[KEY_MAX_POSITION]);
     model->tied_embeddings = shape->tied || shape->headless;
+    model->mtp_layers = u32(shape->keys[KEY_PREDICTION_LAYERS]);
     fill_attention(shape, &tally, model);
     fill_experts(shape, &tally, model);
     fill_state(shape, model);
@@ -126,7 +128,7 @@ static enum status fill_texts(const struct hf_shape *shape, const char *id, stru
 {
     struct arena *arena = shape->source.arena;
     const char *dtype_note = "";
-    model->native_dtype = hf_dtype(&shape->source, &dtype_note);
+    model->native_dtype = hf_dtype(&shape->source, &dtype_note, &model->weight_bits);
     model->id = arena_strdup(arena, id && *id ? id : "config.json");
     model->family = arena_strdup(arena, shape->model_type);
     model->architecture = arena_strdup(arena, shape->architecture);

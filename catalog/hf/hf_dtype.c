@@ -99,14 +99,43 @@ static enum dtype plain(const struct hf_source *source)
     return DTYPE_UNKNOWN;
 }
 
-enum dtype hf_dtype(const struct hf_source *source, const char **ret_note)
+/* The object that states group sizes: the narrowest group of modules, or the block itself. */
+static const json_t *scheme_of(const json_t *quantization, enum dtype dtype)
+{
+    const char *name;
+    json_t *group;
+    json_object_foreach(json_object_get(quantization, "config_groups"), name, group)
+    {
+        const json_t *weights = json_object_get(group, "weights");
+        if (by_bits(weights, "num_bits") == dtype) return weights;
+    }
+    return quantization;
+}
+
+/* int4 and int8 in groups: a 16-bit scale and, unless symmetric, a zero point of the weight's own bits. GPTQ stores
+ * zero points in any case, AWQ unless it says zero_point: false. fp8 in blocks: one 32-bit scale. */
+static double grouped_bits(const json_t *quantization, enum dtype dtype)
+{
+    const json_t *scheme = scheme_of(quantization, dtype), *block = json_object_get(quantization, "weight_block_size");
+    double group = json_number_value(json_object_get(scheme, "group_size")), bits = dtype == DTYPE_INT4 ? 4 : 8;
+    double rows = json_number_value(json_array_get(block, 0)), columns = json_number_value(json_array_get(block, 1));
+    if (dtype == DTYPE_FP8 && rows >= 1 && columns >= 1) return 8 + 32 / (rows * columns);
+    if ((dtype != DTYPE_INT4 && dtype != DTYPE_INT8) || !(group >= 1)) return 0;
+    bool symmetric = json_is_true(json_object_get(scheme, "symmetric")) ||
+                     json_is_false(json_object_get(quantization, "zero_point"));
+    return bits + (16 + (symmetric ? 0 : bits)) / group;
+}
+
+enum dtype hf_dtype(const struct hf_source *source, const char **ret_note, double *ret_weight_bits)
 {
     const json_t *quantization = hf_source_find(source, "quantization_config");
     if (!quantization) quantization = hf_source_find(source, "quantization"); /* merged in from hf_quant_config.json */
     bool mixed = false;
     *ret_note = "";
+    *ret_weight_bits = 0;
     if (!json_is_object(quantization)) return plain(source);
     enum dtype dtype = quantised(quantization, &mixed);
+    *ret_weight_bits = grouped_bits(quantization, dtype);
     if (dtype == DTYPE_UNKNOWN) *ret_note = "the quantisation is of no known kind: give the dtype or weights_bytes";
     if (mixed) *ret_note = "mixed formats, counted as the narrowest: weights_bytes would be exact";
     return dtype;

@@ -143,4 +143,6 @@ double hf_vision_count(const struct hf_shape *shape); /* 0 if there is no tower 
 bool hf_vision_profiled(const struct hf_shape *shape);
 
 /* hf_dtype.c */
-enum dtype hf_dtype(const struct hf_source *source, const char **ret_note); /* note: "" or what it leaves open */
+/* Note: "" or what it leaves open. Bits of a quantised weight with its scales and zero points where the file states
+ * their groups, else 0. */
+enum dtype hf_dtype(const struct hf_source *source, const char **ret_note, double *ret_weight_bits);

@@ -2,6 +2,7 @@
 #include "api/common.h"
 #include "catalog/text.h"
 #include "hf/hf_config.h"
+#include "hf/hf_weights.h"
 
 #include <sodium.h>
 #include <stdio.h>
@@ -41,10 +42,22 @@ static void resolve_size(double parameters, struct model *ret_model)
     model_assume_architecture(ret_model);
 }
 
+/* What the tensors say replaces what the shapes do. */
+static enum status resolve_weights(struct call *call, const struct model_ref *ref, struct api_model *model)
+{
+    struct hf_weights weights;
+    enum status status = hf_safetensors_parse(ref->safetensors_json, strlen(ref->safetensors_json), &model->facts,
+                                              call->problems, "model.safetensors_index", &weights);
+    if (status != STATUS_OK) return status;
+    model->weights_bytes = weights.total_bytes;
+    model->facts.stored = weights.stored;
+    return STATUS_OK;
+}
+
 enum status api_model_resolve(struct call *call, const struct model_ref *ref, struct api_model *ret_model)
 {
     double parameters = ref->parameters;
-    bool sized = !ref->name && !ref->config_json;
+    bool sized = !ref->name && !ref->config_json && !ref->gguf_json;
     if (ref->name) sized = name_is_size(ref->name, &parameters);
     struct api_model resolved = {.assumed = sized, .weights_bytes = ref->weights_bytes};
     enum status status = STATUS_OK;
@@ -57,10 +70,14 @@ enum status api_model_resolve(struct call *call, const struct model_ref *ref, st
     } else if (ref->name) {
         status = resolve_named(call, ref->name, &resolved.facts);
         resolved.id = resolved.facts.id;
+    } else if (ref->gguf_json) {
+        status = hf_gguf_parse(ref->gguf_json, strlen(ref->gguf_json), call->arena, call->problems, "model.gguf_header",
+                               &resolved.facts);
     } else {
         status = hf_config_parse(ref->config_json, strlen(ref->config_json), "", call->arena, call->problems,
                                  "model.config", &resolved.facts);
     }
+    if (status == STATUS_OK && ref->safetensors_json) status = resolve_weights(call, ref, &resolved);
     if (status == STATUS_OK && resolved.facts.encoder_only) {
         status = problems_add(call->problems, STATUS_UNSUPPORTED_MODEL_KIND, "model",
                               "%s is an encoder: it generates no text", ref->name ? ref->name : "this model");

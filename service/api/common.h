@@ -12,7 +12,7 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
 #define API_FIELD_MODEL(type)                                                                                          \
     {                                                                                                                  \
         .name = "model", .group = "", .kind = FIELD_MODEL, .offset = offsetof(type, model), .required = true,          \
-        .help = "The model: an id or alias, {\"config\": …}, {\"parameters\": …} or {\"weights_gb\": …}."        \
+        .help = "The model: an id or alias, {\"config\": …}, {\"gguf_header\": …}, {\"parameters\": …} or {\"weights_gb\": …}."        \
     }
 #define API_FIELDS_LENGTHS(type)                                                                                       \
     {.name = "input_tokens",                                                                                           \

@@ -130,7 +130,7 @@ static bool check_traffic(struct call *call, const struct recommend_request *req
 
 static bool names_model(const struct model_ref *ref)
 {
-    return ref->name || ref->config_json || is_known(ref->parameters) || is_known(ref->weights_gb);
+    return ref->name || ref->config_json || ref->gguf_json || is_known(ref->parameters) || is_known(ref->weights_gb);
 }
 
 /* Nobody asks for no GPU at all: a list that came out empty is a mistake on the caller's side. */

@@ -116,7 +116,7 @@ static enum status check_layout(struct call *call, const struct replica_request 
 
 static bool model_given(const struct model_ref *ref)
 {
-    return ref->name || ref->config_json || is_known(ref->parameters) || is_known(ref->weights_gb);
+    return ref->name || ref->config_json || ref->gguf_json || is_known(ref->parameters) || is_known(ref->weights_gb);
 }
 
 /* The GPU as programs see it: the part, or the slice of it that is asked for. */

@@ -3,6 +3,7 @@
 #include "cli/flags.h"
 #include "cli/settings.h"
 #include "cli/table.h"
+#include "cli/weights_file.h"
 #include "store/store.h"
 #include "wire/encode.h"
 
@@ -14,7 +15,7 @@ enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20 };
 
 /* Options that are about the form of the answer, and not fields of the question. */
 struct form {
-    const char *format, *field, *columns, *config, *database_url;
+    const char *format, *field, *columns, *config, *weights, *database_url;
     bool json, help;
 };
 
@@ -29,6 +30,8 @@ static const struct form_option {
      false},
     {"columns", "NAMES", "With --format csv: which columns.", offsetof(struct form, columns), false},
     {"config", "FILE", "The model, as its config.json.", offsetof(struct form, config), false},
+    {"weights", "FILE", "Its weights: a .gguf file, which is a model, or with --config a .safetensors file or index.",
+     offsetof(struct form, weights), false},
     {"database-url", "TEXT", "Whose catalog answers; DATABASE_URL; empty: the built-in one.",
      offsetof(struct form, database_url), false},
     {"help", NULL, "This text.", offsetof(struct form, help), true},
@@ -84,19 +87,25 @@ static enum status read_option(const struct operation *operation, struct questio
 
 static enum status read_options(const struct operation *operation, struct question *question, int argc, char **argv)
 {
-    question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 1, struct pair);
+    question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 2, struct pair);
     if (!question->pairs) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
     enum status status = STATUS_OK;
     for (int i = 1; i < argc; i++) {
         enum status one = read_option(operation, question, argc, argv, &i);
         if (one != STATUS_OK) status = one;
     }
-    if (status != STATUS_OK || !question->form.config) return status;
-    const char *config = NULL;
-    size_t length = 0;
-    status = cli_read_file(question->form.config, CONFIG_MAX_BYTES, &question->arena, "config", &question->problems,
-                           &config, &length);
-    if (status == STATUS_OK) question->pairs[question->pair_count++] = (struct pair){"config", config};
+    if (status == STATUS_OK && question->form.config) {
+        const char *config = NULL;
+        size_t length = 0;
+        status = cli_read_file(question->form.config, CONFIG_MAX_BYTES, &question->arena, "config", &question->problems,
+                               &config, &length);
+        if (status == STATUS_OK) question->pairs[question->pair_count++] = (struct pair){"config", config};
+    }
+    if (status != STATUS_OK || !question->form.weights) return status;
+    struct pair *pair = &question->pairs[question->pair_count];
+    status =
+        weights_file_read(question->form.weights, &question->arena, &question->problems, &pair->name, &pair->value);
+    if (status == STATUS_OK) question->pair_count++;
     return status;
 }
 

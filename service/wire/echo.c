@@ -129,13 +129,14 @@ static void echo_adjustments(struct out *out, const char *key, const struct fiel
     out_array_end(out);
 }
 
-/* A config.json may have 90 KB: its hash stands for it. */
-static void echo_config(struct out *out, const char *config)
+/* A config.json may have 90 KB, and a list of tensors more: the hash stands for it. */
+static void echo_json(struct out *out, const char *bytes_name, const char *hash_name, const char *json)
 {
     char hash[HASH_TEXT_BYTES];
-    text_hash(config, strlen(config), hash);
-    out_integer(out, "config_bytes", (int64_t)strlen(config));
-    out_text(out, "config_hash", hash);
+    if (!json) return;
+    text_hash(json, strlen(json), hash);
+    out_integer(out, bytes_name, (int64_t)strlen(json));
+    out_text(out, hash_name, hash);
 }
 
 static void echo_model(struct out *out, const char *key, const struct field *field, const void *member)
@@ -147,7 +148,9 @@ static void echo_model(struct out *out, const char *key, const struct field *fie
         return;
     }
     out_object(out, key);
-    if (model->config_json) echo_config(out, model->config_json);
+    echo_json(out, "config_bytes", "config_hash", model->config_json);
+    echo_json(out, "safetensors_index_bytes", "safetensors_index_hash", model->safetensors_json);
+    echo_json(out, "gguf_header_bytes", "gguf_header_hash", model->gguf_json);
     if (is_known(model->parameters)) out_number(out, "parameters", model->parameters);
     if (is_known(model->weights_gb)) out_number(out, "weights_gb", model->weights_gb);
     if (is_known(model->weights_bytes)) out_number(out, "weights_bytes", model->weights_bytes);

@@ -15,6 +15,8 @@ enum { TEXT_MAX_BYTES = 200, LINE_MAX_BYTES = 500, LIST_MAX = 1000, EXCERPT_BYTE
 const struct field model_fields[] = {
     {.name = "name", .kind = FIELD_TEXT, .offset = offsetof(struct model_ref, name)},
     {.name = "config", .kind = FIELD_CONFIG, .offset = offsetof(struct model_ref, config_json)},
+    {.name = "safetensors_index", .kind = FIELD_CONFIG, .offset = offsetof(struct model_ref, safetensors_json)},
+    {.name = "gguf_header", .kind = FIELD_CONFIG, .offset = offsetof(struct model_ref, gguf_json)},
     {.name = "parameters",
      .kind = FIELD_MAGNITUDE,
      .offset = offsetof(struct model_ref, parameters),
@@ -462,7 +464,7 @@ static void decode_config(const struct decoder *decoder, const struct field *fie
     const char **config = member;
     (void)field;
     if (!json_is_object(value)) {
-        wrong_type(decoder, path, "the object of a config.json", value);
+        wrong_type(decoder, path, "a JSON object, as of a config.json", value);
         return;
     }
     char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
@@ -487,15 +489,17 @@ static void decode_model(const struct decoder *decoder, const struct field *fiel
     }
     decode_object(decoder, model_fields, model_field_count, path, value, model);
     if (decoder->problems->count > before) return;
-    int ways = (model->name != NULL) + (model->config_json != NULL) + is_known(model->parameters) +
-               is_known(model->weights_gb);
+    int ways = (model->name != NULL) + (model->config_json != NULL) + (model->gguf_json != NULL) +
+               is_known(model->parameters) + is_known(model->weights_gb);
+    bool sized = is_known(model->weights_bytes) || model->safetensors_json;
     if (ways == 0)
         (void)problems_add(decoder->problems, STATUS_MISSING_FIELD, path,
-                           "give the model by its name, its config, its parameters or its weights_gb");
-    else if (ways > 1 || (is_known(model->weights_bytes) && !model->config_json))
+                           "give the model by its name, its config, its gguf_header, its parameters or its weights_gb");
+    else if (ways > 1 || (sized && !model->config_json) || (is_known(model->weights_bytes) && model->safetensors_json))
         (void)problems_add(
             decoder->problems, STATUS_CONTRADICTION, path,
-            "give the model in one way: a name, a config (with weights_bytes), parameters or weights_gb");
+            "give the model in one way: a name, a config (with weights_bytes or safetensors_index), a gguf_header, "
+            "parameters or weights_gb");
 }
 
 static const double absent_number = UNKNOWN;
@@ -507,7 +511,7 @@ static const struct text_list absent_texts;
 static const struct count_map absent_counts;
 static const struct length_histogram absent_histogram;
 static const struct price_adjustments absent_adjustments;
-static const struct model_ref absent_model = {NULL, NULL, UNKNOWN, UNKNOWN, UNKNOWN};
+static const struct model_ref absent_model = {NULL, NULL, NULL, NULL, UNKNOWN, UNKNOWN, UNKNOWN};
 
 #define ABSENT(value) &(value), sizeof(value)
 static const struct {

@@ -154,7 +154,7 @@ static void test_json_model(void **state)
          "out_of_range model.parameters: -7 is out of range: give 1000 to 1000000000000000 parameters"},
         {"{\"model\":{\"parameters\":\"many\"}}",
          "wrong_type model.parameters: expected a number or a text such as \"70B\""},
-        {"{\"model\":{\"config\":[]}}", "wrong_type model.config: expected the object of a config.json, found a list"},
+        {"{\"model\":{\"config\":[]}}", "wrong_type model.config: expected a JSON object, as of a config.json, found a list"},
         {"{\"model\":{\"weights\":14}}",
          "unknown_field model.weights: no such field; here there are: name, config, parameters, weights_gb, "
          "weights_bytes"},

@@ -1,6 +1,7 @@
 /* memory_test.c owns the proof of sizing/memory.h: start-up logs, published cases, properties of random models. */
 #include "catalog/csv.h"
 #include "catalog/load.h"
+#include "catalog/mig.h"
 #include "catalog/text.h"
 #include "hf/hf_config.h"
 #include "sizing/memory.h"
@@ -597,6 +598,163 @@ static void test_checkpoint_size_overrides(void **state)
     assert_near("twice the size", size(&deployment).weights_bytes, 2 * derived - rotary, 1e-12);
 }
 
+/* vLLM lora/layers, worked out for Llama-3.1-8B: of A and B of a column-parallel matrix B is split, of a row-parallel
+ * one A; embedding and head are whole. Attention and FFN of a layer: 26,624 and 55,296 elements of a rank. */
+static void test_lora_slots(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t tp;
+        enum lora_targets targets;
+        double elements;
+    } cases[] = {
+        {1, LORA_ALL_LINEAR, 32 * (26624 + 55296) + 2 * (128256 + 4096)},
+        {1, LORA_ATTENTION, 32 * 26624},
+        {2, LORA_ATTENTION, 32 * (4096 + 2048 + 2 * (4096 + 512) + 2048 + 4096)},
+        {16, LORA_ATTENTION, 32 * (4096 + 256 + 2 * (4096 + 128) + 256 + 4096)}, /* a KV head is not split */
+    };
+    struct gpu gpu = h100();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct deployment deployment = {.model = model_of("meta-llama/Llama-3.1-8B-Instruct"),
+                                        .gpu = &gpu,
+                                        .engine = profile_of("vllm", "0.19"),
+                                        .tensor_parallel = cases[i].tp,
+                                        .max_model_len_tokens = 8192};
+        double before = size(&deployment).kv_pool_bytes;
+        deployment.max_loras = 4;
+        deployment.max_lora_rank = 64;
+        deployment.lora_targets = cases[i].targets;
+        struct memory memory = size(&deployment);
+        assert_near("slots", memory.lora_bytes, 4.0 * 64 * 2 * cases[i].elements, 1e-12);
+        assert_near("pool", memory.kv_pool_bytes, before - memory.lora_bytes, 1e-12);
+    }
+}
+
+/* A draft model's weights and cache beside the model's; the prediction layer of DeepSeek-V3 has 11.5 billion weights
+ * besides embedding and head, which it shares (README of the model: 14 with both). */
+static void test_drafts(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    struct deployment deployment = {.model = model_of("meta-llama/Llama-3.3-70B-Instruct"),
+                                    .gpu = &gpu,
+                                    .engine = profile_of("vllm", "0.19"),
+                                    .tensor_parallel = 4,
+                                    .max_model_len_tokens = 8192};
+    struct memory without = size(&deployment);
+    deployment.draft_kind = DRAFT_MODEL;
+    deployment.draft_model = model_of("meta-llama/Llama-3.2-1B-Instruct");
+    deployment.draft_tokens = 4;
+    struct memory with = size(&deployment);
+    assert_near("draft", with.draft_bytes, 1235814400.0 * 2 / 4 + 131072.0 * 64 * 2, 0.005);
+    assert_near("cache", with.draft_kv_bytes_per_token, 16 * 2 * 2 * 64 * 2, 1e-12);
+    assert_near("both", with.kv_bytes_per_token, without.kv_bytes_per_token + with.draft_kv_bytes_per_token, 1e-12);
+    double tokens = with.kv_pool_bytes / with.kv_bytes_per_token;
+    assert_near("tokens", (double)with.kv_pool_tokens, tokens, 0.001);
+    assert_near("concurrency", with.max_concurrency, tokens / 8192, 0.001);
+
+    struct deployment deepseek = {.model = model_of("deepseek-ai/DeepSeek-V3"),
+                                  .gpu = &gpu,
+                                  .engine = profile_of("vllm", "0.19"),
+                                  .draft_kind = DRAFT_MTP,
+                                  .draft_tokens = 1,
+                                  .max_model_len_tokens = 8192};
+    struct memory memory = size(&deepseek);
+    assert_near("prediction layer", memory.draft_bytes, 11.6e9, 0.02);
+    assert_near("its cache", memory.draft_kv_bytes_per_token, 576 * 2, 1e-12);
+    deepseek.draft_kind = DRAFT_NGRAM;
+    assert_true(size(&deepseek).draft_bytes == 0 && size(&deepseek).draft_kv_bytes_per_token == 0);
+}
+
+/* Weights in host memory free what they take on the GPU, up to the layers; llama.cpp's layers take their cache along.
+ */
+static void test_host_memory(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    struct deployment deployment = {.model = model_of("meta-llama/Llama-3.1-8B-Instruct"),
+                                    .gpu = &gpu,
+                                    .engine = profile_of("vllm", "0.19"),
+                                    .max_model_len_tokens = 8192};
+    struct memory whole = size(&deployment);
+    deployment.cpu_offload_gib = 4;
+    struct memory offloaded = size(&deployment);
+    assert_near("pool", offloaded.kv_pool_bytes, whole.kv_pool_bytes + 4 * GIB, 1e-12);
+    assert_near("weights", offloaded.weights_bytes, whole.weights_bytes - 4 * GIB, 1e-12);
+    deployment.cpu_offload_gib = 100;
+    assert_near("all layers", size(&deployment).offloaded_bytes, (8030261248 - 2 * 128256.0 * 4096) * 2, 1e-6);
+
+    deployment.cpu_offload_gib = 0;
+    deployment.engine = profile_of("llama.cpp", NULL);
+    deployment.weight_dtype = DTYPE_Q4_K_M;
+    deployment.max_sequences = 1;
+    struct memory all = size(&deployment);
+    deployment.gpu_layers = 33;
+    assert_true(size(&deployment).weights_bytes == all.weights_bytes);
+    deployment.gpu_layers = 16;
+    struct memory half = size(&deployment);
+    assert_near("half the cache", half.kv_bytes_per_token, all.kv_bytes_per_token / 2, 1e-12);
+    double head = 128256.0 * 4096 * 6.5625 / 8, rotary = 131072.0 * 128 * 2;
+    assert_near("half the layers", half.weights_bytes - rotary, (all.weights_bytes - rotary - head) / 2, 1e-6);
+}
+
+/* fp32 activations: the log says 2.21 GiB and 175,296 tokens of an fp32 cache. */
+static void test_wide_activations(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100();
+    struct deployment deployment = {.model = model_of("meta-llama/Llama-3.1-8B-Instruct"),
+                                    .gpu = &gpu,
+                                    .engine = profile_of("vllm", "0.19"),
+                                    .weight_dtype = DTYPE_FP32,
+                                    .max_model_len_tokens = 8192,
+                                    .gpu_memory_utilization_ratio = 0.95};
+    struct memory memory = size(&deployment);
+    assert_near("activations", memory.activations_bytes / GIB, 2.21, 0.01);
+    assert_near("tokens", (double)memory.kv_pool_tokens, 175296, 0.002);
+}
+
+/* PCIe cards have no memory for NVLink's multicast; a MIG slice is a GPU of its own size. */
+static void test_slices_and_links(void **state)
+{
+    (void)state;
+    struct gpu gpu = h100(), apart = gpu;
+    apart.link_gb_per_s = 0;
+    struct deployment linked = {.model = model_of("meta-llama/Llama-3.1-8B-Instruct"),
+                                .gpu = &gpu,
+                                .engine = profile_of("vllm", "0.19"),
+                                .tensor_parallel = 2,
+                                .max_model_len_tokens = 8192};
+    struct deployment over_pcie = linked;
+    over_pcie.gpu = &apart;
+    double more = size(&over_pcie).kv_pool_bytes - size(&linked).kv_pool_bytes;
+    assert_near("over PCIe", more / GIB, 2.07 - 0.25 - 342 / 1024.0, 1e-9);
+
+    static const struct {
+        const char *gpu, *profile;
+        double gib, bandwidth_ratio, compute_ratio;
+    } slices[] = {{"h100-sxm", "3g.40gb", 39.5, 0.5, 60.0 / 132},
+                  {"h100-pcie", "1G.10GB", 9.75, 0.125, 14.0 / 114},
+                  {"a100-80gb-pcie", "2g.20gb", 19.5, 0.25, 28.0 / 108},
+                  {"h200-nvl", "1g.18gb", 16, 0.125, 16.0 / 132},
+                  {"b200-sxm", "2g.45gb", 182630.4 / 4 / 1024, 0.25, 2.0 / 7},
+                  {"a30", "2g.12gb", 24094.7 / 2 / 1024, 0.5, 0.5}};
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++) {
+        const struct gpu *part = NULL;
+        struct gpu slice;
+        assert_int_equal(snapshot_find_gpu(snapshot, ALIAS_USER, slices[i].gpu, "gpu", &problems, &part), STATUS_OK);
+        const struct mig_profile *profile = mig_find(part, slices[i].profile);
+        assert_non_null(profile);
+        mig_slice(part, profile, &slice);
+        assert_true(mig_is_slice(&slice) && !mig_is_slice(part) && slice.link_domain_gpus == 1);
+        assert_near(slices[i].profile, slice.memory_cuda_mib / 1024, slices[i].gib, 1e-4);
+        assert_near("bandwidth", slice.memory_bandwidth_gb_per_s,
+                    part->memory_bandwidth_gb_per_s * slices[i].bandwidth_ratio, 1e-9);
+        assert_near("peak", slice.peak_tflops[PEAK_FP16], part->peak_tflops[PEAK_FP16] * slices[i].compute_ratio, 1e-9);
+    }
+    assert_null(mig_find(&gpu, "1g.18gb"));
+}
+
 static void test_refused_models(void **state)
 {
     (void)state;
@@ -669,7 +827,9 @@ static struct deployment random_deployment(const struct model *model, const stru
                                     .kv_dtype = DTYPE_BF16,
                                     .tensor_parallel = 1U << random_below(4),
                                     .pipeline_parallel = 1 + random_below(model->layers < 5 ? 1 : 5),
-                                    .max_model_len_tokens = 1 + random_below(200000)};
+                                    .max_model_len_tokens = 1 + random_below(200000),
+                                    .max_loras = random_below(3),
+                                    .max_lora_rank = 8};
     if (model->experts && random_below(2)) deployment.expert_parallel = deployment.tensor_parallel;
     deployment_default(&deployment);
     return deployment;
@@ -720,6 +880,19 @@ static void check_monotone(const struct deployment *deployment, const struct mem
     }
 }
 
+/* Twice the ranks never hold more each, of weights, of the cache, of adapters. */
+static void check_tensor_parallel(const struct deployment *deployment, const struct memory *memory)
+{
+    struct deployment wider = *deployment;
+    wider.tensor_parallel *= 2;
+    if (deployment->expert_parallel > 1) wider.expert_parallel = wider.tensor_parallel;
+    struct memory less;
+    assert_int_equal(memory_size(&wider, &less), STATUS_OK);
+    if (deployment->pipeline_parallel > 1) return; /* another stage may be the fullest */
+    assert_true(less.weights_bytes <= memory->weights_bytes * (1 + 1e-12));
+    assert_true(less.lora_bytes <= memory->lora_bytes && less.kv_bytes_per_token <= memory->kv_bytes_per_token);
+}
+
 /* Half the bytes, twice the tokens, but for the blocks that do not divide; models without states. */
 static void check_fp8_kv(const struct deployment *deployment, const struct memory *memory)
 {
@@ -752,6 +925,7 @@ static void test_properties(void **state)
         check_sane(&deployment, &memory);
         check_longest(&deployment, &memory);
         check_monotone(&deployment, &memory);
+        check_tensor_parallel(&deployment, &memory);
         check_fp8_kv(&deployment, &memory);
         fitting += memory.fits;
     }
@@ -767,7 +941,10 @@ int main(void)
         cmocka_unit_test(test_separate_windows),   cmocka_unit_test(test_llama_cpp_slots),
         cmocka_unit_test(test_other_engines),      cmocka_unit_test(test_logged_pools),
         cmocka_unit_test(test_smallest_layout),    cmocka_unit_test(test_checkpoint_size_overrides),
-        cmocka_unit_test(test_refused_models),     cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_lora_slots),         cmocka_unit_test(test_drafts),
+        cmocka_unit_test(test_host_memory),        cmocka_unit_test(test_wide_activations),
+        cmocka_unit_test(test_slices_and_links),   cmocka_unit_test(test_refused_models),
+        cmocka_unit_test(test_properties),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
