@@ -257,9 +257,10 @@ void api_put_percentiles(struct out *out, const struct performance *performance)
     out_object_end(out);
 }
 
-void api_put_energy(struct out *out, struct predicted power_watts, struct predicted tokens_per_joule)
+void api_put_energy(struct out *out, const struct performance *performance)
 {
-    api_put_predicted(out, "power_watts", power_watts);
+    struct predicted tokens_per_joule = performance_tokens_per_joule(performance);
+    api_put_predicted(out, "power_watts", performance_power_watts(performance));
     api_put_predicted(out, "tokens_per_joule", tokens_per_joule);
     api_put_predicted(out, "joules_per_token", predicted_invert(tokens_per_joule, 1));
 }

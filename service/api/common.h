@@ -12,7 +12,8 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
 #define API_FIELD_MODEL(type)                                                                                          \
     {                                                                                                                  \
         .name = "model", .group = "", .kind = FIELD_MODEL, .offset = offsetof(type, model), .required = true,          \
-        .help = "The model: an id or alias, {\"config\": …}, {\"gguf_header\": …}, {\"parameters\": …} or {\"weights_gb\": …}."        \
+        .help = "The model: an id or alias, {\"config\": …}, {\"gguf_header\": …}, {\"parameters\": …} or "      \
+                "{\"weights_gb\": …}."                                                                               \
     }
 #define API_FIELDS_LENGTHS(type)                                                                                       \
     {.name = "input_tokens",                                                                                           \
@@ -175,7 +176,7 @@ void api_put_model(struct out *out, const struct api_model *model);
 void api_put_predicted(struct out *out, const char *key, struct predicted quantity);
 /* "percentiles" (null where no requests arrive), "power_watts", "tokens_per_joule", "joules_per_token". */
 void api_put_percentiles(struct out *out, const struct performance *performance);
-void api_put_energy(struct out *out, struct predicted power_watts, struct predicted tokens_per_joule);
+void api_put_energy(struct out *out, const struct performance *performance);
 /* "memory": the fullest rank, kv_cache_gib being kv_needed_bytes (NaN = not known). */
 void api_put_memory(struct out *out, const char *key, const struct memory *memory, double kv_needed_bytes);
 /* An array of texts. */

@@ -248,7 +248,7 @@ static void put_performance(struct out *out, const struct option *option, bool a
     api_put_number(out, "meets_slo_probability_ratio", option->meets_slo_probability_ratio);
     out_text(out, "bound_by", article ? NULL : bound_name(performance->bound_by));
     api_put_percentiles(out, performance);
-    api_put_energy(out, performance->power_watts, performance->tokens_per_joule);
+    api_put_energy(out, performance);
     out_object_end(out);
     out_object(out, "capacity");
     api_put_predicted(out, "requests_per_second", option->capacity_requests_per_second);

@@ -226,7 +226,11 @@ struct speed {
 
 static void put_performance(struct out *out, const struct performance *performance, double fleet)
 {
-    api_put_predicted(out, "output_tokens_per_second", predicted_scale(performance->output_tokens_per_second, fleet));
+    struct performance whole = *performance;
+    whole.output_tokens_per_second = predicted_scale(performance->output_tokens_per_second, fleet);
+    whole.watts *= fleet;
+    whole.tdp_watts *= fleet;
+    api_put_predicted(out, "output_tokens_per_second", whole.output_tokens_per_second);
     api_put_predicted(out, "total_tokens_per_second", predicted_scale(performance->total_tokens_per_second, fleet));
     api_put_predicted(out, "requests_per_second", predicted_scale(performance->requests_per_second, fleet));
     api_put_predicted(out, "prefill_tokens_per_second", predicted_scale(performance->prefill_tokens_per_second, fleet));
@@ -247,7 +251,7 @@ static void put_performance(struct out *out, const struct performance *performan
     api_put_number(out, "overhead", performance->breakdown.overhead_ms);
     api_put_number(out, "draft", performance->breakdown.draft_ms);
     out_object_end(out);
-    api_put_energy(out, predicted_scale(performance->power_watts, fleet), performance->tokens_per_joule);
+    api_put_energy(out, &whole);
     out_text(out, "basis", basis_name(performance->basis));
 }
 

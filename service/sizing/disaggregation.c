@@ -158,7 +158,7 @@ static double fleet_watts(const struct roofline *roofline, const struct disaggre
     const struct deployment *deployment = roofline->deployment;
     struct step_breakdown step;
     double tpot_ms = roofline_tpot_ms(roofline, in_flight, &step);
-    double products_ms = roofline_compute_share(roofline, in_flight) * tpot_ms - step.prefill_ms;
+    double products_ms = roofline_compute_share(roofline, in_flight, &step) * tpot_ms - step.prefill_ms;
     double share = fmax(products_ms, 0) / (tpot_ms - step.prefill_ms);
     return deployment_gpus(deployment) *
            (split->prefill_replicas * power_gpu_watts(deployment->gpu, fmin(prefill_ratio, 1), 1) +

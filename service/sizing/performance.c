@@ -323,15 +323,24 @@ static void set_throughput(const struct roofline *roofline, const struct load_po
     performance->total_tokens_per_second = predicted_scale(requests, roofline->input_tokens + roofline->output_tokens);
 }
 
-static struct predicted power_of(const struct roofline *roofline, const struct point *point)
+static void set_power(const struct roofline *roofline, const struct point *point, struct performance *performance)
 {
     const struct deployment *deployment = roofline->deployment;
-    double gpus = point->gpus > 0 ? point->gpus : deployment_gpus(deployment), watts = point->watts;
-    if (!(point->gpus > 0)) {
-        double compute_share = roofline_compute_share(roofline, point->batch);
-        watts = power_gpu_watts(deployment->gpu, point->busy_ratio, compute_share) * gpus;
-    }
-    return power_predict(watts, deployment->gpu->tdp_watts * gpus);
+    double gpus = point->gpus > 0 ? point->gpus : deployment_gpus(deployment);
+    double compute_share = roofline_compute_share(roofline, point->batch, &performance->breakdown);
+    double watts = power_gpu_watts(deployment->gpu, point->busy_ratio, compute_share) * gpus;
+    performance->watts = point->gpus > 0 ? point->watts : watts;
+    performance->tdp_watts = deployment->gpu->tdp_watts * gpus;
+}
+
+struct predicted performance_power_watts(const struct performance *performance)
+{
+    return power_predict(performance->watts, performance->tdp_watts);
+}
+
+struct predicted performance_tokens_per_joule(const struct performance *performance)
+{
+    return power_tokens_per_joule(performance->output_tokens_per_second, performance->watts);
 }
 
 void point_predict_nothing(const struct roofline *roofline, struct performance *ret_performance)
@@ -350,8 +359,8 @@ void point_predict_nothing(const struct roofline *roofline, struct performance *
         .utilization_ratio = UNKNOWN,
         .bound_by = BOUND_KV_CAPACITY,
         .breakdown = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
-        .power_watts = PREDICTED_UNKNOWN,
-        .tokens_per_joule = PREDICTED_UNKNOWN,
+        .watts = UNKNOWN,
+        .tdp_watts = UNKNOWN,
         .basis = BASIS_EXTRAPOLATED,
     };
 }
@@ -372,14 +381,12 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
         .utilization_ratio = round6(point->utilization_ratio),
         .stable = point->stable,
         .bound_by = roofline_bound(roofline, point->batch),
-        .power_watts = power_of(roofline, point),
     };
     (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
     struct factors factors = factors_of(roofline->deployment, load->load, performance->basis);
     set_latency(roofline, load, point, &factors, performance);
     set_throughput(roofline, load, point, factors.throughput, performance);
-    performance->tokens_per_joule =
-        power_tokens_per_joule(performance->output_tokens_per_second, performance->power_watts);
+    set_power(roofline, point, performance);
 }
 
 void performance_predict(const struct roofline *roofline, const struct load_point *load,

@@ -25,9 +25,9 @@ struct predicted power_predict(double watts, double tdp_watts)
 }
 
 /* The errors of speed and of power have nothing to do with each other: their logarithms add as squares do. */
-struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, struct predicted power_watts)
+struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, double watts)
 {
     double speed = log(output_tokens_per_second.high / output_tokens_per_second.low) / 2, power = log(FACTOR);
-    return predicted_make(output_tokens_per_second.value / power_watts.value, exp(hypot(speed, power)), COVERAGE_RATIO,
+    return predicted_make(output_tokens_per_second.value / watts, exp(hypot(speed, power)), COVERAGE_RATIO,
                           BASIS_EXTRAPOLATED);
 }

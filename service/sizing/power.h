@@ -9,4 +9,4 @@ double power_gpu_watts(const struct gpu *gpu, double busy_ratio, double compute_
 /* Watts of several GPUs as a quantity: more than their TDP they do not draw for long. */
 struct predicted power_predict(double watts, double tdp_watts);
 /* Output tokens for each joule. */
-struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, struct predicted power_watts);
+struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, double watts);

@@ -218,7 +218,7 @@ static void init_prefill(struct roofline *roofline, const struct workload *work,
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     struct roofline_terms *terms = &roofline->terms;
-    double block_tokens = memory_block_tokens(deployment);
+    double block_tokens = roofline->memory->kv_block_tokens;
     struct prompt_work prompt = traffic_prompt_work(traffic, block_tokens);
     double attention_flops = work->attention_flops_per_token2 * prompt.tokens_squared;
     double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * allreduce_row_ms(deployment, work, rates) : 0;
@@ -248,7 +248,7 @@ double roofline_first_token_ratio(const struct roofline *roofline, double input_
     workload_init(deployment, input_tokens, &work);
     rates_init(deployment, &rates);
     struct prompt_work prompt =
-        traffic_prompt_work_of(roofline->traffic, input_tokens, memory_block_tokens(deployment));
+        traffic_prompt_work_of(roofline->traffic, input_tokens, roofline->memory->kv_block_tokens);
     return (first_token_ms(deployment, &work, &rates, prompt) + terms->first_token_fixed_ms) /
            (terms->first_token_ms + terms->first_token_fixed_ms);
 }
@@ -277,7 +277,7 @@ static struct workload head_work(const struct model *model, const struct workloa
  */
 static void init_draft(struct roofline *roofline, const struct workload *work, const struct traffic *traffic)
 {
-    static const struct memory resident = {0};
+    const struct memory resident = {.kv_block_tokens = roofline->memory->kv_block_tokens};
     struct deployment deployment = *roofline->deployment;
     roofline->verified_rows = deployment.draft_tokens + 1;
     roofline->tokens_per_step = traffic_tokens_per_step(traffic, deployment.draft_tokens);
@@ -446,11 +446,9 @@ static double products_ms(const struct roofline *roofline, double in_flight)
     return (terms->dense_row_ms * rows + expert_flop_ms(terms, rows)) / roofline->tokens_per_step;
 }
 
-double roofline_compute_share(const struct roofline *roofline, double in_flight)
+double roofline_compute_share(const struct roofline *roofline, double in_flight, const struct step_breakdown *step)
 {
-    struct step_breakdown step;
-    double tpot_ms = roofline_tpot_ms(roofline, in_flight, &step);
-    return smaller(1, (products_ms(roofline, in_flight) + step.prefill_ms) / tpot_ms);
+    return smaller(1, (products_ms(roofline, in_flight) + step->prefill_ms) / sum_of(step));
 }
 
 enum bound roofline_bound(const struct roofline *roofline, double in_flight)

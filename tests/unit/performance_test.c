@@ -460,10 +460,10 @@ static void check_finite(const struct performance *performance)
 static void check_power(const struct replica *replica, const struct performance *performance)
 {
     double tdp_watts = replica->gpu.tdp_watts * deployment_gpus(&replica->deployment);
-    assert_true(performance->power_watts.value >= 0.0999 * tdp_watts && performance->power_watts.value <= tdp_watts);
-    assert_near("tokens per joule", performance->tokens_per_joule.value,
-                performance->output_tokens_per_second.value / performance->power_watts.value, 1e-5);
-    assert_true(performance->tokens_per_joule.low < performance->tokens_per_joule.value);
+    struct predicted power = performance_power_watts(performance), tokens = performance_tokens_per_joule(performance);
+    assert_true(power.value >= 0.0999 * tdp_watts && power.high <= tdp_watts * (1 + 1e-5) && power.low < power.value);
+    assert_near("tokens per joule", tokens.value, performance->output_tokens_per_second.value / power.value, 1e-5);
+    assert_true(tokens.low < tokens.value && tokens.value < tokens.high);
 }
 
 /* Higher percentiles are never lower, and the one that is asked for is among them. */
