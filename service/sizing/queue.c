@@ -174,10 +174,22 @@ static void chain_solve(const struct queue *queue, double arrivals_per_ms, struc
     chain->weight += chain->waiting_weight;
 }
 
+/* The normal deviate of a percentile; the usual ones are asked for often. */
+static double deviate_of(double share)
+{
+    static const struct {
+        double share, deviate;
+    } usual[] = {{0.5, 0}, {0.95, 1.6448536269514722}, {0.99, 2.3263478740408408}};
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+        if (usual[i].share == share) return usual[i].deviate;
+    }
+    return share > 0.5 ? predicted_deviate(2 * share - 1) : -predicted_deviate(1 - 2 * share);
+}
+
 /* The longest waits: of who takes the last place. A sum of equal exponential times, by its mean and deviation. */
 static double full_wait_ms(const struct queue *queue, double share)
 {
-    double deviate = share > 0.5 ? predicted_deviate(2 * share - 1) : 0;
+    double deviate = fmax(deviate_of(share), 0);
     double room = queue_room(queue);
     return (room + deviate * sqrt(room)) * queue->gap_ms[queue->servers];
 }
@@ -209,8 +221,6 @@ static void solve_states(const struct chain *chain, double arrivals_per_ms, doub
         prefill += weight * queue->prefill_ms[n + 1];
         free += weight;
     }
-    for (uint32_t n = chain->first; n <= chain->last; n++)
-        answer->below_tokens[n] /= in_flight;
     answer->first = chain->first;
     answer->last = chain->last;
     double full_ms = queue->prefill_ms[queue->servers];
@@ -306,10 +316,11 @@ static double ttft_ms(const struct queue_answer *answer, double share)
 /* The first state that leaves at least this share of the tokens below it. */
 static uint32_t state_at(const struct queue_answer *answer, double share)
 {
+    double wanted = share * answer->below_tokens[answer->last];
     uint32_t low = answer->first > 0 ? answer->first : 1, high = answer->last;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (answer->below_tokens[middle] >= share)
+        if (answer->below_tokens[middle] >= wanted)
             high = middle;
         else
             low = middle + 1;
@@ -326,8 +337,7 @@ static double tpot_ms(const struct queue_answer *answer, double share)
     if (!(queue->mix.prompt_work_ms > 0) || !(queue->decode_steps > 0) || share == 0.5) return state_ms;
     double others = answer->in_flight * (1 + queue->mix.prompts_cv2);
     double deviation_ms = queue->mix.prompt_work_ms * sqrt(others) / queue->decode_steps;
-    double deviate = share > 0.5 ? predicted_deviate(2 * share - 1) : -predicted_deviate(1 - 2 * share);
-    double spread_ms = hypot(state_ms - mean_ms, deviate * deviation_ms);
+    double spread_ms = hypot(state_ms - mean_ms, deviate_of(share) * deviation_ms);
     return fmax(share > 0.5 ? fmax(mean_ms + spread_ms, state_ms) : fmin(mean_ms - spread_ms, state_ms),
                 queue->decode_ms[1]);
 }
@@ -399,6 +409,7 @@ static void solve_overload(struct queue_answer *answer)
     answer->mean.ttft_ms = answer->waiting_ms + queue->prefill_ms[queue->servers];
     answer->mean.tpot_ms = queue->decode_ms[queue->servers];
     answer->first = answer->last = queue->servers;
+    answer->below_tokens[answer->last] = 1;
     answer->stable = false;
 }
 
