@@ -112,6 +112,12 @@ def test_the_request_of_an_answer_asks_for_it_again(service, name):
     ("/v1/recommend", {"model": LLAMA, "workload": {"requests_per_second": 2, "input_tokens_histogram": [
         {"tokens": 512, "weight": 3}, {"tokens": 4096, "weight": 1}]}}),
     ("/v1/recommend", {"model": LLAMA, "serving": {"engine": "sglang"}, "workload": {"requests_per_second": 2}}),
+    ("/v1/throughput", {"model": LLAMA, "gpu": "h100-sxm", "workload": {
+        "requests_per_second": 1, "input_tokens_histogram": [{"tokens": 512, "weight": 3}],
+        "output_tokens_histogram": [{"tokens": 20, "weight": 1}, {"tokens": 400, "weight": 2}]}}),
+    ("/v1/throughput", {"model": LLAMA, "gpu": "h100-sxm", "layout": {"gpu_count": 24, "disaggregated": True}}),
+    ("/v1/throughput", {"model": LLAMA, "gpu": "h100-sxm", "serving": {"draft_tokens": 2},
+                        "workload": {"draft_acceptance_ratio": 0.5, "shared_prefix_tokens": 100}}),
     ("/v1/memory", {"model": LLAMA, "gpu": "h100-sxm", "serving": {"engine": "sglang"}}),
     ("/v1/memory", {"model": LLAMA, "gpu": "rtx-4090", "serving": {"engine": "sglang"},
                     "layout": {"tensor_parallel": 8, "pipeline_parallel": 2}}),
