@@ -164,5 +164,8 @@ def test_layouts_of_experts_and_stages(service):
     # requests are divided over the ranks of an expert-parallel group, which reads each cache once
     attention = {name: answer["breakdown_ms"]["attention"] for name, answer in speeds.items()}
     assert attention["experts"] == pytest.approx(attention["tensor"] / 8, rel=1e-4)
+    # and sends their rows to the experts instead of joining all hidden states
+    communication = {name: answer["breakdown_ms"]["communication"] for name, answer in speeds.items()}
+    assert communication["experts"] < communication["tensor"]
     assert speeds["stages"]["basis"] == "extrapolated"
     assert speeds["stages"]["layout"]["gpu_count"] == 16
