@@ -42,6 +42,10 @@ static void resolve_size(double parameters, struct model *ret_model)
     model_assume_architecture(ret_model);
 }
 
+/* Of ternary weights, and of 32 bits with something beside them. */
+#define WEIGHT_BITS_MIN 1.5
+#define WEIGHT_BITS_MAX 40.0
+
 /* What the tensors say replaces what the shapes do. */
 static enum status resolve_weights(struct call *call, const struct model_ref *ref, struct api_model *model)
 {
@@ -49,6 +53,12 @@ static enum status resolve_weights(struct call *call, const struct model_ref *re
     enum status status = hf_safetensors_parse(ref->safetensors_json, strlen(ref->safetensors_json), &model->facts,
                                               call->problems, "model.safetensors_index", &weights);
     if (status != STATUS_OK) return status;
+    double bits = weights.total_bytes * 8 / (model->facts.parameters + model->facts.vision_parameters);
+    if (bits < WEIGHT_BITS_MIN || bits > WEIGHT_BITS_MAX) {
+        return problems_add(
+            call->problems, STATUS_CONTRADICTION, "model.safetensors_index",
+            "%.3g bits for each weight of the config: the tensors are of another model, or a part of them", bits);
+    }
     model->weights_bytes = weights.total_bytes;
     model->facts.stored = weights.stored;
     return STATUS_OK;
