@@ -112,7 +112,9 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
     deployment->expert_parallel = 1;
     deployment->max_model_len_tokens = question->max_model_len_tokens;
     deployment->gpu_memory_utilization_ratio = question->gpu_memory_utilization_ratio;
-    deployment->weights_bytes = question->weights_bytes;
+    /* The stated size is of the published checkpoint: another format has another one. */
+    bool published = dtype_bits(weight_dtype) == dtype_bits(question->model->native_dtype);
+    deployment->weights_bytes = published ? question->weights_bytes : UNKNOWN;
     deployment_default(deployment);
     if (!deployment_layout_valid(&ret_plan->deployment) ||
         memory_size(&ret_plan->deployment, &ret_plan->memory) != STATUS_OK) {

@@ -444,6 +444,13 @@ def test_a_gguf_header_is_a_model(service):
     assert problem["field"] == "model.gguf_header.metadata.llama.block_count"
 
 
+def test_a_stated_size_is_of_the_published_format(service):
+    question = {"weights_gb": 16, "rps": 1, "gpus": "h100-sxm", "as_of": AS_OF}
+    published, packed = (service.call("GET", "/v1/recommend", query=question | {"weight_dtype": dtype}).json
+                         ["recommended"]["memory"]["weights_gib"] for dtype in ("native", "fp8"))
+    assert packed < 0.6 * published
+
+
 def memory_of(service, **fields):
     return service.call("GET", "/v1/memory", query={"model": "llama-3.1-8b-instruct", "gpu": "h100-sxm"} | fields).json
 
