@@ -6,7 +6,7 @@
 #include "catalog/units.h"
 #include "catalog/value.h"
 
-enum { LENGTH_CLASSES_MAX = 32 };
+enum { LENGTH_CLASSES_MAX = 16 };
 
 struct length_class { /* requests of this length, as a share of all */
     double tokens, share;
