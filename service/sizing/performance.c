@@ -401,6 +401,14 @@ void performance_predict(const struct roofline *roofline, const struct load_poin
     point_predict(roofline, load, &point, ret_performance);
 }
 
+void performance_alone(const struct roofline *roofline, struct latencies *ret_latencies)
+{
+    enum basis basis = basis_of(roofline, LOAD_CONCURRENCY);
+    struct factors factors = factors_of(roofline->deployment, LOAD_CONCURRENCY, basis);
+    struct times times = times_of(roofline, roofline_ttft_ms(roofline, 1), roofline_tpot_ms(roofline, 1, NULL));
+    *ret_latencies = predict_latencies(times, &factors, basis);
+}
+
 static double within(struct predicted quantity, double limit)
 {
     return is_known(limit) ? predicted_probability_below(quantity, limit) : 1;

@@ -125,6 +125,9 @@ struct performance {
 void performance_predict(const struct roofline *roofline, const struct load_point *load,
                          struct performance *ret_performance);
 
+/* The latencies of a request that has a replica for itself: those of LOAD_CONCURRENCY at 1, at less cost. */
+void performance_alone(const struct roofline *roofline, struct latencies *ret_latencies);
+
 /* Mean power, and output tokens for each joule. */
 struct predicted performance_power_watts(const struct performance *performance);
 struct predicted performance_tokens_per_joule(const struct performance *performance);

@@ -438,6 +438,47 @@ static void check_monotone_in_flight(const struct replica *replica)
     }
 }
 
+/* To the last bit; structs have padding. */
+static void assert_same(struct predicted a, struct predicted b)
+{
+    assert_true(a.value == b.value && a.low == b.low && a.high == b.high && a.basis == b.basis);
+}
+
+static void assert_same_latencies(const struct latencies *a, const struct latencies *b)
+{
+    assert_same(a->ttft_ms, b->ttft_ms);
+    assert_same(a->tpot_ms, b->tpot_ms);
+    assert_same(a->e2e_ms, b->e2e_ms);
+}
+
+static struct latencies latencies_of(const struct performance *performance)
+{
+    return (struct latencies){performance->ttft_ms, performance->tpot_ms, performance->e2e_ms};
+}
+
+static void assert_same_performance(const struct performance *a, const struct performance *b)
+{
+    struct latencies of_a = latencies_of(a), of_b = latencies_of(b);
+    assert_same_latencies(&of_a, &of_b);
+    for (int i = 0; i < PERCENTILE_COUNT && a->has_percentiles; i++)
+        assert_same_latencies(&a->percentiles[i], &b->percentiles[i]);
+    assert_same(a->requests_per_second, b->requests_per_second);
+    assert_same(a->output_tokens_per_second, b->output_tokens_per_second);
+    assert_same(a->total_tokens_per_second, b->total_tokens_per_second);
+    assert_same(a->prefill_tokens_per_second, b->prefill_tokens_per_second);
+    assert_true(a->in_flight == b->in_flight && a->waiting_ms == b->waiting_ms && a->watts == b->watts);
+    assert_true(a->utilization_ratio == b->utilization_ratio && a->bound_by == b->bound_by);
+}
+
+static void check_alone(const struct replica *replica)
+{
+    struct latencies alone;
+    struct performance performance = at_concurrency(replica, 1);
+    performance_alone(&replica->roofline, &alone);
+    struct latencies expected = latencies_of(&performance);
+    assert_same_latencies(&alone, &expected);
+}
+
 static void check_finite(const struct performance *performance)
 {
     const struct predicted quantities[] = {
@@ -680,7 +721,7 @@ static void check_lengths(struct replica replica, double capacity)
         struct performance means = predict(&replica, point);
         retraffic(&replica, &single);
         struct performance bucket = predict(&replica, point);
-        assert_memory_equal(&means, &bucket, sizeof means);
+        assert_same_performance(&means, &bucket);
         retraffic(&replica, &spread);
         if (!(replica.roofline.max_batch >= 1)) return; /* the long answers do not fit */
         struct performance varied = predict(&replica, point);
@@ -707,6 +748,7 @@ static void test_random_deployments(void **state)
         struct slo none = {UNKNOWN, UNKNOWN, UNKNOWN, 95, 0.9};
         double capacity = performance_capacity_rps(&replica.roofline, &none, 1, 0.9);
         check_monotone_in_flight(&replica);
+        check_alone(&replica);
         check_loads(&replica, capacity);
         check_bandwidth(&replica);
         check_rates(&replica, capacity);
