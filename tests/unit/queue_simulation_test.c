@@ -205,7 +205,7 @@ static struct measured simulate(const struct scenario *scenario, double arrivals
 static void step_times(const void *context, double in_flight, double *ret_prefill_ms, double *ret_decode_ms)
 {
     struct engine engine = {.scenario = context, .closed = (uint32_t)in_flight};
-    size_t warm_up = 5 * engine.closed, wanted = warm_up + 400 + 30 * engine.closed;
+    size_t requests = engine.closed, warm_up = 5 * requests, wanted = warm_up + 400 + 30 * requests;
     struct measured seen = run(&engine, warm_up, wanted);
     *ret_prefill_ms = seen.ttft.mean;
     *ret_decode_ms =
