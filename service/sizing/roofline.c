@@ -159,20 +159,38 @@ static void rates_init(const struct deployment *deployment, struct rates *ret_ra
     };
 }
 
-/* Two all-reduces a layer: each rank sends 2(n-1)/n of the 16-bit hidden states of the rows. */
-static double allreduce_row_ms(const struct deployment *deployment, const struct workload *work,
-                               const struct rates *rates)
+/* Under expert parallelism engines divide the requests of MLA models over the ranks, since each would have to hold
+ * their whole latent otherwise. */
+static bool divides_requests(const struct deployment *deployment)
 {
-    double ranks = deployment->tensor_parallel;
-    return 2 * work->layers * 2 * (ranks - 1) / ranks * work->hidden * 2 / rates->link_bytes_per_ms;
+    return deployment->model->attention_kind == ATTENTION_MLA && deployment->expert_parallel > 1;
 }
 
-/* Of a request's cache, what one rank reads: KV heads are replicated when there are more ranks. MLA's latent is whole
- * on every rank, but under expert parallelism engines divide the requests over the ranks. */
+/* Bytes that a rank sends for each row of a step. Two all-reduces a layer send 2(n-1)/n of the 16-bit hidden state
+ * each. Where requests are divided over the ranks attention needs none, and a layer with experts sends the rows of a
+ * rank, 1/n, to those that have their experts (of k drawn from n, n(1 - (1 - 1/n)^k) different ones on average) in 8
+ * bits and back in 16. */
+static double link_row_bytes(const struct deployment *deployment, const struct workload *work)
+{
+    double ranks = deployment->tensor_parallel, others = (ranks - 1) / ranks;
+    double allreduce = 2 * others * work->hidden * 2;
+    if (!divides_requests(deployment)) return 2 * work->layers * allreduce;
+    double reached = ranks * (1 - pow(1 - 1 / ranks, deployment->model->experts_per_token));
+    double there_and_back = reached * others * work->hidden * (1 + 2) / ranks;
+    return work->moe_layers * there_and_back + (work->layers - work->moe_layers) * allreduce;
+}
+
+static double link_row_ms(const struct deployment *deployment, const struct workload *work, const struct rates *rates)
+{
+    return link_row_bytes(deployment, work) / rates->link_bytes_per_ms;
+}
+
+/* Of a request's cache, what one rank reads: KV heads are replicated when there are more ranks, MLA's latent is whole
+ * on every rank. */
 static double kv_share(const struct deployment *deployment)
 {
     double ranks = deployment->tensor_parallel, heads = deployment->model->kv_heads;
-    if (deployment->model->attention_kind == ATTENTION_MLA) return deployment->expert_parallel > 1 ? 1 / ranks : 1;
+    if (deployment->model->attention_kind == ATTENTION_MLA) return divides_requests(deployment) ? 1 / ranks : 1;
     return heads > 0 ? ceil(heads / ranks) / heads : 1 / ranks;
 }
 
@@ -211,7 +229,7 @@ static void init_decode(struct roofline *roofline, const struct workload *work, 
     terms->link_step_ms = terms->link_row_ms = 0;
     if (ranks > 1) {
         terms->link_step_ms = 2 * work->layers * coef->allreduce_us / US_PER_MS * log2(ranks);
-        terms->link_row_ms = allreduce_row_ms(deployment, work, rates);
+        terms->link_row_ms = link_row_ms(deployment, work, rates);
     }
     if (stages > 1) { /* each boundary passes the hidden states on; a stage waits as long as for an all-reduce of two */
         terms->link_step_ms += (stages - 1) * coef->allreduce_us / US_PER_MS;
@@ -231,7 +249,7 @@ static double prompt_ms(const struct deployment *deployment, const struct worklo
     const struct engine_coefs *coef = &deployment->engine->coef;
     double attention_flops =
         work->attention_flops_per_token2 * (prompt.tokens_squared + rates->attention_half_tokens * prompt.tokens);
-    double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * allreduce_row_ms(deployment, work, rates) : 0;
+    double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * link_row_ms(deployment, work, rates) : 0;
     return 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * prompt.tokens /
                rates->prefill_flops_per_ms +
            attention_flops / rates->prefill_attention_flops_per_ms + link_ms +
@@ -254,7 +272,7 @@ static void init_prefill(struct roofline *roofline, const struct workload *work,
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     struct roofline_terms *terms = &roofline->terms;
-    double block_tokens = memory_block_tokens(deployment), output = roofline->output_tokens / 1000;
+    double block_tokens = roofline->memory->kv_block_tokens, output = roofline->output_tokens / 1000;
     struct prompt_work prompt = traffic_prompt_work(traffic, block_tokens);
     terms->prefill_ms = prompt_ms(deployment, work, rates, prompt);
     roofline->computed_tokens = prompt.tokens;
@@ -282,7 +300,7 @@ double roofline_first_token_ratio(const struct roofline *roofline, double input_
     workload_init(deployment, input_tokens, &work);
     rates_init(deployment, &rates);
     struct prompt_work prompt =
-        traffic_prompt_work_of(roofline->traffic, input_tokens, memory_block_tokens(deployment));
+        traffic_prompt_work_of(roofline->traffic, input_tokens, roofline->memory->kv_block_tokens);
     return (first_token_ms(deployment, &work, &rates, prompt) + terms->first_token_fixed_ms) /
            (terms->first_token_ms + terms->first_token_fixed_ms);
 }
@@ -312,7 +330,7 @@ static struct workload head_work(const struct model *model, const struct workloa
  */
 static void init_draft(struct roofline *roofline, const struct workload *work, const struct traffic *traffic)
 {
-    static const struct memory resident = {0};
+    const struct memory resident = {.kv_block_tokens = roofline->memory->kv_block_tokens};
     struct deployment deployment = *roofline->deployment;
     roofline->verified_rows = deployment.draft_tokens + 1;
     roofline->tokens_per_step = traffic_tokens_per_step(traffic, deployment.draft_tokens);
@@ -517,11 +535,9 @@ static double products_ms(const struct roofline *roofline, double in_flight)
     return (terms->dense_row_ms * rows + expert_flop_ms(terms, rows)) / roofline->tokens_per_step;
 }
 
-double roofline_compute_share(const struct roofline *roofline, double in_flight)
+double roofline_compute_share(const struct roofline *roofline, double in_flight, const struct step_breakdown *step)
 {
-    struct step_breakdown step;
-    double tpot_ms = roofline_tpot_ms(roofline, in_flight, &step);
-    return smaller(1, (products_ms(roofline, in_flight) + step.prefill_ms) / tpot_ms);
+    return smaller(1, (products_ms(roofline, in_flight) + step->prefill_ms) / sum_of(step));
 }
 
 enum bound roofline_bound(const struct roofline *roofline, double in_flight)
