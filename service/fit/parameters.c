@@ -19,7 +19,7 @@ static const struct rule {
     RULE(dense_bandwidth_ratio, STEP, false, 0.7, 0.04, 0.05, 1),
     RULE(expert_bandwidth_ratio, STEP, false, 0.7, 0.06, 0.05, 1),
     RULE(kv_bandwidth_ratio, STEP, false, 0.9, 0.03, 0.02, 1),
-    RULE(unpack_gb_per_s, STEP, false, 32, 0.1, 0.5, 500),
+    RULE(packed_read_gb_per_s, STEP, false, 46, 0.1, 0.5, 500),
     RULE(decode_16bit_ratio, STEP, false, 0.75, 0.05, 0.02, 0.95),
     RULE(decode_8bit_ratio, STEP, false, 0.5, 0.06, 0.02, 0.95),
     RULE(decode_4bit_ratio, STEP, false, 0.35, 0.06, 0.02, 0.95),
