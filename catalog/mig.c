@@ -3,7 +3,6 @@
 #include "catalog/mig.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -106,7 +105,7 @@ void mig_slice(const struct gpu *gpu, const struct mig_profile *profile, struct 
 {
     struct gpu slice = *gpu;
     double share = (double)profile->memory_slices / profile->of_memory_slices;
-    double named = strtod(profile->name, NULL) / profile->of_compute_slices; /* "3g": three compute slices */
+    double named = (double)(profile->name[0] - '0') / profile->of_compute_slices; /* "3g": three compute slices */
     double compute = profile->sm_count ? profile->sm_count / gpu->sm_count : named;
     slice.id = profile->name;
     slice.memory_cuda_mib =

@@ -249,6 +249,11 @@ enum status snapshot_find_model(const struct snapshot *snapshot, enum alias_name
     return unknown_name(snapshot, ALIAS_MODEL, name, field, STATUS_UNKNOWN_MODEL, problems);
 }
 
+size_t snapshot_model_index(const struct snapshot *snapshot, const char *id)
+{
+    return find_id(snapshot->models, snapshot->model_count, sizeof *snapshot->models, id);
+}
+
 /* --- engines --- */
 
 static enum status unknown_version(const struct snapshot *snapshot, size_t first, const char *version,
@@ -321,6 +326,26 @@ const struct engine_support *snapshot_find_support(const struct snapshot *snapsh
             high = middle;
     }
     return NULL;
+}
+
+/* --- measurements --- */
+
+struct measurements snapshot_measurements(const struct snapshot *snapshot, const char *model_id)
+{
+    struct measurements found = {.snapshot = snapshot, .items = snapshot->measurements, .engine_version = ""};
+    const size_t model = model_id ? snapshot_model_index(snapshot, model_id) : snapshot->model_count;
+    size_t low = 0, high = snapshot->measurement_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (snapshot->measurements[middle].setup.model < model)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (high = low; high < snapshot->measurement_count && snapshot->measurements[high].setup.model == model; high++)
+        found.count++;
+    if (found.count > 0) found.items += low;
+    return found;
 }
 
 /* --- money --- */

@@ -3,6 +3,7 @@
 #pragma once
 #include "catalog/engine.h"
 #include "catalog/gpu.h"
+#include "catalog/measurement.h"
 #include "catalog/model.h"
 #include "catalog/offer.h"
 #include "catalog/status.h"
@@ -55,6 +56,8 @@ struct snapshot {
     size_t operating_cost_count;
     struct api_price *api_prices; /* sorted by model_id, then provider */
     size_t api_price_count;
+    struct measurement *measurements; /* sorted by setup, then load, lengths, concurrency, then as repeats count */
+    size_t measurement_count;
     struct alias *aliases;
     size_t alias_count;
 };
@@ -73,6 +76,8 @@ enum status snapshot_find_model(const struct snapshot *snapshot, enum alias_name
 enum status snapshot_find_engine(const struct snapshot *snapshot, enum alias_namespace space, const char *name,
                                  const char *field, struct problems *problems,
                                  const struct engine_profile **ret_newest) MUST_CHECK;
+/* The index of the model with this id, any case; model_count if there is none. */
+size_t snapshot_model_index(const struct snapshot *snapshot, const char *id);
 /* `version` NULL or "" = newest. */
 enum status snapshot_find_profile(const struct snapshot *snapshot, const char *engine, const char *version,
                                   const char *field, struct problems *problems,
@@ -88,6 +93,8 @@ const struct engine_support *snapshot_find_support(const struct snapshot *snapsh
 const struct purchase_price *snapshot_purchase_price(const struct snapshot *snapshot, uint32_t gpu);
 /* The same of those that were known on a day. */
 const struct purchase_price *snapshot_purchase_price_on(const struct snapshot *snapshot, uint32_t gpu, date_t day);
+/* What was measured of one model, by its id; nothing for NULL or a model that the catalog does not have. */
+struct measurements snapshot_measurements(const struct snapshot *snapshot, const char *model_id);
 /* NULL if there is none for that key and scope. */
 const struct operating_cost *snapshot_operating_cost(const struct snapshot *snapshot, const char *key,
                                                      const char *scope);

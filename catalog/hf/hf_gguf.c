@@ -3,6 +3,7 @@
 #include "hf/hf_tensors.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const double PARAMETERS_MAX = 1e15;
@@ -38,14 +39,24 @@ struct gguf {
 static enum status refuse(const struct gguf *gguf, const char *key, const char *detail)
 {
     const char *path = arena_printf(gguf->arena, "%s.metadata.%s", gguf->field, key);
-    return problems_add(gguf->problems, STATUS_MALFORMED_CONFIG, path ? path : gguf->field, "%s", detail);
+    if (!path || !detail) return problems_add(gguf->problems, STATUS_OUT_OF_MEMORY, gguf->field, "no memory");
+    return problems_add(gguf->problems, STATUS_MALFORMED_CONFIG, path, "%s", detail);
 }
 
-/* A key of the architecture; a list for each layer gives its largest entry. 0: not stated. */
+enum { ARCHITECTURE_MAX_BYTES = 64, KEY_BYTES = 128 };
+
+/* A key of the architecture; NULL if the file does not have it. */
+static const json_t *value_of(const struct gguf *gguf, const char *key)
+{
+    char name[KEY_BYTES];
+    (void)snprintf(name, sizeof name, "%s.%s", gguf->architecture, key);
+    return json_object_get(gguf->metadata, name);
+}
+
+/* A list for each layer gives its largest entry. 0: not stated. */
 static double number(const struct gguf *gguf, const char *key)
 {
-    const char *name = arena_printf(gguf->arena, "%s.%s", gguf->architecture, key);
-    const json_t *value = name ? json_object_get(gguf->metadata, name) : NULL;
+    const json_t *value = value_of(gguf, key);
     double most = json_is_number(value) ? json_number_value(value) : 0;
     for (size_t i = 0; i < json_array_size(value); i++)
         most = fmax(most, json_number_value(json_array_get(value, i)));
@@ -54,8 +65,7 @@ static double number(const struct gguf *gguf, const char *key)
 
 static const json_t *list(const struct gguf *gguf, const char *key)
 {
-    const char *name = arena_printf(gguf->arena, "%s.%s", gguf->architecture, key);
-    const json_t *value = name ? json_object_get(gguf->metadata, name) : NULL;
+    const json_t *value = value_of(gguf, key);
     return json_is_array(value) ? value : NULL;
 }
 
@@ -283,7 +293,7 @@ static enum status make_model(struct gguf *gguf, const json_t *top, struct model
                             "must be {\"metadata\": {…}, \"tensors\": {…}}");
     }
     gguf->architecture = json_string_value(json_object_get(gguf->metadata, "general.architecture"));
-    if (!gguf->architecture || strlen(gguf->architecture) > 64)
+    if (!gguf->architecture || strlen(gguf->architecture) > ARCHITECTURE_MAX_BYTES)
         return refuse(gguf, "general.architecture", "missing: the name of the architecture");
     enum status status = check_whole(gguf);
     if (status == STATUS_OK) status = read_sizes(gguf, &model);

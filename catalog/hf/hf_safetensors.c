@@ -36,8 +36,8 @@ static bool read_tensor(const char *name, const json_t *entry, struct tensor *re
     return true;
 }
 
-static enum status sum_header(json_t *top, const struct model *model, struct problems *problems,
-                              const char *field, struct hf_weights *weights)
+static enum status sum_header(json_t *top, const struct model *model, struct problems *problems, const char *field,
+                              struct hf_weights *weights)
 {
     const char *name;
     json_t *entry;
@@ -60,8 +60,8 @@ static enum status sum_header(json_t *top, const struct model *model, struct pro
                         weights->total_bytes);
 }
 
-static enum status read_weights(json_t *top, const struct model *model, struct problems *problems,
-                                const char *field, struct hf_weights *ret_weights)
+static enum status read_weights(json_t *top, const struct model *model, struct problems *problems, const char *field,
+                                struct hf_weights *ret_weights)
 {
     struct hf_weights weights = {0};
     enum status status = STATUS_OK;

@@ -2,7 +2,8 @@
  */
 #include "hf/hf_tensors.h"
 
-#include <stdlib.h>
+#include "catalog/text.h"
+
 #include <string.h>
 
 enum { SHAPE_MAX = 8 };
@@ -71,16 +72,28 @@ static size_t part_offset(const char *name)
     return offsetof(struct stored_weights, sharded);
 }
 
+/* The number of the layer in "model.layers.61.mlp" and "blk.61.ffn"; -1 without. */
+static int64_t layer_number(const char *name)
+{
+    static const char *const stems[] = {"layers.", "blk."};
+    for (size_t i = 0; i < sizeof stems / sizeof *stems; i++) {
+        const char *at = strstr(name, stems[i]);
+        size_t digits = at ? strspn(at + strlen(stems[i]), "0123456789") : 0;
+        char text[8];
+        int64_t layer = -1;
+        if (digits == 0 || digits >= sizeof text) continue;
+        memcpy(text, at + strlen(stems[i]), digits);
+        text[digits] = '\0';
+        if (text_parse_int64(text, &layer)) return layer;
+    }
+    return -1;
+}
+
 /* Layers beyond the last predict further tokens (DeepSeek, GLM); Qwen names them. */
 static bool predicts(const char *name, const struct model *model)
 {
-    static const char *const stems[] = {"layers.", "blk."};
     if (strncmp(name, "mtp.", 4) == 0 || strstr(name, "nextn")) return true;
-    for (size_t i = 0; i < sizeof stems / sizeof *stems; i++) {
-        const char *at = strstr(name, stems[i]);
-        if (at && !strstr(name, "vis") && strtoul(at + strlen(stems[i]), NULL, 10) >= model->layers) return true;
-    }
-    return false;
+    return !strstr(name, "vis") && layer_number(name) >= (int64_t)model->layers;
 }
 
 /* Queries, keys and values in one matrix: the share of the latter two. */

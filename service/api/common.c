@@ -42,6 +42,10 @@ static void resolve_size(double parameters, struct model *ret_model)
     model_assume_architecture(ret_model);
 }
 
+/* Of ternary weights, and of 32 bits with something beside them. */
+#define WEIGHT_BITS_MIN 1.5
+#define WEIGHT_BITS_MAX 40.0
+
 /* What the tensors say replaces what the shapes do. */
 static enum status resolve_weights(struct call *call, const struct model_ref *ref, struct api_model *model)
 {
@@ -49,6 +53,12 @@ static enum status resolve_weights(struct call *call, const struct model_ref *re
     enum status status = hf_safetensors_parse(ref->safetensors_json, strlen(ref->safetensors_json), &model->facts,
                                               call->problems, "model.safetensors_index", &weights);
     if (status != STATUS_OK) return status;
+    double bits = weights.total_bytes * 8 / (model->facts.parameters + model->facts.vision_parameters);
+    if (bits < WEIGHT_BITS_MIN || bits > WEIGHT_BITS_MAX) {
+        return problems_add(
+            call->problems, STATUS_CONTRADICTION, "model.safetensors_index",
+            "%.3g bits for each weight of the config: the tensors are of another model, or a part of them", bits);
+    }
     model->weights_bytes = weights.total_bytes;
     model->facts.stored = weights.stored;
     return STATUS_OK;
@@ -236,6 +246,44 @@ void api_put_predicted(struct out *out, const char *key, struct predicted quanti
     api_put_number(out, "high", quantity.high);
     api_put_number(out, "coverage_ratio", quantity.coverage_ratio);
     out_text(out, "basis", distributed ? basis_name(quantity.basis) : NULL);
+    out_object_end(out);
+}
+
+static void put_measurement(struct out *out, const struct provenance_row *row)
+{
+    const struct measurement *measurement = row->measurement;
+    out_object(out, NULL);
+    out_text(out, "source", measurement->source);
+    out_text(out, "uid", measurement->uid);
+    out_date(out, "as_of", measurement->as_of);
+    out_text(out, "engine_version", *measurement->engine_version ? measurement->engine_version : NULL);
+    out_bool(out, "own", measurement->own);
+    out_text(out, "load", measured_load_name(measurement->load));
+    out_number(out, "concurrency", measurement->load == MEASURED_SATURATED ? UNKNOWN : measurement->concurrency);
+    out_number(out, "input_tokens", measurement->input_tokens);
+    out_number(out, "output_tokens", measurement->output_tokens);
+    out_integer(out, "repeats", row->repeats);
+    api_put_number(out, "weight_ratio", row->weight);
+    api_put_number(out, "measured_ratio", row->ratio);
+    out_object_end(out);
+}
+
+void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct provenance *provenance)
+{
+    out_object(out, "provenance");
+    out_object(out, "engine_profile");
+    out_text(out, "engine", profile->engine);
+    out_text(out, "version_from", profile->version_from);
+    out_text(out, "version_to", *profile->version_to ? profile->version_to : NULL);
+    out_date(out, "as_of", profile->as_of);
+    out_text(out, "source", profile->source);
+    out_object_end(out);
+    out_integer(out, "measurements_used", provenance ? (int64_t)provenance->measurements : 0);
+    out_integer(out, "measurements_implausible", provenance ? (int64_t)provenance->implausible : 0);
+    out_array(out, "measurements");
+    for (size_t i = 0; provenance && i < provenance->row_count; i++)
+        put_measurement(out, &provenance->rows[i]);
+    out_array_end(out);
     out_object_end(out);
 }
 

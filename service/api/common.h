@@ -3,7 +3,7 @@
 #pragma once
 #include "api/operation.h"
 #include "catalog/value.h"
-#include "sizing/performance.h"
+#include "sizing/evidence.h"
 
 enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_LEN_TOKENS = 8192 };
 #define TOKENS_MAX 1e8
@@ -12,7 +12,8 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
 #define API_FIELD_MODEL(type)                                                                                          \
     {                                                                                                                  \
         .name = "model", .group = "", .kind = FIELD_MODEL, .offset = offsetof(type, model), .required = true,          \
-        .help = "The model: an id or alias, {\"config\": …}, {\"gguf_header\": …}, {\"parameters\": …} or {\"weights_gb\": …}."        \
+        .help = "The model: an id or alias, {\"config\": …}, {\"gguf_header\": …}, {\"parameters\": …} or "      \
+                "{\"weights_gb\": …}."                                                                               \
     }
 #define API_FIELDS_LENGTHS(type)                                                                                       \
     {.name = "input_tokens",                                                                                           \
@@ -159,6 +160,8 @@ void api_put_number(struct out *out, const char *key, double value);
 void api_put_gib(struct out *out, const char *key, double bytes);
 void api_put_model(struct out *out, const struct api_model *model);
 void api_put_predicted(struct out *out, const char *key, struct predicted quantity);
+/* "provenance": the engine's profile and what measurements the figures rest on (NULL: none). */
+void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct provenance *provenance);
 /* "memory": the fullest rank, kv_cache_gib being kv_needed_bytes (NaN = not known). */
 void api_put_memory(struct out *out, const char *key, const struct memory *memory, double kv_needed_bytes);
 /* An array of texts. */

@@ -321,6 +321,10 @@ void fleet_put_option(struct out *out, const char *key, const struct call *call,
     put_cost(out, &option->cost);
     api_put_number(out, "power_watts", option->power_watts);
     put_price(out, call, option, answer->request.as_of, article);
+    if (article)
+        out_null(out, "provenance");
+    else
+        api_put_provenance(out, option->deployment.engine, option->provenance);
     out_text(out, "launch_command", option->launch_command);
     out_text(out, "verify_command", option->verify_command);
     out_text(out, "explanation", option->explanation);

@@ -150,6 +150,8 @@ static enum status run(struct call *call)
 static const char *const examples[] = {
     "gpusize memory --model meta-llama/Llama-3.1-8B-Instruct --gpu l40s",
     "gpusize memory --model 70B --gpu h100-sxm --weight-dtype fp8 --max-model-len-tokens 32768",
+    "gpusize memory --model llama-3.1-8b --gpu l40s --max-loras 8 --max-lora-rank 64",
+    "gpusize memory --model llama-3.1-8b --gpu h100-sxm --mig-profile 3g.40gb",
     "gpusize memory --model 7B --estimator article",
     NULL,
 };

@@ -3,6 +3,7 @@
 #include "catalog/mig.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool layout_fits(const struct deployment *deployment)
@@ -279,14 +280,30 @@ static void put_assumptions(struct out *out, const struct replica *replica)
     out_array_end(out);
 }
 
-static void put_warnings(struct out *out, const struct deployment *deployment)
+/* vLLM does not start where less is free than its share of the whole; the share that leaves others theirs. */
+static void put_share(struct out *out, const struct replica *replica)
 {
+    char text[160];
+    const struct memory *memory = &replica->memory;
+    if (!(replica->deployment.gpu_used_gib > 0) || !(memory->available_bytes > 0)) return;
+    if (strcmp(replica->deployment.engine->engine, "vllm") != 0) return;
+    (void)snprintf(text, sizeof text,
+                   "vLLM starts only where its share of the memory is free: this answer is that of "
+                   "--gpu-memory-utilization %.3f.",
+                   floor(1000 * memory->available_bytes / memory->physical_bytes) / 1000);
+    out_text(out, NULL, text);
+}
+
+static void put_warnings(struct out *out, const struct replica *replica)
+{
+    const struct deployment *deployment = &replica->deployment;
     enum dtype native = deployment->model->native_dtype;
     double published_bits = dtype_bits(native == DTYPE_UNKNOWN ? DTYPE_BF16 : native);
     out_array(out, "warnings");
     if (dtype_bits(deployment->weight_dtype) < published_bits) {
         out_text(out, NULL, "These weights have fewer bits than the published ones: measure the quality.");
     }
+    put_share(out, replica);
     if (deployment->cpu_offload_gib > 0) {
         out_text(out, NULL,
                  "Weights in host memory are read through PCIe in every step: the speed is not measured here.");
@@ -341,5 +358,5 @@ void replica_put(struct out *out, const struct replica *replica)
     out_integer(out, "replicas", replica->replicas);
     out_object_end(out);
     put_assumptions(out, replica);
-    put_warnings(out, deployment);
+    put_warnings(out, replica);
 }

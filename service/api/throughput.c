@@ -94,10 +94,14 @@ static void put_performance(struct out *out, const struct performance *performan
     out_text(out, "basis", basis_name(performance->basis));
 }
 
-static void predict(const struct throughput_request *request, const struct replica *replica,
-                    struct performance *ret_performance)
+static void predict(const struct call *call, const struct throughput_request *request, const struct replica *replica,
+                    struct performance *ret_performance, struct provenance *ret_provenance)
 {
     struct roofline roofline;
+    struct evidence evidence;
+    struct measurements measurements = snapshot_measurements(call->snapshot, replica->model.id);
+    const char *version = request->replica.engine_version;
+    if (version) measurements.engine_version = version + (*version == 'v' || *version == 'V');
     double fleet = replica->replicas;
     struct load_point point = {
         .load = (enum load)request->load,
@@ -109,7 +113,10 @@ static void predict(const struct throughput_request *request, const struct repli
     };
     roofline_init(&roofline, &replica->deployment, &replica->memory, request->replica.input_tokens,
                   request->replica.output_tokens);
+    evidence_find(&measurements, &roofline, &evidence);
     performance_predict(&roofline, &point, ret_performance);
+    point = evidence_load(&point, ret_performance);
+    *ret_provenance = evidence_provenance(&roofline, &point, 1);
 }
 
 static enum status check_runs(struct call *call, const struct replica *replica)
@@ -142,12 +149,13 @@ static enum status answer(struct call *call, struct throughput_request *request)
 {
     struct replica replica;
     struct performance performance;
+    struct provenance provenance;
     enum status load_status = resolve_load(call, request);
     enum status status = replica_resolve(call, &request->replica, &replica);
     if (status != STATUS_OK || load_status != STATUS_OK) return problems_status(call->problems);
     status = check_runs(call, &replica);
     if (status != STATUS_OK) return status;
-    predict(request, &replica, &performance);
+    predict(call, request, &replica, &performance, &provenance);
     status = check_predicted(call, replica.deployment.gpu, &performance);
     if (status == STATUS_OK) status = api_answer_id(call, &operation_throughput, request);
     if (status != STATUS_OK) return status;
@@ -155,6 +163,7 @@ static enum status answer(struct call *call, struct throughput_request *request)
     api_put_model(call->out, &replica.model);
     replica_put(call->out, &replica);
     put_performance(call->out, &performance, replica.replicas);
+    api_put_provenance(call->out, replica.deployment.engine, &provenance);
     return STATUS_OK;
 }
 

@@ -136,6 +136,12 @@ static const char *const throughput_lines[] = {
     "bound_by",
     "Basis: %s\n",
     "basis",
+    "Nearest measurement: %s\n",
+    "provenance.measurements.0.source",
+    "  run %s\n",
+    "provenance.measurements.0.uid",
+    "  weight %s of 1\n",
+    "provenance.measurements.0.weight_ratio",
     NULL,
 };
 
@@ -318,30 +324,32 @@ static void print_cells(const char *cell, int count)
         (void)fputs(cell, stdout);
 }
 
-/* One GPU: weights, activations, engine, KV cache in use, KV cache free. */
+/* One GPU: weights, adapters, draft, activations, engine, KV cache in use, KV cache free. */
 static void print_bar(struct reader *reader, const char *path)
 {
     static const struct {
         const char *member, *name, *glyph, *ascii;
     } parts[] = {
-        {"weights_gib", "weights", "█", "#"},  {"activations_gib", "activations", "▓", "a"},
+        {"weights_gib", "weights", "█", "#"},  {"lora_gib", "adapters", "▚", "l"},
+        {"draft_gib", "draft", "▟", "d"},      {"activations_gib", "activations", "▓", "a"},
         {"overhead_gib", "engine", "▒", "e"},  {"kv_cache_gib", "KV in use", "▞", "k"},
         {"headroom_gib", "KV free", "░", "."},
     };
+    enum { PARTS = sizeof parts / sizeof *parts };
     bool utf8 = terminal_is_utf8();
-    double total = 0, amounts[5];
-    for (size_t i = 0; i < 5; i++) {
+    double total = 0, amounts[PARTS];
+    for (size_t i = 0; i < PARTS; i++) {
         amounts[i] = number_at(reader, path, parts[i].member);
         if (amounts[i] > 0) total += amounts[i];
     }
     if (!(total > 0)) return;
     (void)printf("Fullest GPU, %.4g GiB in use by the engine:\n  ", total);
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < PARTS; i++) {
         if (amounts[i] > 0)
             print_cells(utf8 ? parts[i].glyph : parts[i].ascii, (int)(amounts[i] / total * BAR_CELLS + 0.5));
     }
     (void)printf("\n  ");
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < PARTS; i++) {
         if (amounts[i] > 0)
             (void)printf("%s %s %.3g  ", utf8 ? parts[i].glyph : parts[i].ascii, parts[i].name, amounts[i]);
     }

@@ -14,10 +14,11 @@ static enum status read_beginning(const char *path, struct problems *problems, u
                                   size_t *ret_length)
 {
     FILE *file = fopen(path, "rb");
-    unsigned char *data = file ? malloc(HEADER_MAX_BYTES) : NULL;
+    if (!file) return problems_add(problems, STATUS_INVALID_VALUE, "weights", "%s cannot be read", path);
+    unsigned char *data = malloc(HEADER_MAX_BYTES);
     size_t length = data ? fread(data, 1, HEADER_MAX_BYTES, file) : 0;
     bool failed = !data || ferror(file);
-    if (file) (void)fclose(file);
+    (void)fclose(file);
     if (failed) {
         free(data);
         return problems_add(problems, STATUS_INVALID_VALUE, "weights", "%s cannot be read", path);
@@ -77,7 +78,7 @@ enum status weights_file_read(const char *path, struct arena *arena, struct prob
     unsigned char *data = NULL;
     size_t length = 0;
     enum status status = read_beginning(path, problems, &data, &length);
-    if (status != STATUS_OK) return status;
+    if (status != STATUS_OK || !data) return status;
     status = take(path, data, length, arena, problems, ret_field, ret_json);
     free(data);
     return status;

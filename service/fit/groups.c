@@ -45,6 +45,14 @@ static bool tells_ratio(const struct residual *residual)
     return residual->run->kind != RUN_PREFILL;
 }
 
+/* Errors of rates and errors of times have opposite signs; this turns the ones into the others. */
+static void turn_rates(const struct residuals *residuals, double *errors)
+{
+    for (size_t i = 0; i < residuals->count; i++) {
+        if (residuals->items[i].metric <= METRIC_PREFILL_TOKENS_PER_SECOND) errors[i] = -errors[i];
+    }
+}
+
 static struct group group_of(const struct residual *residual)
 {
     const struct deployment *deployment = &residual->run->deployment;
@@ -232,6 +240,8 @@ enum status groups_set(const struct fitting *fitting, const struct partition *fo
     enum status status = make_groups(&grouping);
     if (status != STATUS_OK) return status;
     if (!room || !adjusted) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
+    turn_rates(&fitting->residuals, errors);
+    turn_rates(&fitting->residuals, fold_errors);
     for (size_t g = 0; g < grouping.count; g++)
         grouping.groups[g].log_ratio = log_ratio_without(&grouping, g, errors, NULL, 0, room);
     for (size_t i = 0; i < rows; i++) {
@@ -240,5 +250,7 @@ enum status groups_set(const struct fitting *fitting, const struct partition *fo
     take_off_folds(&grouping, folds, fold_errors, adjusted, room);
     set_spreads(&grouping, fold_errors);
     set_factors(&grouping, fold_errors);
+    turn_rates(&fitting->residuals, errors);
+    turn_rates(&fitting->residuals, fold_errors);
     return write_groups(&grouping, fit);
 }

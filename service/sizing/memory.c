@@ -112,9 +112,10 @@ static struct rank size_rank(const struct deployment *deployment, const struct s
     const struct engine_coefs *coef = &deployment->engine->coef;
     double graphs = coef->graphs_gib * GIB, reserve = coef->reserve_ratio * physical_bytes;
     double outside = non_torch_bytes(deployment);
+    struct stage_weights weights = stage_weights_make(deployment, stage);
     struct rank rank = {
-        .weights_bytes = stage_weights_bytes(deployment, stage),
-        .offloaded_bytes = stage_weights_make(deployment, stage).offloaded_bytes,
+        .weights_bytes = stage_weights_resident(&weights),
+        .offloaded_bytes = weights.offloaded_bytes,
         .lora_bytes = stage_lora_bytes(deployment, stage),
         .draft_bytes = stage->last ? draft_weights_bytes(deployment) : 0,
         .activations_bytes = activation_bytes(deployment, stage),

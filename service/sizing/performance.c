@@ -2,6 +2,7 @@
  * rest on. Formulas: docs/estimator.md, "Throughput and latency", "Load, queue and percentiles". */
 #include "sizing/performance.h"
 
+#include "sizing/evidence.h"
 #include "sizing/point.h"
 #include "sizing/power.h"
 
@@ -124,6 +125,7 @@ static void step_times(const void *context, double in_flight, double *ret_prefil
 {
     *ret_prefill_ms = roofline_ttft_ms(context, in_flight);
     *ret_decode_ms = roofline_tpot_ms(context, in_flight, NULL);
+    evidence_correct_times(context, in_flight, ret_prefill_ms, ret_decode_ms);
 }
 
 static void mix_prompts(const struct roofline *roofline, struct line *line)
@@ -334,6 +336,7 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
     struct factors factors = factors_of(roofline, fit, load->load);
     set_latency(roofline, load, point, &factors, performance);
     set_throughput(roofline, load, point, factors.throughput, performance);
+    if (!point->extrapolated) evidence_correct(roofline, load, performance);
     performance->tokens_per_joule =
         power_tokens_per_joule(performance->output_tokens_per_second, performance->power_watts);
 }

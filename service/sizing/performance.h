@@ -44,6 +44,8 @@ struct roofline_terms {
     double pipeline_stages;
 };
 
+struct evidence;
+
 /* What one deployment costs per step, precomputed: terms that do not depend on the load. The struct is plain
  * data; make a new one for another deployment or other lengths. */
 struct roofline {
@@ -53,6 +55,7 @@ struct roofline {
     double input_tokens, output_tokens; /* means */
     double max_batch; /* whole requests: min(KV capacity at these lengths, max_sequences); 0 if not one fits */
     bool kv_limited;  /* max_batch is what the KV cache holds, below max_sequences */
+    const struct evidence *evidence; /* borrowed: what was measured of it corrects predictions; NULL: nothing */
     struct roofline_terms terms;
     struct roofline_terms draft;           /* of one draft, where tokens are drafted */
     double verified_rows, tokens_per_step; /* of each request in a step: 1 and 1 without drafts */

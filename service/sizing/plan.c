@@ -52,7 +52,7 @@ static double rate_bound_under_slo(const struct question *question, const struct
     double in_flight = most_in_flight(plan, tpot_limit_ms);
     double request_ms = roofline_tpot_ms(&plan->roofline, in_flight, NULL) * (question->demand.output_tokens - 1) +
                         roofline_ttft_ms(&plan->roofline, 1);
-    double limited = in_flight / request_ms * 1000;
+    double limited = in_flight / request_ms * 1000 * evidence_speedup(&plan->roofline);
     return limited < saturated ? share * limited + (1 - share) * saturated : saturated;
 }
 
@@ -82,8 +82,9 @@ static struct shortfall apply_slo(const struct question *question, struct plan *
             return (struct shortfall){REJECT_SLO, round6(needed_ms), limits[i].limit_ms, limits[i].unit};
         }
     }
-    if (is_known(slo->tpot_ms) && question->demand.kind == DEMAND_RATE) {
-        double limit_ms = slo->tpot_ms * demand_safe_ratio(alone.tpot_ms, question->deviate);
+    if (is_known(slo->tpot_ms) && question->demand.kind == DEMAND_RATE && question->deviate >= 0) {
+        double limit_ms =
+            slo->tpot_ms * demand_safe_ratio(alone.tpot_ms, question->deviate) * evidence_speedup(&plan->roofline);
         plan->bound_requests_per_second = rate_bound_under_slo(question, plan, limit_ms);
     }
     return no_shortfall;
@@ -98,7 +99,8 @@ static void widen_bound(const struct question *question, struct plan *plan)
 }
 
 struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
-                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct plan *ret_plan)
+                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct evidence *evidence,
+                              struct plan *ret_plan)
 {
     struct deployment *deployment = &ret_plan->deployment;
     *deployment = question->extras;
@@ -112,7 +114,9 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
     deployment->expert_parallel = 1;
     deployment->max_model_len_tokens = question->max_model_len_tokens;
     deployment->gpu_memory_utilization_ratio = question->gpu_memory_utilization_ratio;
-    deployment->weights_bytes = question->weights_bytes;
+    /* The stated size is of the published checkpoint: another format has another one. */
+    bool published = dtype_bits(weight_dtype) == dtype_bits(question->model->native_dtype);
+    deployment->weights_bytes = published ? question->weights_bytes : UNKNOWN;
     deployment_default(deployment);
     if (!deployment_layout_valid(&ret_plan->deployment) ||
         memory_size(&ret_plan->deployment, &ret_plan->memory) != STATUS_OK) {
@@ -121,6 +125,7 @@ struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enu
     if (!ret_plan->memory.fits) return memory_shortfall(ret_plan);
     const struct demand *demand = &question->demand;
     roofline_init_traffic(&ret_plan->roofline, &ret_plan->deployment, &ret_plan->memory, &demand->traffic);
+    evidence_find(&question->measurements, &ret_plan->roofline, evidence);
     ret_plan->bound_requests_per_second = roofline_output_bound(&ret_plan->roofline) / demand->output_tokens;
     if (!(ret_plan->bound_requests_per_second > 0))
         return (struct shortfall){REJECT_UNKNOWN_FACTS, UNKNOWN, UNKNOWN, ""};
@@ -238,6 +243,15 @@ void plan_share(const struct question *question, struct plan *plan, uint32_t rep
     predict_share(question, plan, replicas, &plan->performance);
     plan->probability = demand_probability(&plan->performance, &plan->saturated, limits_of(question),
                                            question->demand.requests_per_second / replicas);
+}
+
+struct provenance plan_provenance(const struct question *question, const struct plan *plan, double in_flight)
+{
+    enum demand_kind kind = question->demand.kind;
+    bool served = kind == DEMAND_RATE || kind == DEMAND_CONCURRENCY || (kind == DEMAND_NONE && question->has_slo);
+    const struct load_point loads[] = {{.load = LOAD_SATURATED},
+                                       {.load = LOAD_CONCURRENCY, .concurrency = fmax(in_flight, 1)}};
+    return evidence_provenance(&plan->roofline, loads, served ? 2 : 1);
 }
 
 struct shortfall plan_size(const struct question *question, struct plan *plan)

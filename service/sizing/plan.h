@@ -1,6 +1,7 @@
 /* plan.h owns one layout of one GPU: whether it can run, a cheap bound of its speed, and how many replicas carry
  * the demand. Private to sizing. */
 #pragma once
+#include "sizing/evidence.h"
 #include "sizing/search.h"
 
 struct plan {
@@ -22,9 +23,11 @@ struct shortfall { /* why a candidate fails, in the unit of the reason */
     const char *unit;
 };
 
-/* Memory and bound of a layout: cheap, done for every candidate. */
+/* Memory and bound of a layout: cheap, done for every candidate. The plan keeps `evidence`, which may be NULL for a
+ * model without measurements. */
 struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
-                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct plan *ret_plan);
+                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct evidence *evidence,
+                              struct plan *ret_plan);
 /* Fewest replicas that the bound allows: never above what plan_size finds. */
 double plan_least_replicas(const struct question *question, const struct plan *plan);
 /* The full prediction: replicas, performance, probability. The plan must not move afterwards. */
@@ -35,5 +38,7 @@ void plan_share(const struct question *question, struct plan *plan, uint32_t rep
  * the rate that it carries. The plan need not be sized. */
 void plan_percentiles(const struct question *question, const struct plan *plan, uint32_t replicas,
                       double safe_requests_per_second, struct performance *performance);
+/* What measurements its capacity rests on, and its performance with so many requests in flight on a replica. */
+struct provenance plan_provenance(const struct question *question, const struct plan *plan, double in_flight);
 /* Replicas of a sized plan for the demand at even odds; INFINITY if no number helps. */
 double plan_replicas_at_half(const struct question *question, const struct plan *plan);

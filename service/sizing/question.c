@@ -310,6 +310,7 @@ enum status question_read(const struct recommend_context *context, struct recomm
         .snapshot = context->snapshot,
         .model = context->model,
         .engine = context->engine,
+        .measurements = snapshot_measurements(context->snapshot, context->model->id),
         .slo = {request->ttft_ms, request->tpot_ms, request->e2e_ms, request->percentile,
                 request->min_probability_ratio},
         .has_slo = is_known(request->ttft_ms) || is_known(request->tpot_ms) || is_known(request->e2e_ms),

@@ -4,7 +4,7 @@
 #include "catalog/snapshot.h"
 #include "catalog/value.h"
 #include "sizing/cost.h"
-#include "sizing/performance.h"
+#include "sizing/evidence.h"
 
 enum objective {
     OBJECTIVE_COST,
@@ -85,6 +85,7 @@ struct option {
     struct performance performance; /* of the fleet, at the demand */
     double meets_slo_probability_ratio;
     struct predicted capacity_requests_per_second, capacity_output_tokens_per_second; /* fleet, at the SLO */
+    const struct provenance *provenance; /* of performance and capacity; NULL: no measurement is near */
     double safe_requests_per_second; /* what the fleet carries with the asked probability: beyond it one replica more */
     struct cost cost;
     double power_watts;

@@ -2,6 +2,8 @@
  * bounds. Formulas and their accuracy: docs/estimator.md, "Throughput and latency". */
 #include "sizing/roofline.h"
 
+#include "sizing/evidence.h"
+
 /* A draft runs on the same GPUs, in one stage, and reads the prompt too. What the text itself proposes costs nothing.
  */
 static void init_draft(struct roofline *roofline, const struct workload *work, const struct traffic *traffic)
@@ -106,7 +108,7 @@ double roofline_output_bound(const struct roofline *roofline)
     double fastest = 1;
     for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
         fastest = smaller(fastest, roofline_load_ratio(roofline, load));
-    return MS_PER_S * roofline->max_batch * roofline->output_tokens /
+    return evidence_speedup(roofline) * MS_PER_S * roofline->max_batch * roofline->output_tokens /
            (roofline_work_ms(roofline, roofline->max_batch) * fastest);
 }
 

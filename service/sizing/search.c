@@ -28,7 +28,8 @@ struct search {
     struct packs *packs; /* per GPU */
     struct entry *heap;
     size_t heap_count, heap_capacity;
-    uint32_t *emitted; /* per GPU: bits of (purchase, gated) that are among the options */
+    struct evidence evidence; /* of the layout that is looked at */
+    uint32_t *emitted;        /* per GPU: bits of (purchase, gated) that are among the options */
 };
 
 /* --- reasons ------------------------------------------------------------------------------------------------ */
@@ -203,8 +204,9 @@ static double least_latency_ms(const struct question *question, const struct pla
     const struct traffic *traffic = &question->demand.traffic;
     double ttft_ms = roofline_ttft_ms(&plan->roofline, 1), ratio = 1;
     if (traffic->input.count > 1) ratio = roofline_first_token_ratio(&plan->roofline, traffic->input.classes[0].tokens);
-    return ttft_ms * fmin(ratio, 1) +
-           roofline_tpot_ms(&plan->roofline, 1, NULL) * (traffic->output.classes[0].tokens - 1);
+    return (ttft_ms * fmin(ratio, 1) +
+            roofline_tpot_ms(&plan->roofline, 1, NULL) * (traffic->output.classes[0].tokens - 1)) /
+           evidence_speedup(&plan->roofline);
 }
 
 /* Energy of one output token at least: a GPU that has just enough to do at its best speed, bound by memory; those that
@@ -262,7 +264,8 @@ static enum status push_layout(struct search *search, uint32_t gpu, enum dtype d
                                uint32_t pipeline_parallel, bool *ret_fits)
 {
     struct plan plan;
-    struct shortfall shortfall = plan_prepare(search->question, gpu, dtype, tensor_parallel, pipeline_parallel, &plan);
+    struct shortfall shortfall =
+        plan_prepare(search->question, gpu, dtype, tensor_parallel, pipeline_parallel, &search->evidence, &plan);
     *ret_fits = shortfall.reason != REJECT_MEMORY;
     if (shortfall.reason != REJECT_NONE) {
         note_rejection(search, gpu, shortfall);
@@ -459,14 +462,26 @@ static uint32_t group_bit(const struct option *option)
     return 1u << ((unsigned)option->purchase * 2 + (option->excluded_by != REJECT_NONE));
 }
 
+static enum status add_provenance(struct search *search, const struct plan *plan, struct option *option)
+{
+    if (!plan->roofline.evidence) return STATUS_OK;
+    struct provenance *provenance = ARENA_NEW(search->arena, struct provenance);
+    if (!provenance) return STATUS_OUT_OF_MEMORY;
+    *provenance = plan_provenance(search->question, plan, option->performance.in_flight / option->replicas);
+    option->provenance = provenance;
+    return STATUS_OK;
+}
+
 /* Predicts a layout in full and puts its best option of each group back into the queue. */
 static enum status expand(struct search *search, const struct entry *entry)
 {
     const struct question *question = search->question;
+    const bool measured = question->measurements.count > 0;
     struct plan *plan = ARENA_NEW(search->arena, struct plan);
-    if (!plan) return STATUS_OUT_OF_MEMORY;
-    struct shortfall shortfall =
-        plan_prepare(question, entry->gpu, entry->weight_dtype, entry->tensor_parallel, entry->pipeline_parallel, plan);
+    struct evidence *evidence = measured ? ARENA_NEW(search->arena, struct evidence) : NULL;
+    if (!plan || (measured && !evidence)) return STATUS_OUT_OF_MEMORY;
+    struct shortfall shortfall = plan_prepare(question, entry->gpu, entry->weight_dtype, entry->tensor_parallel,
+                                              entry->pipeline_parallel, evidence, plan);
     if (shortfall.reason == REJECT_NONE) shortfall = plan_size(question, plan);
     search->result->evaluated++;
     if (shortfall.reason != REJECT_NONE) {
@@ -490,7 +505,8 @@ static enum status expand(struct search *search, const struct entry *entry)
         kept->option = copy;
     }
     for (size_t i = 0; i < sizeof best / sizeof best[0]; i++) {
-        enum status status = best[i].option ? heap_push(search, best[i]) : STATUS_OK;
+        enum status status = best[i].option ? add_provenance(search, plan, best[i].option) : STATUS_OK;
+        if (status == STATUS_OK && best[i].option) status = heap_push(search, best[i]);
         if (status != STATUS_OK) return status;
     }
     return STATUS_OK;
@@ -505,7 +521,8 @@ static void fill_details(struct search *search, struct option *option)
     struct plan plan;
     option->replicas_at_half_probability = option->replicas;
     struct shortfall shortfall = plan_prepare(question, option->gpu, deployment->weight_dtype,
-                                              deployment->tensor_parallel, deployment->pipeline_parallel, &plan);
+                                              deployment->tensor_parallel, deployment->pipeline_parallel,
+                                              &search->evidence, &plan);
     if (shortfall.reason != REJECT_NONE) return;
     plan_percentiles(question, &plan, option->replicas, option->safe_requests_per_second, &option->performance);
     if (question->demand.kind == DEMAND_NONE || option->replicas == 1) return;

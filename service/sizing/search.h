@@ -14,6 +14,7 @@ struct question {
     const struct snapshot *snapshot;
     const struct model *model;
     const struct engine_profile *engine;
+    struct measurements measurements; /* of the model */
     struct demand demand;
     struct slo slo;
     bool has_slo;

@@ -16,6 +16,10 @@ struct stage_weights {                    /* of one rank */
 };
 struct stage_weights stage_weights_make(const struct deployment *deployment, const struct stage *stage);
 /* On the GPU: without what is offloaded. */
+static inline double stage_weights_resident(const struct stage_weights *weights)
+{
+    return weights->layers_bytes - weights->offloaded_bytes + weights->ends_bytes + weights->buffers_bytes;
+}
 double stage_weights_bytes(const struct deployment *deployment, const struct stage *stage);
 
 /* Of one rank: more layers of the model's own kind, as those for multi-token prediction. */

@@ -162,7 +162,7 @@ struct stage_weights stage_weights_make(const struct deployment *deployment, con
 double stage_weights_bytes(const struct deployment *deployment, const struct stage *stage)
 {
     struct stage_weights weights = stage_weights_make(deployment, stage);
-    return weights.layers_bytes - weights.offloaded_bytes + weights.ends_bytes + weights.buffers_bytes;
+    return stage_weights_resident(&weights);
 }
 
 double weights_prediction_layers_bytes(const struct deployment *deployment, double layers)

@@ -24,6 +24,7 @@ static const struct catalog_table {
     [FILE_PURCHASE_PRICES] = {QUERY_READ_PURCHASE_PRICES, "gpusize.purchase_price", "{gpu_id,kind,as_of}"},
     [FILE_OPERATING_COSTS] = {QUERY_READ_OPERATING_COSTS, "gpusize.operating_cost", "{key,scope}"},
     [FILE_API_PRICES] = {QUERY_READ_API_PRICES, "gpusize.api_price", "{provider,model_id}"},
+    [FILE_MEASURED] = {QUERY_READ_MEASURED, "gpusize.observation", "{source,uid}"},
 };
 
 /* --- the version --- */

@@ -458,6 +458,17 @@ static void decode_adjustments(const struct decoder *decoder, const struct field
     *adjustments = (struct price_adjustments){items, count};
 }
 
+struct printing {
+    const json_t *value;
+    char *text;
+};
+
+static void print_json(void *context)
+{
+    struct printing *printing = context;
+    printing->text = json_dumps(printing->value, JSON_COMPACT | JSON_SORT_KEYS);
+}
+
 static void decode_config(const struct decoder *decoder, const struct field *field, const char *path, json_t *value,
                           void *member)
 {
@@ -467,9 +478,10 @@ static void decode_config(const struct decoder *decoder, const struct field *fie
         wrong_type(decoder, path, "a JSON object, as of a config.json", value);
         return;
     }
-    char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
-    *config = text ? arena_strdup(decoder->arena, text) : NULL;
-    heap_free(text); /* the printer allocates like the parser */
+    struct printing printing = {.value = value};
+    bool printed = heap_guard(print_json, &printing); /* without memory the printer leaves parts out, and goes on */
+    *config = printed && printing.text ? arena_strdup(decoder->arena, printing.text) : NULL;
+    if (printed) heap_free(printing.text);
     if (!*config) no_memory(decoder);
 }
 

@@ -3,7 +3,9 @@ import copy
 import csv
 import gzip
 import io
+import json
 import re
+import shlex
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
@@ -391,6 +393,145 @@ def test_known_weights_replace_the_computed_ones(service):
                                                           "gpu": "h100-sxm"})
         weights.append(answer.json["memory"]["weights_gib"])
     assert weights[1] - weights[0] == pytest.approx(4e9 / 2**30, rel=0.01)
+
+
+CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 256,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 512, "vocab_size": 1000,
+          "max_position_embeddings": 4096, "torch_dtype": "bfloat16", "tie_word_embeddings": True}
+
+
+def test_tensors_say_what_the_weights_are(service):
+    tensors = {"model.embed_tokens.weight": {"dtype": "BF16", "shape": [1000, 256], "data_offsets": [0, 512000]},
+               "model.layers.0.mlp.up_proj.weight": {"dtype": "F8_E4M3", "shape": [512, 2048]},
+               "model.norm.weight": {"dtype": "F32", "shape": [256]}}
+
+    def ask(index, config=CONFIG):
+        return service.call("POST", "/v1/memory", json={"model": {"config": config, "safetensors_index": index},
+                                                        "gpu": "h100-sxm"})
+    rotary = 4096 * 64 * 2  # in no file
+    padded = 512000 * 1024 / 1000
+    header = ask(tensors).json
+    assert header["memory"]["weights_gib"] == pytest.approx((padded + 512 * 2048 + 1024 + rotary) / 2**30, rel=1e-4)
+    assert header["request"]["model"]["safetensors_index_bytes"] > 0
+    total = ask({"metadata": {"total_size": 4000000}}).json
+    assert total["memory"]["weights_gib"] == pytest.approx((4000000 + rotary) / 2**30, rel=0.01)
+    for index, code in (({"metadata": {"total_size": 1e5}}, "contradiction"), ({"metadata": {}}, "malformed_config"),
+                        ({"a": {"dtype": "F9", "shape": [1]}}, "malformed_config")):
+        problem = ask(index).json["errors"][0]
+        assert (problem["field"], problem["code"]) == ("model.safetensors_index", code)
+
+
+def test_a_gguf_header_is_a_model(service):
+    header = {"metadata": {"general.architecture": "llama", "llama.block_count": 2, "llama.embedding_length": 256,
+                           "llama.attention.head_count": 4, "llama.attention.head_count_kv": 2,
+                           "llama.context_length": 4096},
+              "tensors": {"token_embd.weight": {"type": "Q6_K", "shape": [256, 1000]},
+                          "blk.0.ffn_up.weight": {"type": "Q4_K", "shape": [256, 512]}}}
+    question = {"model": {"gguf_header": header}, "gpu": "l4", "serving": {"engine": "llama.cpp"}}
+    answer = service.call("POST", "/v1/memory", json=question).json
+    assert answer["model"]["parameters"] == 256 * 1000 + 256 * 512 and answer["fits"]
+    # The one matrix is the head on the GPU: its rows are padded.
+    weights = 256 * 1024 * 210 / 256 + 256 * 512 * 144 / 256 + 4096 * 64 * 2
+    assert answer["memory"]["weights_gib"] == pytest.approx(weights / 2**30, rel=1e-4)
+    del header["metadata"]["llama.block_count"]
+    problem = service.call("POST", "/v1/memory", json=question).json["errors"][0]
+    assert problem["field"] == "model.gguf_header.metadata.llama.block_count"
+
+
+def test_a_stated_size_is_of_the_published_format(service):
+    question = {"weights_gb": 16, "rps": 1, "gpus": "h100-sxm", "as_of": AS_OF}
+    published, packed = (service.call("GET", "/v1/recommend", query=question | {"weight_dtype": dtype}).json
+                         ["recommended"]["memory"]["weights_gib"] for dtype in ("native", "fp8"))
+    assert packed < 0.6 * published
+
+
+def memory_of(service, **fields):
+    return service.call("GET", "/v1/memory", query={"model": "llama-3.1-8b-instruct", "gpu": "h100-sxm"} | fields).json
+
+
+def test_what_takes_memory_beside_the_model(service):
+    plain = memory_of(service)["memory"]
+    slots = memory_of(service, max_loras=4)
+    assert slots["serving"]["max_lora_rank"] == 16 and slots["serving"]["lora_targets"] == "all_linear"
+    assert plain["kv_pool_gib"] - slots["memory"]["kv_pool_gib"] == pytest.approx(slots["memory"]["lora_gib"], rel=1e-3)
+    fewer = memory_of(service, max_loras=4, lora_targets="attention")["memory"]
+    assert 0 < fewer["lora_gib"] < slots["memory"]["lora_gib"]
+    draft = memory_of(service, draft_model="Llama-3.2-1B-Instruct", draft_tokens=3)
+    assert draft["memory"]["draft_gib"] > 2.3 and draft["draft_kv_bytes_per_token"] == 32768
+    assert draft["request"]["serving"]["draft_model"] == "meta-llama/Llama-3.2-1B-Instruct"
+    host = memory_of(service, cpu_offload_gib=5)
+    assert host["memory"]["offloaded_gib"] == 5 and "PCIe" in host["warnings"][0]
+    assert host["memory"]["kv_pool_gib"] == pytest.approx(plain["kv_pool_gib"] + 5, rel=1e-4)
+    answer = memory_of(service, gpu_used_gib=20)
+    used = answer["memory"]
+    share = float(answer["warnings"][0].rstrip(".").split()[-1])
+    shared = memory_of(service, gpu_memory_utilization_ratio=share)["memory"]
+    assert shared["kv_pool_gib"] == pytest.approx(used["kv_pool_gib"], abs=0.1)
+    assert used["available_gib"] == pytest.approx(plain["available_gib"] - 20, rel=1e-4)
+    some = memory_of(service, engine="llama.cpp", weight_dtype="q4_k_m", gpu_layers=16, gpu="rtx-4090")
+    assert some["serving"]["gpu_layers"] == 16 and some["memory"]["weights_gib"] < 2.2
+
+
+def test_a_slice_is_a_gpu(service):
+    answer = memory_of(service, mig_profile="3G.40GB")
+    assert answer["mig_profile"] == answer["request"]["mig_profile"] == "3g.40gb" and answer["gpu"] == "h100-sxm"
+    assert answer["physical_gib"] == 39.5 and answer["layout"]["gpu_count"] == 1
+    derived = memory_of(service, gpu="b200-sxm", mig_profile="1g.45gb")
+    assert any("derived" in text for text in derived["assumptions"])
+    query = {"model": "llama-3.1-8b-instruct", "gpu": "h100-sxm"}
+    whole, part = (service.call("GET", "/v1/throughput", query=query | more).json
+                   for more in ({}, {"mig_profile": "3g.40gb"}))
+    assert part["output_tokens_per_second"]["value"] < whole["output_tokens_per_second"]["value"] / 2
+    assert part["output_tokens_per_second"]["basis"] == "extrapolated"
+
+
+@pytest.mark.parametrize("fields, field, code", [
+    ({"mig_profile": "9g.1gb"}, "mig_profile", "unsupported_combination"),
+    ({"mig_profile": "3g.40gb", "gpu": "l4"}, "mig_profile", "unsupported_combination"),
+    ({"mig_profile": "3g.40gb", "tp": 2}, "layout.tensor_parallel", "unsupported_combination"),
+    ({"mig_profile": "3g.40gb", "pp": 2}, "layout.pipeline_parallel", "unsupported_combination"),
+    ({"max_lora_rank": 8}, "serving.max_loras", "missing_field"),
+    ({"draft_model": "ngram"}, "serving.draft_tokens", "missing_field"),
+    ({"draft_model": "mtp", "draft_tokens": 1}, "serving.draft_model", "unsupported_combination"),
+    ({"draft_model": "no-such", "draft_tokens": 1}, "serving.draft_model", "unknown_model"),
+    ({"draft_model": LLAMA, "draft_tokens": 1}, "serving.draft_model", "contradiction"),
+    ({"draft_model": "eagle", "draft_tokens": 1, "engine": "llama.cpp"}, "serving.draft_model",
+     "unsupported_combination"),
+    ({"draft_model": "eagle", "draft_tokens": 1, "pp": 2}, "layout.pipeline_parallel", "unsupported_combination"),
+    ({"cpu_offload_gib": 1, "engine": "tensorrt-llm"}, "serving.cpu_offload_gib", "unsupported_combination"),
+    ({"gpu_layers": 3}, "serving.gpu_layers", "unsupported_combination"),
+    ({"gpu_layers": 99, "engine": "llama.cpp"}, "serving.gpu_layers", "invalid_value"),
+    ({"lora_targets": "some"}, "serving.lora_targets", "invalid_value")])
+def test_extras_that_cannot_be(service, fields, field, code):
+    problem = memory_of(service, **fields)["errors"][0]
+    assert (problem["field"], problem["code"]) == (field, code)
+
+
+def test_speed_of_layers_on_a_cpu_is_not_known(service):
+    query = {"model": "llama-3.1-8b-instruct", "gpu": "rtx-4090", "engine": "llama.cpp", "weight_dtype": "q4_k_m",
+             "gpu_layers": 16}
+    problem = service.call("GET", "/v1/throughput", query=query).json["errors"][0]
+    assert problem["field"] == "serving.gpu_layers"
+
+
+def test_launch_command_starts_what_was_sized(service):
+    serving = {"max_loras": 2, "max_lora_rank": 32, "lora_targets": "attention", "cpu_offload_gib": 2,
+               "draft_model": "llama-3.2-1b-instruct", "draft_tokens": 3}
+    question = {"model": "llama-3.1-8b-instruct", "serving": serving, "workload": {"requests_per_second": 1},
+                "constraints": {"gpus": ["h100-sxm"]}, "as_of": AS_OF}
+    best = service.call("POST", "/v1/recommend", json=question).json["recommended"]
+    assert best["memory"]["lora_gib"] > 0 and best["memory"]["draft_gib"] > 0 and best["memory"]["offloaded_gib"] > 0
+    words = shlex.split(best["launch_command"])
+    for flag, value in (("--max-loras", "2"), ("--max-lora-rank", "32"), ("--cpu-offload-gb", "2")):
+        assert words[words.index(flag) + 1] == value
+    assert json.loads(words[words.index("--speculative-config") + 1]) == {
+        "method": "draft_model", "model": "meta-llama/Llama-3.2-1B-Instruct", "num_speculative_tokens": 3}
+    for engine, kind, flags in (("sglang", "ngram", "--speculative-algorithm NGRAM --speculative-num-draft-tokens 3"),
+                                ("tensorrt-llm", "eagle", "decoding_type: Eagle, max_draft_len: 3"),
+                                ("llama.cpp", "llama-3.2-1b-instruct", "-hfd 'meta-llama/Llama-3.2-1B-Instruct'")):
+        question["serving"] = {"engine": engine, "draft_model": kind, "draft_tokens": 3, "max_loras": 1}
+        command = service.call("POST", "/v1/recommend", json=question).json["recommended"]["launch_command"]
+        assert flags in command and "lora" in command, command
 
 
 # The article's own figures: fp16 and fp32 of its three models.

@@ -2,6 +2,7 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import urllib.request
 
@@ -72,6 +73,44 @@ def test_every_bad_field_is_named():
                                        ["recommend", "--config", "/nonexistent"], ["help", "nonsense"]])
 def test_wrong_usage_is_status_2(arguments):
     assert run(*arguments, status=2).stderr or not arguments
+
+
+def gguf(name, *rows):
+    """A header with one tensor: rows are (key, number)."""
+    def text(value):
+        return struct.pack("<Q", len(value)) + value.encode()
+    keys = [text("general.architecture") + struct.pack("<I", 8) + text("llama")]
+    keys += [text(key) + struct.pack("<II", 4, number) for key, number in rows]
+    tensor = text(name) + struct.pack("<IQQIQ", 2, 4096, 1000, 12, 0)
+    return b"GGUF" + struct.pack("<IQQ", 3, 1, len(keys)) + b"".join(keys) + tensor
+
+
+def test_weights_of_a_file(tmp_path):
+    path = tmp_path / "model.gguf"
+    header = gguf("token_embd.weight", ("llama.block_count", 2), ("llama.embedding_length", 4096),
+                  ("llama.attention.head_count", 32), ("llama.context_length", 4096))
+    path.write_bytes(header + b"\0" * 4096)
+    ask = ["memory", "--weights", str(path), "--gpu", "l40s", "--engine", "llama.cpp", "--json"]
+    answer = json.loads(run(*ask).stdout)
+    assert answer["model"]["parameters"] == 4096000 and answer["model"]["layers"] == 2
+    path.write_bytes(header[:60])
+    assert "cut short" in run(*ask, status=2).stderr
+    index = tmp_path / "model.safetensors.index.json"
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "vocab_size": 128256,
+                                  "num_attention_heads": 32, "intermediate_size": 14336}), encoding="utf-8")
+    index.write_text(json.dumps({"metadata": {"total_size": 2 * 10**10}, "weight_map": {}}), encoding="utf-8")
+    ask = ["memory", "--config", str(config), "--gpu", "l40s", "--json", "--weights"]
+    assert json.loads(run(*ask, str(index)).stdout)["memory"]["weights_gib"] == pytest.approx(2e10 / 2**30, rel=0.01)
+    entry = {"dtype": "BF16", "shape": [4096, 2000000], "data_offsets": [0, 16384000000]}
+    text = json.dumps({"model.layers.0.mlp.up_proj.weight": entry}).encode()
+    shard, whole = tmp_path / "model-00001-of-00002.safetensors", tmp_path / "model.safetensors"
+    for file in (shard, whole):
+        file.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 100)
+    assert json.loads(run(*ask, str(whole)).stdout)["memory"]["weights_gib"] == pytest.approx(15.26, rel=0.01)
+    assert "one of several files" in run(*ask, str(shard), status=2).stderr
+    assert "cannot be read" in run(*ask, "/nonexistent", status=2).stderr
+    assert "no .gguf file" in run(*ask, "/bin/sh", status=2).stderr
 
 
 def test_config_of_an_own_model(tmp_path):

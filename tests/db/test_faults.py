@@ -295,7 +295,7 @@ def test_the_disk_of_the_write_ahead_log_is_full(spare_cluster, small_disk, prog
 
 
 def test_the_cache_on_a_full_disk(cluster, database, sql, serve, small_disk, tmp_path):
-    disk = small_disk(tmp_path / "disk", 1)
+    disk = small_disk(tmp_path / "disk", 2)
     cache, filler = disk / "cache", disk / "filler"
     service = serve(database, *QUICKLY, "--snapshot-cache", str(cache))
     first = ask(service)

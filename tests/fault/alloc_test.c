@@ -5,6 +5,7 @@
 #include "api/operation.h"
 #include "catalog/load.h"
 #include "hf/hf_config.h"
+#include "hf/hf_weights.h"
 #include "record/record.h"
 #include "wire/compare.h"
 #include "wire/encode.h"
@@ -31,12 +32,14 @@ struct question {
 };
 static enum status load_catalog(struct arena *arena, struct problems *problems, struct out *answer);
 static enum status parse_config(struct arena *arena, struct problems *problems, struct out *answer);
+static enum status parse_gguf(struct arena *arena, struct problems *problems, struct out *answer);
 static enum status pack_and_unpack(struct arena *arena, struct problems *problems, struct out *answer);
 static enum status compare_two(struct arena *arena, struct problems *problems, struct out *answer);
 
 static const struct question questions[] = {
     {.name = "catalog_load", .run = load_catalog},
     {.name = "hf_config_parse", .run = parse_config},
+    {.name = "hf_gguf_header, hf_gguf_parse", .run = parse_gguf},
     {.name = "record", .run = pack_and_unpack},
     {.name = "compare_answers", .run = compare_two},
     {.name = "recommend",
@@ -55,6 +58,12 @@ static const struct question questions[] = {
      .body =
          "{\"model\":\"lama\",\"objectiv\":\"cost\",\"workload\":{\"input_tokens\":-1,\"output_tokens\":\"many\"}}"},
     {.name = "memory", .operation = "memory", .body = "{\"model\":{\"parameters\":7e9},\"gpu\":\"h100-sxm\"}"},
+    {.name = "memory, tensors",
+     .operation = "memory",
+     .body = "{\"model\":{\"config\":{\"model_type\":\"llama\",\"hidden_size\":64,\"num_hidden_layers\":1,"
+             "\"num_attention_heads\":4,\"vocab_size\":100},\"safetensors_index\":{\"model.norm.weight\":{\"dtype\":"
+             "\"BF16\",\"shape\":[90000]}}},\"gpu\":\"h100-sxm\",\"serving\":{\"max_loras\":2,\"draft_model\":"
+             "\"eagle\",\"draft_tokens\":2},\"mig_profile\":\"9g.9gb\"}"},
     {.name = "throughput",
      .operation = "throughput",
      .body =
@@ -93,6 +102,23 @@ static enum status parse_config(struct arena *arena, struct problems *problems, 
     if (status == STATUS_OK) {
         out_number(answer, NULL, model.parameters);
     }
+    return status;
+}
+
+/* Keys: general.architecture "llama", llama.block_count 1, llama.embedding_length 256; token_embd.weight of 256 x 4. */
+static enum status parse_gguf(struct arena *arena, struct problems *problems, struct out *answer)
+{
+    static const unsigned char file[] = "GGUF\3\0\0\0\1\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0"
+                                        "\24\0\0\0\0\0\0\0general.architecture\10\0\0\0\5\0\0\0\0\0\0\0llama"
+                                        "\21\0\0\0\0\0\0\0llama.block_count\4\0\0\0\1\0\0\0"
+                                        "\26\0\0\0\0\0\0\0llama.embedding_length\4\0\0\0\0\1\0\0"
+                                        "\21\0\0\0\0\0\0\0token_embd.weight\2\0\0\0\0\1\0\0\0\0\0\0\4\0\0\0\0\0\0\0"
+                                        "\14\0\0\0\0\0\0\0\0\0\0";
+    const char *json = NULL;
+    struct model model;
+    enum status status = hf_gguf_header(file, sizeof file, arena, problems, "weights", &json);
+    if (status == STATUS_OK) status = hf_gguf_parse(json, strlen(json), arena, problems, "model.gguf_header", &model);
+    if (status == STATUS_OK) out_number(answer, NULL, model.parameters);
     return status;
 }
 

@@ -15,6 +15,7 @@ static const unsigned needed[CATALOG_FILE_COUNT] = {
     [FILE_PURCHASE_PRICES] = NEEDS(GPUS),
     [FILE_OPERATING_COSTS] = NEEDS(GPUS),
     [FILE_API_PRICES] = NEEDS(MODELS),
+    [FILE_MEASURED] = NEEDS(GPUS) | NEEDS(MODELS) | NEEDS(ENGINE_PROFILES),
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -80,6 +80,9 @@ static struct model take_model(struct source *source)
         model.experts_per_token = 1 + take(source, model.experts - 1);
         model.moe_intermediate_size = 1 + take(source, 1 << 14);
         model.dense_layers = take(source, model.layers);
+        /* at least what the experts in use have: all parameters cannot be in the others */
+        double share = (double)model.experts_per_token / model.experts;
+        model.active_parameters = model.parameters * fmax(share, model.active_parameters / model.parameters);
     }
     model.native_dtype = (enum dtype)take(source, DTYPE_COUNT - 1);
     model.mtp_layers = take(source, 2);

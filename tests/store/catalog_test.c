@@ -109,6 +109,23 @@ static void assert_same_prices(const struct snapshot *a, const struct snapshot *
                          b->api_prices[i].usd_per_million_input_tokens.micro);
 }
 
+static void assert_same_measurements(const struct snapshot *a, const struct snapshot *b)
+{
+    assert_int_equal(a->measurement_count, b->measurement_count);
+    for (size_t i = 0; i < a->measurement_count; i++) {
+        const struct measurement *x = &a->measurements[i], *y = &b->measurements[i];
+        assert_true(measurement_repeats(x, y));
+        assert_string_equal(x->source, y->source);
+        assert_string_equal(x->uid, y->uid);
+        assert_string_equal(x->engine_version, y->engine_version);
+        assert_same_number(x->output_tokens_per_second, y->output_tokens_per_second);
+        assert_same_number(x->ttft_ms, y->ttft_ms);
+        assert_same_number(x->tpot_ms, y->tpot_ms);
+        assert_int_equal(x->as_of.days, y->as_of.days);
+        assert_true(x->trusted && y->trusted && !x->own && !y->own);
+    }
+}
+
 static void test_comes_out_as_it_went_in(void **state)
 {
     (void)state;
@@ -117,6 +134,7 @@ static void test_comes_out_as_it_went_in(void **state)
     struct snapshot *bundled = load(catalog_bundled()), *stored = read_snapshot(store, -1, &version);
     assert_same_facts(bundled, stored);
     assert_same_prices(bundled, stored);
+    assert_same_measurements(bundled, stored);
     snapshot_free(bundled);
     snapshot_free(stored);
     store_close(store);

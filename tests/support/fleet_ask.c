@@ -92,6 +92,21 @@ struct snapshot *fleet_catalog_shuffled(unsigned seed)
     return snapshot;
 }
 
+struct snapshot *fleet_catalog_measured(const char *lines)
+{
+    struct catalog_text files[CATALOG_FILE_COUNT];
+    memcpy(files, catalog_bundled(), sizeof files);
+    struct catalog_text *file = &files[FILE_MEASURED];
+    char *text = NULL;
+    int header = (int)strcspn(file->text, "\n") + 1, length = asprintf(&text, "%.*s%s", header, file->text, lines);
+    assert_true(length > header);
+    file->text = text;
+    file->length = (size_t)length;
+    struct snapshot *snapshot = load(files);
+    free(text);
+    return snapshot;
+}
+
 /* --- questions -------------------------------------------------------------------------------------------------- */
 
 static struct asked *asked_new(const struct snapshot *snapshot, size_t max_bytes, const char *format, va_list args)

@@ -20,6 +20,8 @@ struct asked {
  * catalog is refused. */
 struct snapshot *fleet_catalog(void);
 struct snapshot *fleet_catalog_shuffled(unsigned seed);
+/* The bundled catalog with these lines of measured.csv in place of its own. */
+struct snapshot *fleet_catalog_measured(const char *lines);
 
 /* Asks the operation recommend; `format` as printf, ' for ". Free with fleet_done. */
 struct asked *fleet_ask(const struct snapshot *snapshot, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -13,6 +13,11 @@
 
 #include <cmocka.h>
 
+#define MEASURED_HEADER                                                                                                \
+    "source,uid,engine,engine_version,model_id,gpu_id,gpu_count,tensor_parallel,pipeline_parallel,expert_parallel,"    \
+    "weight_dtype,kv_dtype,load,concurrency,input_tokens,output_tokens,output_tokens_per_second,"                      \
+    "total_tokens_per_second,ttft_ms,tpot_ms,e2e_ms,trust,as_of\n"
+
 /* A complete catalog of two GPUs. Profiles are made from the table of coefficients. */
 static const char *const base[CATALOG_FILE_COUNT] = {
     [FILE_GPUS] = "id,name,family,vendor,architecture,cuda_cc,memory_nominal_gb,memory_nvml_mib,memory_cuda_mib,"
@@ -53,6 +58,9 @@ static const char *const base[CATALOG_FILE_COUNT] = {
     [FILE_OPERATING_COSTS] = "key,scope,value,unit,as_of,source\npue_ratio,all,1.2,ratio,2026-06,page\n",
     [FILE_API_PRICES] = "provider,model_id,usd_per_million_input_tokens,usd_per_million_output_tokens,as_of,source\n"
                         "host,owner/Small-7B,0.1,0.2,2026-06-08,list\n",
+    [FILE_MEASURED] =
+        MEASURED_HEADER "bench,1,vllm,0.18,owner/small-7b,big-sxm,4,2,,,fp8,,concurrency,64,1024,128,5000,,"
+                        "40,12,,A,2026-10\n",
 };
 
 static const char *const names[CATALOG_FILE_COUNT] = {
@@ -68,6 +76,7 @@ static const char *const names[CATALOG_FILE_COUNT] = {
     "purchase_prices.csv",
     "operating_costs.csv",
     "api_prices.csv",
+    "measured.csv",
 };
 
 enum { TEXT_BYTES = 64 * 1024 };
@@ -245,6 +254,39 @@ static void test_profiles_inherit(void **state)
                      1U << DTYPE_BF16 | 1U << DTYPE_FP16 | 1U << DTYPE_FP8);
 }
 
+/* Figures of one replica; of repeats the user's own before others, newer versions before older; the layout of several
+ * GPUs must be told, and what the catalog does not have is left out. */
+static void test_measurements(void **state)
+{
+    (void)state;
+    append(FILE_MEASURED,
+           "bench,2,VLLM,v0.18.2-cu130,owner/Small-7B,big-sxm,1,,,,bf16,,saturated,,1000,1000,,600,,,,B,2026");
+    append(FILE_MEASURED, "bench,3,vllm,0.19,owner/Small-7B,big-sxm,1,,,,,auto,saturated,,1000,1000,300,,,,,A,2026");
+    append(FILE_MEASURED, "bench,4,vllm,nightly,owner/Small-7B,big-sxm,1,,,,,,saturated,,1000,1000,300,,,,,,2026");
+    append(FILE_MEASURED, "bench,5,vllm,0.19,owner/Small-7B,big-sxm,1,,,,,,saturated,,1000,1000,400,,,,,C,2026");
+    append(FILE_MEASURED, "bench,6,vllm,0.18,owner/Large-7B,big-sxm,1,,,,,,saturated,,1000,1000,300,,,,,A,2026");
+    append(FILE_MEASURED, "bench,7,vllm,0.1,owner/Small-7B,big-sxm,1,,,,,,saturated,,1000,1000,300,,,,,A,2026");
+    append(FILE_MEASURED, "bench,8,vllm,0.18,owner/Small-7B,big-sxm,2,,,,,,saturated,,1000,1000,300,,,,,A,2026");
+    append(FILE_MEASURED, "bench,9,vllm,0.18,owner/Small-7B,big-sxm,1,,,,,,concurrency,,1000,1000,300,,,,,A,2026");
+    assert_int_equal(load(), STATUS_OK);
+    const char *const uids[] = {"4", "3", "5", "2", "1"}; /* the newest profile comes first */
+    const struct measurements found = snapshot_measurements(fixture.snapshot, "OWNER/small-7b");
+    assert_int_equal(fixture.snapshot->measurement_count, sizeof uids / sizeof *uids);
+    assert_int_equal(found.count, sizeof uids / sizeof *uids);
+    for (size_t i = 0; i < found.count; i++)
+        assert_string_equal(found.items[i].uid, uids[i]);
+    assert_string_equal(found.items[3].engine_version, "0.18.2");
+    assert_near(found.items[3].output_tokens_per_second, 300, 0);
+    assert_true(found.items[3].trusted && !found.items[2].trusted && !found.items[0].trusted);
+    const struct measurement *pair = &found.items[4];
+    assert_near(pair->output_tokens_per_second, 2500, 0);
+    assert_near(pair->concurrency, 32, 0);
+    assert_int_equal(pair->setup.tensor_parallel, 2);
+    assert_int_equal(measurements_of(&found, &pair->setup).count, 1);
+    assert_int_equal(snapshot_measurements(fixture.snapshot, "").count, 0);
+    assert_int_equal(snapshot_measurements(fixture.snapshot, NULL).count, 0);
+}
+
 static const struct {
     enum catalog_file file;
     const char *column, *value, *place, *reason;
@@ -302,6 +344,12 @@ static const struct {
     {FILE_OPERATING_COSTS, "value", "-1", "operating_costs.csv:2 value", "is not a number from 0"},
     {FILE_API_PRICES, "usd_per_million_input_tokens", "0", "api_prices.csv:2 usd_per_million_input_tokens",
      "is not a number from"},
+    {FILE_MEASURED, "gpu_id", "huge", "measured.csv:2 gpu_id", "gpus.csv has no id \"huge\""},
+    {FILE_MEASURED, "gpu_count", "0", "measured.csv:2 gpu_count", "is not a number from 1"},
+    {FILE_MEASURED, "load", "rate", "measured.csv:2 load", "is none of saturated, concurrency, static_batch"},
+    {FILE_MEASURED, "ttft_ms", "-1", "measured.csv:2 ttft_ms", "is not a number from"},
+    {FILE_MEASURED, "uid", "", "measured.csv:2 uid", "is empty"},
+    {FILE_MEASURED, "as_of", "soon", "measured.csv:2 as_of", "is no date"},
 };
 
 static struct catalog_text over = {.name = "own.csv"};
@@ -389,6 +437,8 @@ static const struct {
     {FILE_PURCHASE_PRICES, "big-sxm,1,listing,2026-08,page,", "purchase_prices.csv:4 as_of", "the same as line 3"},
     {FILE_OPERATING_COSTS, "pue_ratio,all,1.3,ratio,2026-07,page", "operating_costs.csv:3 scope", "the same as line 2"},
     {FILE_API_PRICES, "Host,owner/small-7b,1,1,2026,list", "api_prices.csv:3 provider", "the same as line 2"},
+    {FILE_MEASURED, "bench,1,vllm,,owner/Small-7B,big-sxm,1,,,,,,saturated,,9,9,9,,,,,,2026", "measured.csv:3 uid",
+     "the same as line 2"},
     {FILE_ENGINE_SUPPORT, "VLLM,hopper,fp8,false,documentation,2026", "engine_support.csv:3 architecture",
      "the same as line 2"},
     {FILE_ENGINE_PROFILES, "vllm,0.5,0.17,inherits,vllm 0.17,fit,2026", "engine_profiles.csv", "reaches into"},
@@ -556,6 +606,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_profiles_inherit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_profiles_are_laid_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_rows_laid_over, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_measurements, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_cells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_headers, set_up, tear_down),

@@ -135,8 +135,8 @@ static void test_json_model(void **state)
         {"{\"model\":{\"parameters\":7000000000,\"weights_gb\":null}}", "{\"model\":{\"parameters\":7000000000}" REST},
         {"{\"model\":null}", "missing_field model: required: The model."},
         {"{}", "missing_field model: required: The model."},
-        {"{\"model\":{}}",
-         "missing_field model: give the model by its name, its config, its parameters or its weights_gb"},
+        {"{\"model\":{}}", "missing_field model: give the model by its name, its config, its gguf_header, its "
+                           "parameters or its weights_gb"},
         {"{\"model\":5}", "wrong_type model: expected a model's name or an object, found a number"},
         {"{\"model\":\"\"}",
          "invalid_value model: \"\" is no name: use 1 to 200 letters, digits, spaces and . _ / + -"},
@@ -145,19 +145,22 @@ static void test_json_model(void **state)
         {"{\"model\":\"a\\nb\"}",
          "invalid_value model: \"a\nb\" is no name: use 1 to 200 letters, digits, spaces and . _ / + -"},
         {"{\"model\":{\"parameters\":7e9,\"weights_gb\":14}}",
-         "contradiction model: give the model in one way: a name, a config (with weights_bytes), parameters or "
+         "contradiction model: give the model in one way: a name, a config (with weights_bytes or safetensors_index), "
+         "a gguf_header, parameters or "
          "weights_gb"},
         {"{\"model\":{\"parameters\":7e9,\"weights_bytes\":14e9}}",
-         "contradiction model: give the model in one way: a name, a config (with weights_bytes), parameters or "
+         "contradiction model: give the model in one way: a name, a config (with weights_bytes or safetensors_index), "
+         "a gguf_header, parameters or "
          "weights_gb"},
         {"{\"model\":{\"parameters\":-7}}",
          "out_of_range model.parameters: -7 is out of range: give 1000 to 1000000000000000 parameters"},
         {"{\"model\":{\"parameters\":\"many\"}}",
          "wrong_type model.parameters: expected a number or a text such as \"70B\""},
-        {"{\"model\":{\"config\":[]}}", "wrong_type model.config: expected a JSON object, as of a config.json, found a list"},
-        {"{\"model\":{\"weights\":14}}",
-         "unknown_field model.weights: no such field; here there are: name, config, parameters, weights_gb, "
-         "weights_bytes"},
+        {"{\"model\":{\"config\":[]}}",
+         "wrong_type model.config: expected a JSON object, as of a config.json, found a list"},
+        {"{\"model\":{\"weights\":14}}", "unknown_field model.weights: no such field; here there are: name, config, "
+                                         "safetensors_index, gguf_header, parameters, weights_gb, "
+                                         "weights_bytes"},
     };
     (void)state;
     check_rows(rows, COUNT(rows), ask_json);
@@ -428,12 +431,12 @@ static void test_flat(void **state)
         {"model=", "invalid_value model: empty: give a value, or leave the field out"},
         {"model", "invalid_value model: empty: give a value, or leave the field out"},
         {"model=a|b", "invalid_value model: \"a|b\" is no name: use 1 to 200 letters, digits, spaces and . _ / + -"},
-        {"model=x&parameters=7B",
-         "contradiction model: give the model in one way: a name, a config (with weights_bytes), parameters or "
-         "weights_gb"},
-        {"parameters=7B&model=x",
-         "contradiction model: give the model in one way: a name, a config (with weights_bytes), parameters or "
-         "weights_gb"},
+        {"model=x&parameters=7B", "contradiction model: give the model in one way: a name, a config (with "
+                                  "weights_bytes or safetensors_index), a gguf_header, parameters or "
+                                  "weights_gb"},
+        {"parameters=7B&model=x", "contradiction model: give the model in one way: a name, a config (with "
+                                  "weights_bytes or safetensors_index), a gguf_header, parameters or "
+                                  "weights_gb"},
         {"parameters=seven", "wrong_type model.parameters: expected a number, found \"seven\""},
         {"weights_gb=0", "out_of_range model.weights_gb: 0 is out of range: give 0.000001 to 1000000 GB"},
         {"model=x&model=y", "duplicate_field model: model is given twice"},

@@ -359,6 +359,8 @@ static void test_checkpoint_bytes(void **state)
         {"Qwen/Qwen3-8B", DTYPE_FP8, 8.79029, 0.001},
         {"openai/gpt-oss-20b", DTYPE_MXFP4, 12.816177, 0.001},
         {"MiniMaxAI/MiniMax-M2.5", DTYPE_FP8, 230121630720 / GIB, 0.001},
+        {"mistralai/Mistral-7B-v0.1", DTYPE_FP16, 13.74, 0.02}, /* zephyr-7b: accelerate's post, of half a GiB more */
+        {"meta-llama/Meta-Llama-3-8B", DTYPE_BF16, 15, 0.01},   /* NVIDIA NIM's guidance, rounded */
         {"meta-llama/Llama-2-13b-chat-hf", DTYPE_FP16, 24.24, 0.001}, /* NVIDIA/TensorRT-LLM#548 */
         {"meta-llama/Meta-Llama-3-8B", DTYPE_Q4_K_M, 4.58, 0.003},    /* GGUF files: XiongjieDai */
         {"meta-llama/Llama-3.3-70B-Instruct", DTYPE_Q4_K_M, 39.59, 0.01},
@@ -396,12 +398,13 @@ static void test_kv_bytes_per_token(void **state)
         {"deepseek-ai/DeepSeek-V3", 1, DTYPE_BF16, 0.65446 * GIB / 10000}, /* llm-d-planner */
         {"deepseek-ai/DeepSeek-V2", 1, DTYPE_BF16, 0.64373 * GIB / 10000},
         {"Qwen/Qwen2.5-0.5B-Instruct", 1, DTYPE_BF16, 0.11444 * GIB / 10000},
-        {"Qwen/Qwen3.5-27B", 1, DTYPE_FP16, 16 * GIB / 262144},             /* llmfit PR 953: 16 of 64 layers keep KV */
-        {"Qwen/Qwen3.5-27B", 1, DTYPE_BF16, 4.0 * MIB / 64},                /* omlx 2725, Qwen3.8-27B: the same shape */
-        {"Qwen/Qwen3.5-35B-A3B", 1, DTYPE_BF16, 1.25 * MIB / 64},           /* omlx 2725, Qwen3.6-35B-A3B */
-        {"MiniMaxAI/MiniMax-M2.5", 1, DTYPE_FP8, 24964497408 / 196608.0},   /* hf-mem */
-        {"deepseek-ai/DeepSeek-V3.2", 8, DTYPE_BF16, 61 * (576 * 2 + 132)}, /* vLLM deepseek_v2.py: the index */
-        {"deepseek-ai/DeepSeek-V3.2", 8, DTYPE_FP8, 61 * (656 + 132)},      /* vLLM: fp8_ds_mla */
+        {"Qwen/Qwen3.5-27B", 1, DTYPE_FP16, 16 * GIB / 262144},   /* llmfit PR 953: 16 of 64 layers keep KV */
+        {"Qwen/Qwen3.5-27B", 1, DTYPE_BF16, 4.0 * MIB / 64},      /* omlx 2725, Qwen3.8-27B: the same shape */
+        {"Qwen/Qwen3.5-35B-A3B", 1, DTYPE_BF16, 1.25 * MIB / 64}, /* omlx 2725, Qwen3.6-35B-A3B */
+        {"Qwen/Qwen3-Next-80B-A3B-Instruct", 1, DTYPE_Q8_0, 3.1875 * GIB / 262144}, /* llama-toolchest PR 166: 3.19 */
+        {"MiniMaxAI/MiniMax-M2.5", 1, DTYPE_FP8, 24964497408 / 196608.0},           /* hf-mem */
+        {"deepseek-ai/DeepSeek-V3.2", 8, DTYPE_BF16, 61 * (576 * 2 + 132)},         /* vLLM deepseek_v2.py: the index */
+        {"deepseek-ai/DeepSeek-V3.2", 8, DTYPE_FP8, 61 * (656 + 132)},              /* vLLM: fp8_ds_mla */
     };
     struct gpu gpu = h100();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -479,6 +482,16 @@ static void test_llama_cpp_slots(void **state)
     double sum = memory.weights_bytes + memory_sequence_bytes(&deployment, 49152) + memory.activations_bytes;
     assert_near("buffers", sum / MIB, 17295.40 + 5712.00 + 192.00, 0.006);
     assert_near("all", (sum + memory.overhead_bytes) / MIB, 23508, 0.006);
+    /* gguf-parser-go's README: llama3.3 70B of ollama with a context of 2,048 takes 40.49 GiB */
+    struct deployment large = {.model = model_of("meta-llama/Llama-3.3-70B-Instruct"),
+                               .gpu = &gpu,
+                               .engine = profile_of("llama.cpp", NULL),
+                               .weight_dtype = DTYPE_Q4_K_M,
+                               .max_sequences = 1,
+                               .max_model_len_tokens = 2048};
+    struct memory llama = size(&large);
+    double used = llama.weights_bytes + llama.activations_bytes + llama.overhead_bytes;
+    assert_near("llama3.3", (used + memory_sequence_bytes(&large, 2048)) / GIB, 40.49, 0.01);
     /* a slot is allocated whole, however short its request */
     assert_true(memory_sequences_at(&deployment, &memory, 100) == memory.max_concurrency);
 }
@@ -491,8 +504,8 @@ static void test_other_engines(void **state)
     struct gpu gpu = h100();
     static const struct {
         const char *engine, *version;
-        double utilization_ratio, pool_gib, tolerance_ratio;
-    } cases[] = {{"sglang", NULL, 0.93, 16.46, 0.01}, {"vllm", "0.9", 0.9, 8.11, 0.05}};
+        double utilization_ratio, pool_gib, tokens, tolerance_ratio;
+    } cases[] = {{"sglang", NULL, 0.93, 16.46, 367404, 0.03}, {"vllm", "0.9", 0.9, 8.11, 178880, 0.05}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct deployment qwen = {.model = model_of("Qwen/Qwen3-235B-A22B"),
                                   .gpu = &gpu,
@@ -502,7 +515,9 @@ static void test_other_engines(void **state)
                                   .max_model_len_tokens = 32768,
                                   .gpu_memory_utilization_ratio = cases[i].utilization_ratio};
         assert_non_null(qwen.model);
-        assert_near(cases[i].engine, size(&qwen).kv_pool_bytes / GIB, cases[i].pool_gib, cases[i].tolerance_ratio);
+        struct memory sized = size(&qwen);
+        assert_near(cases[i].engine, sized.kv_pool_bytes / GIB, cases[i].pool_gib, cases[i].tolerance_ratio);
+        assert_near(cases[i].engine, (double)sized.kv_pool_tokens, cases[i].tokens, cases[i].tolerance_ratio);
     }
 
     struct deployment gpt = {.model = model_of("openai/gpt-oss-120b"),

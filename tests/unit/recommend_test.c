@@ -808,6 +808,8 @@ static const char *const everyday[] = {
     "'inventory':{'l40s':2}}}",
     "{" LLAMA_70B ",'workload':{'requests_per_second':500},'slo':{'ttft_ms':300},'constraints':{'budget_usd':1000}}",
     "{'model':{'weights_gb':140},'estimator':'article','workload':{'throughput_tokens_per_second':100}}",
+    "{" LLAMA_8B
+    ",'serving':{'engine':'tensorrt-llm'},'workload':{'concurrency':50,'input_tokens':1200}}", /* measured */
 };
 enum { EVERYDAY = sizeof everyday / sizeof everyday[0] };
 

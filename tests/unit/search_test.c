@@ -281,7 +281,8 @@ static void try_dtype(const struct question *question, uint32_t gpu, const struc
     for (uint32_t tensor = 1; tensor <= question->engine->coef.max_tensor_parallel && tensor <= 16; tensor *= 2) {
         for (uint32_t stages = 1; stages <= PIPELINE_MAX; stages++) {
             struct plan plan;
-            struct shortfall shortfall = plan_prepare(question, gpu, dtype, tensor, stages, &plan);
+            struct evidence evidence;
+            struct shortfall shortfall = plan_prepare(question, gpu, dtype, tensor, stages, &evidence, &plan);
             if (shortfall.reason == REJECT_MEMORY) continue;
             if (shortfall.reason == REJECT_NONE) try_layout(question, gpu, packs, &plan, found);
             break;
@@ -370,6 +371,24 @@ static void compare_few(const struct question *question, const struct search_res
     }
 }
 
+/* All options, and the best few of them; returns all. */
+static struct search_result check_question(struct asked *asked, const bool *gpu_allowed, size_t few,
+                                           struct candidates *found)
+{
+    if (asked->status != STATUS_OK) (void)fleet_best(asked); /* shows the problems */
+    struct question question = fleet_question(asked);
+    struct search_result all, best;
+    question.gpu_allowed = gpu_allowed;
+    try_everything(&question, &asked->arena, found);
+    question.options_max = 1000;
+    assert_int_equal(search_run(&question, &asked->arena, &all), STATUS_OK);
+    compare_all(&question, &all, found, asked->body);
+    question.options_max = few;
+    assert_int_equal(search_run(&question, &asked->arena, &best), STATUS_OK);
+    compare_few(&question, &best, found, asked->body);
+    return all;
+}
+
 static void test_equals_trying_everything(void **state)
 {
     (void)state;
@@ -380,17 +399,7 @@ static void test_equals_trying_everything(void **state)
     for (size_t i = 0; i < QUESTIONS; i++) {
         struct text text = random_question(i);
         struct asked *asked = fleet_ask(snapshot, "%s", text.bytes);
-        if (asked->status != STATUS_OK) (void)fleet_best(asked); /* shows the problems */
-        struct question question = fleet_question(asked);
-        question.gpu_allowed = random_gpus(&asked->arena);
-        try_everything(&question, &asked->arena, found);
-        struct search_result result;
-        question.options_max = 1000;
-        assert_int_equal(search_run(&question, &asked->arena, &result), STATUS_OK);
-        compare_all(&question, &result, found, asked->body);
-        question.options_max = PICK(few);
-        assert_int_equal(search_run(&question, &asked->arena, &result), STATUS_OK);
-        compare_few(&question, &result, found, asked->body);
+        (void)check_question(asked, random_gpus(&asked->arena), PICK(few), found);
         feasible += found->count > 0;
         options += found->count;
         for (size_t j = 0; j < found->count; j++)
@@ -432,6 +441,60 @@ static void test_equals_trying_everything_on_nodes(void **state)
     assert_true(feasible > QUESTIONS / 8);
     snapshot = bundled;
     snapshot_free(nodes);
+    free(found);
+}
+
+/* Every model on two GPUs, measured here and there to be anything from very slow to as fast as the GPU can be. */
+static struct snapshot *random_measurements(void)
+{
+    static const char *const gpus[] = {"h100-sxm", "l40s"}, *const engines[] = {"vllm,0.22", "tensorrt-llm,1.0"};
+    static const char *const loads[] = {"saturated,", "saturated,", "concurrency,8", "concurrency,40"};
+    enum { ROWS = 6000, LINE_BYTES = 200 };
+    char *lines = malloc((size_t)ROWS * LINE_BYTES);
+    size_t length = 0;
+    assert_non_null(lines);
+    for (int i = 0; i < ROWS; i++) {
+        int tensor = 1 << rand_r(&seed) % 3;
+        length +=
+            (size_t)snprintf(lines + length, LINE_BYTES, "s,%d,%s,%s,%s,%d,%d,1,,%s,,%s,%.4g,%.4g,%.4g,,%s,,,%s,2026\n",
+                             i, PICK(engines), PICK(models), PICK(gpus), tensor, tensor, chance(0.2) ? "fp8" : "",
+                             PICK(loads), log_uniform(16, 6000), log_uniform(2, 1500), log_uniform(8, 4000),
+                             chance(0.5) ? "" : "300", chance(0.5) ? "A" : "C");
+    }
+    struct snapshot *measured = fleet_catalog_measured(lines);
+    free(lines);
+    return measured;
+}
+
+static const bool *measured_gpus(struct arena *arena)
+{
+    bool *allowed = ARENA_ARRAY(arena, snapshot->gpu_count, bool);
+    assert_non_null(allowed);
+    allowed[fleet_gpu(snapshot, "h100-sxm")] = allowed[fleet_gpu(snapshot, "l40s")] = true;
+    return allowed;
+}
+
+/* Measurements make layouts faster than the formula says: the bounds must know. */
+static void test_equals_trying_everything_when_measured(void **state)
+{
+    (void)state;
+    struct snapshot *bundled = snapshot;
+    struct candidates *found = malloc(sizeof *found);
+    size_t corrected = 0;
+    assert_non_null(found);
+    snapshot = random_measurements();
+    for (size_t i = 0; i < QUESTIONS; i++) {
+        struct text text = random_question(i);
+        struct asked *asked = fleet_ask(snapshot, "%s", text.bytes);
+        struct search_result result = check_question(asked, measured_gpus(&asked->arena), 1, found);
+        for (size_t j = 0; j < result.option_count; j++)
+            corrected += result.options[j].provenance && result.options[j].provenance->measurements > 0;
+        fleet_done(asked);
+    }
+    print_message("%zu options corrected\n", corrected);
+    assert_true(corrected > QUESTIONS / 8); /* else there was nothing to know */
+    snapshot_free(snapshot);
+    snapshot = bundled;
     free(found);
 }
 
@@ -511,6 +574,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_trying_everything),
         cmocka_unit_test(test_equals_trying_everything_on_nodes),
+        cmocka_unit_test(test_equals_trying_everything_when_measured),
         cmocka_unit_test(test_ways_out_work),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
