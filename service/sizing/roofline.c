@@ -38,18 +38,22 @@ static void init_draft(struct roofline *roofline, const struct workload *work, c
     roofline->terms.first_token_ms += draft.terms.prefill_ms;
 }
 
-/* All times of a step by what rows of this model on this GPU showed, and those of the first token by their own. */
-static void apply_fit(struct roofline_terms *terms, const struct engine_fit *fit)
+/* All times of a step by what rows of this model on this GPU showed, and those of the first token by their own, where
+ * it is not the step that ends the prompt. */
+static void apply_fit(struct roofline *roofline, const struct engine_fit *fit)
 {
-    double *const step_ms[] = {&terms->dense_read_ms,      &terms->dense_row_ms, &terms->expert_read_ms,
-                               &terms->expert_row_ms,      &terms->kv_row_ms,    &terms->link_step_ms,
-                               &terms->link_row_ms,        &terms->prefill_ms,   &terms->overhead_step_ms,
-                               &terms->overhead_request_ms};
+    struct roofline_terms *terms = &roofline->terms;
+    bool stepwise = !(roofline->deployment->engine->coef.ttft_engine_ratio > 0);
+    double first_ratio = stepwise ? fit->time_ratio : fit->ttft_ratio;
+    double *const step_ms[] = {&terms->dense_read_ms,    &terms->dense_row_ms,       &terms->expert_read_ms,
+                               &terms->expert_row_ms,    &terms->kv_row_ms,          &terms->link_step_ms,
+                               &terms->link_row_ms,      &terms->prefill_ms,         &terms->prompt_ms,
+                               &terms->overhead_step_ms, &terms->overhead_request_ms};
     double *const first_ms[] = {&terms->first_token_ms, &terms->first_token_fixed_ms, &terms->typical_ms};
     for (size_t i = 0; i < sizeof step_ms / sizeof *step_ms; i++)
         *step_ms[i] *= fit->time_ratio;
-    for (size_t i = 0; i < sizeof first_ms / sizeof *first_ms && is_known(fit->ttft_ratio); i++)
-        *first_ms[i] *= fit->ttft_ratio;
+    for (size_t i = 0; i < sizeof first_ms / sizeof *first_ms && is_known(first_ratio); i++)
+        *first_ms[i] *= first_ratio;
 }
 
 double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
@@ -82,7 +86,7 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
     if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
-    if (deployment->fits[FIT_LOAD_SERVED]) apply_fit(&roofline->terms, deployment->fits[FIT_LOAD_SERVED]);
+    if (deployment->fits[FIT_LOAD_SERVED]) apply_fit(roofline, deployment->fits[FIT_LOAD_SERVED]);
 }
 
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
