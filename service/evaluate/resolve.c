@@ -150,6 +150,8 @@ static bool set_load(const struct resolving *resolving)
     run->load.concurrency = run->load.batch_size = requests;
     run->load.requests_per_second = measured->requests_per_second / run->replicas;
     run->load.arrival_cv2 = measured->arrival_cv2;
+    bool alone = run->kind == RUN_DECODE || run->kind == RUN_PREFILL;
+    if (alone && requests == 1) run->load.load = LOAD_CONCURRENCY; /* as an engine that serves it takes, not a batch */
     bool counts = run->load.load == LOAD_CONCURRENCY || run->load.load == LOAD_STATIC_BATCH;
     if (counts && !is_known(requests)) return refuse(resolving, "concurrency", "is not stated");
     if (run->load.load == LOAD_RATE && !is_known(measured->requests_per_second))

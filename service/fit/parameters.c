@@ -3,23 +3,28 @@
 
 /* Start values are orders of magnitude of the hardware, from before any fit (docs/fit.md, "Priors"): half to four
  * fifths of a peak, microseconds a launch. An efficiency is at most 1; of products less, since no measured product
- * reaches the peak. TTFT has few rows that tell its coefficients apart: narrow priors. */
+ * reaches the peak. TTFT has few rows that tell its coefficients apart: narrow priors. Engines that only split by
+ * layers serve one request at a time on any GPU, with kernels for that: LAYERED has their start as well. */
 static const struct rule {
     const char *name;
     size_t offset; /* in struct engine_coefs */
     enum fit_stage stage;
     bool own; /* engines differ in it: not shared in a joint fit */
-    double start, width, low, high;
+    double start, layered_start, width, low, high;
 } rules[] = {
-#define RULE(name, stage, own, start, width, low, high)                                                                \
+#define RULE(name, stage, own, start, width, low, high) LAYERED(name, stage, own, start, start, width, low, high)
+#define LAYERED(name, stage, own, start, layered_start, width, low, high)                                              \
     {                                                                                                                  \
-#name, offsetof(struct engine_coefs, name), FIT_##stage, own, start, width, low, high                          \
+#name, offsetof(struct engine_coefs, name), FIT_##stage, own, start, layered_start, width, low, high           \
     }
-    RULE(norm_exponent, STEP, false, 1.8, 0.06, 1, 8),
-    RULE(dense_bandwidth_ratio, STEP, false, 0.7, 0.04, 0.05, 1),
+    LAYERED(norm_exponent, STEP, false, 1.8, 4, 0.06, 1, 8),
+    LAYERED(dense_bandwidth_ratio, STEP, false, 0.7, 0.93, 0.04, 0.05, 1),
     RULE(expert_bandwidth_ratio, STEP, false, 0.7, 0.06, 0.05, 1),
-    RULE(kv_bandwidth_ratio, STEP, false, 0.9, 0.03, 0.02, 1),
-    RULE(unpack_gb_per_s, STEP, false, 32, 0.1, 0.5, 500),
+    LAYERED(kv_bandwidth_ratio, STEP, false, 0.9, 0.6, 0.03, 0.02, 1),
+    LAYERED(plain_read_gb_per_s, STEP, false, 46, 20, 0.1, 0.5, 500),
+    LAYERED(packed_read_gb_per_s, STEP, false, 46, 20, 0.1, 0.5, 500),
+    RULE(apple_k_quant_ratio, STEP, false, 0.7, 0.1, 0.05, 1.5),
+    RULE(apple_kv_ratio, STEP, false, 0.6, 0.1, 0.05, 1.5),
     RULE(decode_16bit_ratio, STEP, false, 0.75, 0.05, 0.02, 0.95),
     RULE(decode_8bit_ratio, STEP, false, 0.5, 0.06, 0.02, 0.95),
     RULE(decode_4bit_ratio, STEP, false, 0.35, 0.06, 0.02, 0.95),
@@ -28,7 +33,7 @@ static const struct rule {
     RULE(expert_parallel_ratio, STEP, false, 1.2, 0.06, 0.5, 4),
     RULE(allreduce_us, STEP, false, 6, 0.14, 0.1, 200),
     RULE(link_ratio, STEP, false, 0.6, 0.08, 0.02, 1),
-    RULE(layer_us, STEP, true, 12, 0.14, 0.1, 2000),
+    LAYERED(layer_us, STEP, true, 12, 60, 0.14, 0.1, 2000),
     RULE(moe_layer_us, STEP, false, 15, 0.14, 0.1, 2000),
     RULE(linear_layer_us, STEP, false, 10, 0.14, 0.1, 2000),
     RULE(latent_layer_us, STEP, false, 8, 0.1, 0.1, 2000),
@@ -37,9 +42,12 @@ static const struct rule {
     RULE(amd_compute_ratio, STEP, false, 0.4, 0.12, 0.05, 1.5),
     RULE(amd_bandwidth_ratio, STEP, false, 0.85, 0.04, 0.05, 1.5),
     RULE(amd_overhead_ratio, STEP, false, 1.6, 0.1, 0.2, 10),
-    RULE(prefill_16bit_ratio, STEP, false, 0.72, 0.04, 0.02, 0.9),
+    LAYERED(prefill_16bit_ratio, STEP, false, 0.72, 0.7, 0.04, 0.02, 0.9),
     RULE(prefill_8bit_ratio, STEP, false, 0.55, 0.05, 0.02, 0.9),
     RULE(prefill_4bit_ratio, STEP, false, 0.36, 0.06, 0.02, 0.9),
+    RULE(prefill_gflops_per_watt, STEP, false, 450, 0.1, 10, 5000),
+    RULE(prefill_narrow_ratio, STEP, false, 0.85, 0.06, 0.1, 1.5),
+    RULE(score_passes, STEP, false, 4, 0.1, 0.5, 20),
     RULE(prefill_expert_ratio, STEP, false, 0.5, 0.08, 0.02, 1.2), /* of the dense rate */
     RULE(prefill_attention_ratio, STEP, false, 0.5, 0.04, 0.02, 0.95),
     RULE(prefill_layer_us, STEP, false, 60, 0.14, 0.1, 5000),
@@ -57,6 +65,7 @@ static const struct rule {
     RULE(ttft_output_exponent, FIRST_TOKEN, false, 0.2, 0.1, 0.01, 2),
     RULE(ttft_fixed_ms, FIRST_TOKEN, true, 15, 0.07, 0.01, 1000),
     RULE(ttft_engine_ratio, FIRST_TOKEN, true, 1, 0.05, 0.1, 10),
+#undef LAYERED
 #undef RULE
 };
 enum { RULES = sizeof rules / sizeof *rules };
@@ -96,13 +105,15 @@ static double within(double value, double low, double high)
 static bool add(struct parameters *parameters, const struct workspace *workspace, const struct rule *rule, int owner,
                 const struct prior *prior, struct arena *arena)
 {
-    double start = coef_of(first_of(workspace, owner), rule->offset);
+    const struct engine_profile *first = first_of(workspace, owner);
+    double start = coef_of(first, rule->offset);
+    double physical = first->coef.max_tensor_parallel > 1 ? rule->start : rule->layered_start;
     if (!(start > 0)) return true;
     struct parameter parameter = {
         .name = rule->name,
         .stage = rule->stage,
         .owner = owner,
-        .start = within(prior->physical ? rule->start : start, rule->low, rule->high),
+        .start = within(prior->physical ? physical : start, rule->low, rule->high),
         .width = rule->width * prior->width_ratio,
         .low = rule->low,
         .high = rule->high,

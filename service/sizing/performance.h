@@ -25,7 +25,7 @@ struct step_breakdown {
     double draft_ms;    /* of drafting tokens */
 };
 
-/* Private to roofline.c: what does not depend on the load, ms. A row is one request in a decode step; each of p
+/* Private to roofline.h: what does not depend on the load, ms. A row is one request in a decode step; each of p
  * pipeline stages works on 1/p of the requests at a time. */
 struct roofline_terms {
     double dense_read_ms, dense_row_ms;   /* weights once; products per row */
@@ -36,7 +36,8 @@ struct roofline_terms {
     double kv_row_ms; /* cache and state of one request at its mean length */
     double link_step_ms, link_row_ms;
     double overhead_step_ms, overhead_request_ms;
-    double prefill_ms;                                    /* what one prompt takes from the engine */
+    double prefill_ms;                                    /* what one prompt takes from the engine, in all stages */
+    double prompt_ms;                                     /* one prompt alone, until all stages are through */
     double first_token_ms, first_token_fixed_ms;          /* of one prompt alone */
     double first_token_batch_ratio, first_token_exponent; /* its growth with the others in flight */
     double typical_ms, typical_exponent, typical_share;   /* what engines usually take, and how much it counts */

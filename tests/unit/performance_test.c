@@ -64,6 +64,7 @@ static const struct gpu h100 = {
     .memory_nvml_mib = 81559,
     .memory_cuda_mib = 81089,
     .memory_bandwidth_gb_per_s = 3350,
+    .sm_count = 132,
     .peak_tflops = {[PEAK_FP32] = 67, [PEAK_FP16] = 989, [PEAK_FP8] = 1979, [PEAK_INT8] = 1979, [PEAK_FP4] = UNKNOWN},
     .link_gb_per_s = 900,
     .link_domain_gpus = 8,
@@ -189,6 +190,120 @@ static void test_what_was_not_fitted_is_extrapolated(void **state)
     assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
     struct performance guess = at_concurrency(&replica, 1);
     assert_near("wider", guess.tpot_ms.high / guess.tpot_ms.value, replica.engine.coef.tpot_extrapolated_factor, 1e-5);
+}
+
+/* Formats that only store weights: their bytes at the memory's rate and at that of the multiprocessors, joined. */
+static void test_multiprocessors_limit_reading(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica.deployment.weight_dtype = DTYPE_INT4;
+    replica_init(&replica, 1000, 200);
+    const struct engine_coefs *coef = &replica.engine.coef;
+    double dense = 8030261248.0 - 128256.0 * 4096, bytes = dense * 4.15625 / 8, p = coef->norm_exponent;
+    double memory_ms = bytes / (3350e6 * coef->dense_bandwidth_ratio);
+    double read_ms = bytes / (coef->packed_read_gb_per_s * 1e6 * sqrt(132.0 * 67));
+    double flop_ms = 2 * dense / (989e9 * coef->decode_16bit_ratio);
+    struct step_breakdown step;
+    roofline_tpot_ms(&replica.roofline, 1, &step);
+    assert_near("weights", step.weights_ms, pow(pow(memory_ms, p) + pow(read_ms, p) + pow(flop_ms, p), 1 / p), 1e-9);
+    replica.gpu.sm_count = UNKNOWN; /* no limit that anyone knows */
+    replica_init(&replica, 1000, 200);
+    roofline_tpot_ms(&replica.roofline, 1, &step);
+    assert_near("unlimited", step.weights_ms, pow(pow(memory_ms, p) + pow(flop_ms, p), 1 / p), 1e-9);
+}
+
+static double prompt_ms(struct replica *replica, double input_tokens)
+{
+    replica_init(replica, input_tokens, 100);
+    return 1e3 * input_tokens / roofline_prefill_tokens_per_second(&replica->roofline);
+}
+
+/* llama.cpp's first token is the end of its prompt, which is read in chunks: smaller ones take longer, each token that
+ * begins another one a whole pass more, and stages share them. */
+static void test_prompts_in_chunks(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("llama.cpp");
+    double whole_ms = prompt_ms(&replica, 2048);
+    assert_int_equal(replica.deployment.max_batched_tokens, 512);
+    assert_near("ttft", roofline_ttft_ms(&replica.roofline, 1), whole_ms, 1e-9);
+    assert_true(prompt_ms(&replica, 2049) > 1.04 * whole_ms);
+    assert_near("a token within a chunk", prompt_ms(&replica, 2047), whole_ms, 1e-3);
+    replica.deployment.max_batched_tokens = 128;
+    assert_true(prompt_ms(&replica, 2048) > whole_ms);
+    replica.deployment.max_batched_tokens = 512;
+    replica.deployment.pipeline_parallel = 2;
+    double staged_ms = prompt_ms(&replica, 2048);
+    assert_true(staged_ms < whole_ms && staged_ms > whole_ms / 2);
+    assert_true(prompt_ms(&replica, 512) > roofline_prefill_ms(&replica.roofline)); /* one chunk: nothing to share */
+}
+
+/* Scores that cross the memory cost more with the square of the prompt; what GeForce does in 16 bits, and what power
+ * sustains, changes the rate of products. */
+static void test_prompts_by_power_and_scores(void **state)
+{
+    (void)state;
+    struct replica plain = llama_on_h100("llama.cpp");
+    double plain_ms = prompt_ms(&plain, 512), long_ms = prompt_ms(&plain, 8192);
+    struct replica other = llama_on_h100("llama.cpp");
+    other.engine.coef.score_passes = 0;
+    double saved_ms = plain_ms - prompt_ms(&other, 512), long_saved_ms = long_ms - prompt_ms(&other, 8192);
+    assert_true(saved_ms > 0 && long_saved_ms > 16 * 2 * saved_ms);
+    other = llama_on_h100("llama.cpp");
+    other.gpu.tdp_watts = 150;
+    assert_true(prompt_ms(&other, 512) > 1.5 * plain_ms);
+    other = llama_on_h100("llama.cpp");
+    other.gpu.peak_tflops[PEAK_INT8] = 8 * other.gpu.peak_tflops[PEAK_FP16];
+    assert_true(prompt_ms(&other, 512) < plain_ms);
+    other.engine.coef.half_accumulation = 0;
+    double wide_ms = prompt_ms(&other, 512);
+    assert_true(wide_ms >= plain_ms);
+    other.gpu.peak_tflops[PEAK_INT8] = UNKNOWN;
+    other.engine.coef.half_accumulation = 1;
+    assert_near("int8 rate not known", prompt_ms(&other, 512), wide_ms, 1e-9);
+}
+
+/* Apple's ratios are of its GPUs, the one of K-quants of those alone; 0 is as 1. */
+static void test_apple_ratios(void **state)
+{
+    (void)state;
+    static const enum dtype dtypes[] = {DTYPE_Q4_0, DTYPE_Q4_K_M};
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        struct replica apple = llama_on_h100("llama.cpp"), other = llama_on_h100("llama.cpp");
+        apple.gpu.vendor = VENDOR_APPLE;
+        apple.deployment.weight_dtype = other.deployment.weight_dtype = dtypes[i];
+        replica_init(&apple, 1000, 200);
+        replica_init(&other, 1000, 200);
+        struct step_breakdown slow, fast;
+        roofline_tpot_ms(&apple.roofline, 1, &slow);
+        roofline_tpot_ms(&other.roofline, 1, &fast);
+        assert_near("cache", slow.attention_ms * apple.engine.coef.apple_kv_ratio, fast.attention_ms, 1e-9);
+        assert_true(dtypes[i] == DTYPE_Q4_K_M ? slow.weights_ms > 1.1 * fast.weights_ms
+                                              : slow.weights_ms == fast.weights_ms);
+        apple.engine.coef.apple_kv_ratio = apple.engine.coef.apple_k_quant_ratio = 0;
+        replica_init(&apple, 1000, 200);
+        roofline_tpot_ms(&apple.roofline, 1, &slow);
+        assert_true(slow.attention_ms == fast.attention_ms && slow.weights_ms == fast.weights_ms);
+    }
+}
+
+/* Of engines whose coefficients are 0, those facts of a GPU say nothing. */
+static void test_zero_is_off(void **state)
+{
+    (void)state;
+    struct replica one = llama_on_h100("vllm"), other = llama_on_h100("vllm");
+    other.gpu.sm_count = 1;
+    other.gpu.tdp_watts = 1;
+    other.gpu.peak_tflops[PEAK_INT8] *= 8;
+    other.gpu.vendor = VENDOR_APPLE;
+    other.deployment.max_batched_tokens = 16;
+    replica_init(&one, 1000, 200);
+    replica_init(&other, 1000, 200);
+    assert_true(roofline_tpot_ms(&one.roofline, 9, NULL) == roofline_tpot_ms(&other.roofline, 9, NULL));
+    assert_true(roofline_ttft_ms(&one.roofline, 9) == roofline_ttft_ms(&other.roofline, 9));
+    assert_true(roofline_prefill_tokens_per_second(&one.roofline) ==
+                roofline_prefill_tokens_per_second(&other.roofline));
 }
 
 /* fp8 weights where the GPU has no fp8 peak are computed in 16 bits; the A100's bf16 step has the same products. */
@@ -408,6 +523,8 @@ static struct replica random_replica(void)
     gpu->vendor = random_bits() % 3 ? VENDOR_NVIDIA : VENDOR_AMD;
     gpu->memory_bandwidth_gb_per_s = uniform(300, 8000);
     gpu->memory_cuda_mib = uniform(16, 288) * 1024;
+    gpu->sm_count = floor(uniform(8, 300));
+    gpu->tdp_watts = uniform(50, 1400);
     gpu->peak_tflops[PEAK_FP16] = uniform(60, 2500);
     gpu->peak_tflops[PEAK_FP8] = random_bits() % 2 ? UNKNOWN : 2 * gpu->peak_tflops[PEAK_FP16];
     gpu->peak_tflops[PEAK_FP4] = random_bits() % 2 ? UNKNOWN : 4 * gpu->peak_tflops[PEAK_FP16];
@@ -542,16 +659,25 @@ static void check_loads(const struct replica *replica, double capacity)
     }
 }
 
-static void check_bandwidth(const struct replica *replica)
+/* More of anything that a GPU has never makes it slower. */
+static void check_facts(const struct replica *replica)
 {
     struct replica faster = *replica;
-    faster.gpu.memory_bandwidth_gb_per_s *= uniform(1, 3);
-    replica_init(&faster, replica->roofline.input_tokens, replica->roofline.output_tokens);
+    double *const facts[] = {&faster.gpu.memory_bandwidth_gb_per_s, &faster.gpu.sm_count,
+                             &faster.gpu.peak_tflops[PEAK_FP32], &faster.gpu.peak_tflops[PEAK_INT8],
+                             &faster.gpu.tdp_watts};
     double n = fmax(1, floor(uniform(0, 1) * replica->roofline.max_batch));
-    assert_true(at_concurrency(&faster, n).tpot_ms.value <= at_concurrency(replica, n).tpot_ms.value);
-    assert_true(at_concurrency(&faster, n).output_tokens_per_second.value >=
-                at_concurrency(replica, n).output_tokens_per_second.value);
-    assert_true(roofline_output_bound(&faster.roofline) >= roofline_output_bound(&replica->roofline));
+    struct performance before = at_concurrency(replica, n);
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        faster = *replica;
+        *facts[i] *= uniform(1, 3);
+        replica_init(&faster, replica->roofline.input_tokens, replica->roofline.output_tokens);
+        struct performance now = at_concurrency(&faster, n);
+        assert_true(now.tpot_ms.value <= before.tpot_ms.value && now.ttft_ms.value <= before.ttft_ms.value);
+        assert_true(now.output_tokens_per_second.value >= before.output_tokens_per_second.value);
+        assert_true(now.prefill_tokens_per_second.value >= before.prefill_tokens_per_second.value);
+        assert_true(roofline_output_bound(&faster.roofline) >= roofline_output_bound(&replica->roofline));
+    }
 }
 
 static void check_rates(const struct replica *replica, double capacity)
@@ -750,7 +876,7 @@ static void test_random_deployments(void **state)
         check_monotone_in_flight(&replica);
         check_alone(&replica);
         check_loads(&replica, capacity);
-        check_bandwidth(&replica);
+        check_facts(&replica);
         check_rates(&replica, capacity);
         check_slack(&replica);
         check_cache(replica);
@@ -872,6 +998,11 @@ int main(void)
         cmocka_unit_test(test_step_by_hand),
         cmocka_unit_test(test_measured_rows),
         cmocka_unit_test(test_what_was_not_fitted_is_extrapolated),
+        cmocka_unit_test(test_multiprocessors_limit_reading),
+        cmocka_unit_test(test_prompts_in_chunks),
+        cmocka_unit_test(test_prompts_by_power_and_scores),
+        cmocka_unit_test(test_apple_ratios),
+        cmocka_unit_test(test_zero_is_off),
         cmocka_unit_test(test_peaks_fall_back),
         cmocka_unit_test(test_unknown_facts_stay_unknown),
         cmocka_unit_test(test_nothing_fits_serves_nothing),

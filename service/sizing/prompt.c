@@ -1,0 +1,139 @@
+/* prompt.c owns the time of prompts: what one takes from the engine, alone and among others, and the first token. */
+#include "sizing/roofline.h"
+
+/* What a prompt takes from the engine, with `rows` of its products and of those that fill tiles. Engines that do not
+ * fuse attention write and read all scores in 32 bits, some times over. */
+static double work_ms(const struct deployment *deployment, const struct workload *work, const struct rates *rates,
+                      struct prompt_work prompt, double rows)
+{
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    double attention_flops =
+        work->attention_flops_per_token2 * (prompt.tokens_squared + rates->attention_half_tokens * prompt.tokens);
+    double score_bytes = coef->score_passes * sizeof(float) * work->scores_per_token2 * prompt.tokens_squared;
+    double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * link_row_ms(deployment, work, rates) : 0;
+    return 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * rows /
+               rates->prefill_flops_per_ms +
+           attention_flops / rates->prefill_attention_flops_per_ms + score_bytes / rates->memory_bytes_per_ms +
+           link_ms + coef->prefill_layer_us / US_PER_MS * work->layers;
+}
+
+/* Rows that a chunk computes beside its own, to fill tiles; Apple's are small. */
+static double tile_tokens(const struct deployment *deployment)
+{
+    return deployment->gpu->vendor == VENDOR_APPLE ? 0 : deployment->engine->coef.prefill_tile_tokens;
+}
+
+/* Among others, chunks of prompts are full. */
+static double busy_ms(const struct deployment *deployment, const struct workload *work, const struct rates *rates,
+                      struct prompt_work prompt)
+{
+    double fill = 1 + tile_tokens(deployment) / deployment->max_batched_tokens;
+    return work_ms(deployment, work, rates, prompt, prompt.tokens * fill);
+}
+
+/* A prompt on an engine without others. In chunks, each of them reads all weights and has the overhead of a step, and a
+ * stage works on one while the others work on theirs; without, launches hide behind the work. */
+static double alone_ms(const struct roofline *roofline, const struct workload *work, const struct rates *rates,
+                       struct prompt_work prompt)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    const struct roofline_terms *terms = &roofline->terms;
+    bool chunked = coef->prefill_tile_tokens > 0;
+    double stages = terms->pipeline_stages;
+    double chunks = chunked ? larger(ceil(prompt.tokens / deployment->max_batched_tokens), 1) : 1;
+    double rows = prompt.tokens + tile_tokens(deployment) * chunks;
+    double read_ms = terms->dense_read_ms + expert_read_ms(terms, prompt.tokens / chunks);
+    double ms = norm(work_ms(deployment, work, rates, prompt, rows), read_ms * chunks, terms->norm_exponent);
+    if (!chunked) return (ms + terms->overhead_step_ms) / stages;
+    ms = norm(ms, terms->overhead_step_ms * chunks, terms->norm_exponent);
+    double overlap_ratio = 1 - (chunks + stages - 1) / (chunks * stages);
+    return ms * (1 - overlap_ratio * coef->stage_overlap_ratio);
+}
+
+static double first_token_ms(const struct roofline *roofline, const struct workload *work, const struct rates *rates,
+                             struct prompt_work prompt)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    if (!(coef->ttft_engine_ratio > 0)) return alone_ms(roofline, work, rates, prompt);
+    double launch_ms = coef->ttft_layer_ms * work->layers + coef->ttft_moe_layer_ms * work->moe_layers +
+                       coef->ttft_linear_layer_ms * work->linear_layers;
+    return coef->ttft_engine_ratio * norm(coef->ttft_compute_ratio * busy_ms(deployment, work, rates, prompt),
+                                          launch_ms * rates->launch_ratio, coef->ttft_norm_exponent);
+}
+
+static double first_token_fixed_ms(const struct roofline *roofline)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    double chunks = ceil(roofline->computed_tokens / deployment->max_batched_tokens);
+    bool counted = !(coef->ttft_engine_ratio > 0); /* steps of the prompt alone have it */
+    return coef->ttft_fixed_ms + (counted ? 0 : chunks * offload_step_ms(roofline));
+}
+
+void init_prefill(struct roofline *roofline, const struct workload *work, const struct rates *rates,
+                  const struct traffic *traffic)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    struct roofline_terms *terms = &roofline->terms;
+    double block_tokens = roofline->memory->kv_block_tokens, output = roofline->output_tokens / 1000;
+    struct prompt_work prompt = traffic_prompt_work(traffic, block_tokens);
+    terms->prefill_ms = busy_ms(deployment, work, rates, prompt);
+    terms->prompt_ms = alone_ms(roofline, work, rates, prompt);
+    roofline->computed_tokens = prompt.tokens;
+    for (size_t i = 0; i < traffic->input.count; i++) {
+        const struct length_class *class = &traffic->input.classes[i];
+        struct prompt_work one = traffic_prompt_work_of(traffic, class->tokens, block_tokens);
+        terms->first_token_ms += class->share * first_token_ms(roofline, work, rates, one);
+    }
+    terms->first_token_fixed_ms = first_token_fixed_ms(roofline);
+    terms->first_token_exponent = coef->ttft_batch_exponent;
+    terms->first_token_batch_ratio = coef->ttft_batch_ratio * pow(output, -coef->ttft_output_exponent);
+    terms->typical_ms = coef->ttft_typical_ms * pow(prompt.tokens / 1000, coef->ttft_typical_input_exponent) *
+                        pow(output, coef->ttft_typical_output_exponent);
+    terms->typical_exponent = coef->ttft_typical_batch_exponent;
+    terms->typical_share = coef->ttft_typical_share;
+}
+
+/* By the formula alone for both lengths: what rows of this model on this GPU showed is true of all. */
+double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens)
+{
+    const struct deployment *deployment = roofline->deployment;
+    const struct traffic *traffic = roofline->traffic;
+    struct roofline computed = *roofline;
+    struct workload work;
+    struct rates rates;
+    workload_init(deployment, input_tokens, &work);
+    rates_init(deployment, &rates);
+    init_decode(&computed, &work, &rates);
+    init_prefill(&computed, &work, &rates, traffic);
+    struct prompt_work prompt = traffic_prompt_work_of(traffic, input_tokens, roofline->memory->kv_block_tokens);
+    double fixed_ms = computed.terms.first_token_fixed_ms;
+    return (first_token_ms(&computed, &work, &rates, prompt) + fixed_ms) / (computed.terms.first_token_ms + fixed_ms);
+}
+
+double roofline_prefill_ms(const struct roofline *roofline)
+{
+    return roofline->terms.prefill_ms / roofline->terms.pipeline_stages;
+}
+
+/* Never faster than the engine's work allows: while a request decodes, each of the others is prefilled once. */
+double roofline_ttft_ms(const struct roofline *roofline, double in_flight)
+{
+    const struct roofline_terms *terms = &roofline->terms;
+    double others = larger(in_flight - 1, 0);
+    double growth = others > 0 ? 1 + terms->first_token_batch_ratio * pow(others, terms->first_token_exponent) : 1;
+    double among_ms = roofline_prefill_ms(roofline) * (1 + others / roofline->output_tokens);
+    double first_ms = terms->first_token_ms * growth + terms->first_token_fixed_ms;
+    if (terms->typical_share > 0)
+        first_ms = pow(first_ms, 1 - terms->typical_share) *
+                   pow(terms->typical_ms * pow(others + 1, terms->typical_exponent), terms->typical_share);
+    return larger(first_ms, larger(terms->prefill_ms, among_ms));
+}
+
+double roofline_prefill_tokens_per_second(const struct roofline *roofline)
+{
+    return MS_PER_S * roofline->input_tokens / roofline->terms.prompt_ms;
+}
