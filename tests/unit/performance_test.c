@@ -184,10 +184,13 @@ static void test_what_was_not_fitted_is_extrapolated(void **state)
     assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
     replica.gpu.id = "h100-sxm";
     replica.model.family = "unheard of";
+    replica_init(&replica, 1000, 100);
     assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
     replica.model.family = "Llama 3.1";
+    replica_init(&replica, 1000, 100);
     assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_FITTED);
     replica.deployment.weight_dtype = DTYPE_Q4_K_M;
+    replica_init(&replica, 1000, 100);
     assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
     struct performance guess = at_concurrency(&replica, 1);
     assert_near("wider", guess.tpot_ms.high / guess.tpot_ms.value, replica.engine.coef.tpot_extrapolated_factor, 1e-5);
@@ -979,7 +982,7 @@ static void test_long_answers_come_last(void **state)
     struct replica replica = llama_on_h100("vllm");
     replica.deployment.max_sequences = 32;
     replica_init(&replica, 1000, 200);
-    const struct length_bucket prompts[] = {{200, 4}, {4200, 1}}, answers[] = {{50, 4}, {800, 1}};
+    const struct length_bucket prompts[] = {{200, 9}, {8200, 1}}, answers[] = {{50, 4}, {800, 1}};
     const struct length_histogram input = {prompts, 2}, output = {answers, 2};
     struct traffic traffic = traffic_of_means(1000, 200);
     struct load_point load = {LOAD_RATE, 0, 0, 6, 1, 95, true};
