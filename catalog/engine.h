@@ -21,6 +21,7 @@ const char *fit_load_name(enum fit_load load);
 struct engine_fit {
     enum fit_load load;
     const char *gpu, *family;
+    const char *architecture; /* of the GPU; "" if the catalog does not know it */
     enum dtype weight_dtype;
     double rows;
     double time_ratio, time_factor; /* of a decode step, a saturated engine, a static batch */
@@ -43,6 +44,14 @@ struct engine_profile {
 const struct engine_fit *engine_find_fit(const struct engine_profile *profile, enum fit_load load, const char *gpu,
                                          const char *family, enum dtype weight_dtype);
 int engine_fit_compare(const void *a, const void *b);
+
+/* What fits of other GPUs of the same architecture say of a model family in this format: 1 where there are none. */
+struct engine_kin {
+    double time_ratio, ttft_ratio;
+};
+struct engine_kin engine_find_kin(const struct engine_profile *profile, enum fit_load load, const char *architecture,
+                                  const char *family, enum dtype weight_dtype);
+#define ENGINE_KIN_WEIGHT 0.7 /* of what they say: docs/estimator.md, "Groups" */
 
 /* (engine, GPU architecture) pairs that work, with the weight formats that run there. */
 struct engine_support {

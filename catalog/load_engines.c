@@ -95,7 +95,11 @@ static const struct {
 
 static bool fit_begin(struct drafts *drafts, const struct coefficient_row *row, struct engine_fit *ret_fit)
 {
-    struct engine_fit fit = {.load = FIT_LOAD_SERVED, .gpu = row->gpu, .family = row->family};
+    struct engine_fit fit = {.load = FIT_LOAD_SERVED, .gpu = row->gpu, .family = row->family, .architecture = ""};
+    const struct snapshot *snapshot = drafts->loading->snapshot;
+    for (size_t i = 0; i < snapshot->gpu_count; i++) {
+        if (strcasecmp(snapshot->gpus[i].id, row->gpu) == 0) fit.architecture = snapshot->gpus[i].architecture;
+    }
     fit.weight_dtype = dtype_parse(row->weight_dtype);
     fit.rows = fit.time_ratio = fit.time_factor = fit.ttft_ratio = fit.ttft_factor = UNKNOWN;
     while (fit.load < FIT_LOAD_COUNT && strcmp(fit_load_name(fit.load), row->load) != 0)

@@ -287,6 +287,32 @@ void api_put_provenance(struct out *out, const struct engine_profile *profile, c
     out_object_end(out);
 }
 
+void api_put_percentiles(struct out *out, const struct performance *performance)
+{
+    if (!performance->has_percentiles) {
+        out_null(out, "percentiles");
+        return;
+    }
+    out_object(out, "percentiles");
+    for (int i = 0; i < PERCENTILE_COUNT; i++) {
+        const struct latencies *latencies = &performance->percentiles[i];
+        out_object(out, percentile_names[i]);
+        api_put_predicted(out, "ttft_ms", latencies->ttft_ms);
+        api_put_predicted(out, "tpot_ms", latencies->tpot_ms);
+        api_put_predicted(out, "e2e_ms", latencies->e2e_ms);
+        out_object_end(out);
+    }
+    out_object_end(out);
+}
+
+void api_put_energy(struct out *out, const struct performance *performance)
+{
+    struct predicted tokens_per_joule = performance_tokens_per_joule(performance);
+    api_put_predicted(out, "power_watts", performance_power_watts(performance));
+    api_put_predicted(out, "tokens_per_joule", tokens_per_joule);
+    api_put_predicted(out, "joules_per_token", predicted_invert(tokens_per_joule, 1));
+}
+
 void api_put_memory(struct out *out, const char *key, const struct memory *memory, double kv_needed_bytes)
 {
     out_object(out, key);

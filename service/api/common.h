@@ -54,6 +54,20 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
         .max = 99.9, .unit = "percent", .preset = "95",                                                                \
         .help = "Which percentile of latency is meant at a request rate; 0 is the mean."                               \
     }
+#define API_SLO_LIMIT(type, field, text)                                                                               \
+    {                                                                                                                  \
+        .name = #field, .group = "slo", .kind = FIELD_NUMBER, .offset = offsetof(type, field), .min = 1e-3,            \
+        .max = 1e9, .unit = "ms", .help = text                                                                         \
+    }
+#define API_FIELDS_SLO(type)                                                                                           \
+    API_SLO_LIMIT(type, ttft_ms, "Longest time to the first token."),                                                  \
+        API_SLO_LIMIT(type, tpot_ms, "Longest time per output token after the first."),                                \
+        API_SLO_LIMIT(type, e2e_ms, "Longest time of a whole answer."), API_FIELD_PERCENTILE(type),                    \
+    {                                                                                                                  \
+        .name = "min_probability_ratio", .group = "slo", .kind = FIELD_NUMBER,                                         \
+        .offset = offsetof(type, min_probability_ratio), .min = 0.01, .max = 0.999, .unit = "ratio", .preset = "0.9",  \
+        .help = "Probability of meeting demand and limits that the predictions' intervals must leave."                 \
+    }
 #define API_FIELDS_SERVING(type)                                                                                       \
     {.name = "engine",                                                                                                 \
      .group = "serving",                                                                                               \
@@ -162,6 +176,9 @@ void api_put_model(struct out *out, const struct api_model *model);
 void api_put_predicted(struct out *out, const char *key, struct predicted quantity);
 /* "provenance": the engine's profile and what measurements the figures rest on (NULL: none). */
 void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct provenance *provenance);
+/* "percentiles" (null where no requests arrive), "power_watts", "tokens_per_joule", "joules_per_token". */
+void api_put_percentiles(struct out *out, const struct performance *performance);
+void api_put_energy(struct out *out, const struct performance *performance);
 /* "memory": the fullest rank, kv_cache_gib being kv_needed_bytes (NaN = not known). */
 void api_put_memory(struct out *out, const char *key, const struct memory *memory, double kv_needed_bytes);
 /* An array of texts. */

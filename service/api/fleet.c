@@ -1,5 +1,6 @@
 /* fleet.c owns the fields of fleet questions and the writing of options. */
 #include "api/fleet.h"
+#include "api/traffic.h"
 
 #include <assert.h>
 #include <string.h>
@@ -29,12 +30,6 @@
         .name = #member, .group = "constraints", .kind = FIELD_COUNTS, .offset = offsetof(REQUEST, member),            \
         .min = low, .max = 100000, .unit = "GPUs", .help = sentence                                                    \
     }
-#define HISTOGRAM(member, sentence)                                                                                    \
-    {                                                                                                                  \
-        .name = #member, .group = "workload", .kind = FIELD_HISTOGRAM, .offset = offsetof(REQUEST, member), .min = 1,  \
-        .max = TOKENS_MAX, .unit = "tokens", .help = sentence                                                          \
-    }
-
 const struct field fleet_fields[] = {
     API_FIELD_MODEL(REQUEST),
     API_FIELDS_SERVING(REQUEST),
@@ -46,8 +41,7 @@ const struct field fleet_fields[] = {
      .help = "Weight formats to consider: native is as published, any opts in to all others."},
     API_FIELDS_EXTRAS(REQUEST),
     API_FIELDS_LENGTHS(REQUEST),
-    HISTOGRAM(input_tokens_histogram, "Lengths of prompts with weights, instead of input_tokens."),
-    HISTOGRAM(output_tokens_histogram, "Lengths of answers with weights, instead of output_tokens."),
+    API_FIELDS_TRAFFIC(REQUEST),
     API_FIELD_REQUESTS_PER_SECOND(REQUEST),
     API_FIELD_CONCURRENCY(REQUEST),
     NUMBER(output_tokens_per_second, "workload", 1e-6, 1e12, "tokens/s", NULL, "Sustained output of the whole fleet."),
@@ -59,12 +53,7 @@ const struct field fleet_fields[] = {
            "A job: input and output tokens together; needs deadline_hours."),
     NUMBER(deadline_hours, "workload", 1e-3, 1e6, "h", NULL, "Time for the job."),
     API_FIELD_ARRIVAL_CV2(REQUEST),
-    NUMBER(ttft_ms, "slo", 1e-3, 1e9, "ms", NULL, "Longest time to the first token."),
-    NUMBER(tpot_ms, "slo", 1e-3, 1e9, "ms", NULL, "Longest time per output token after the first."),
-    NUMBER(e2e_ms, "slo", 1e-3, 1e9, "ms", NULL, "Longest time of a whole answer."),
-    API_FIELD_PERCENTILE(REQUEST),
-    NUMBER(min_probability_ratio, "slo", 0.01, 0.999, "ratio", "0.9",
-           "Probability of meeting demand and limits that the predictions' intervals must leave."),
+    API_FIELDS_SLO(REQUEST),
     {.name = "budget_usd",
      .group = "constraints",
      .alias = "budget",
@@ -124,27 +113,19 @@ static_assert(sizeof fleet_fields / sizeof *fleet_fields == FLEET_FIELD_COUNT, "
 
 /* --- resolution ------------------------------------------------------------------------------------------------- */
 
-static double longest(double mean, const struct length_histogram *histogram)
+static bool check_traffic(struct call *call, const struct recommend_request *request)
 {
-    for (size_t i = 0; i < histogram->count; i++)
-        mean = fmax(i ? mean : 0, histogram->items[i].tokens);
-    return mean;
-}
-
-/* A mean or a histogram, not both. */
-static bool check_lengths_once(struct call *call, const struct recommend_request *request)
-{
-    bool input = is_known(request->input_tokens) && request->input_tokens_histogram.count;
-    bool output = is_known(request->output_tokens) && request->output_tokens_histogram.count;
-    if (input) {
-        (void)problems_add(call->problems, STATUS_CONTRADICTION, "workload.input_tokens_histogram",
-                           "give input_tokens or its histogram, not both");
-    }
-    if (output) {
-        (void)problems_add(call->problems, STATUS_CONTRADICTION, "workload.output_tokens_histogram",
-                           "give output_tokens or its histogram, not both");
-    }
-    return !input && !output;
+    const struct api_traffic asked = {
+        .input_tokens = request->input_tokens,
+        .output_tokens = request->output_tokens,
+        .input_histogram = &request->input_tokens_histogram,
+        .output_histogram = &request->output_tokens_histogram,
+        .shared_prefix_tokens = request->shared_prefix_tokens,
+        .prefix_cache_hit_ratio = request->prefix_cache_hit_ratio,
+        .draft_acceptance_ratio = request->draft_acceptance_ratio,
+        .draft_tokens = request->extras.draft_tokens,
+    };
+    return api_traffic_check(call, &asked) == STATUS_OK;
 }
 
 static bool names_model(const struct model_ref *ref)
@@ -166,8 +147,8 @@ static bool check_gpus_listed(struct call *call, const struct recommend_request 
 static enum status resolve_lengths(struct call *call, struct recommend_request *request, const struct model *model)
 {
     if (request->estimator == ESTIMATOR_ARTICLE) return STATUS_OK; /* knows no context */
-    return api_lengths_resolve(call, model, longest(request->input_tokens, &request->input_tokens_histogram),
-                               longest(request->output_tokens, &request->output_tokens_histogram),
+    return api_lengths_resolve(call, model, api_longest_tokens(request->input_tokens, &request->input_tokens_histogram),
+                               api_longest_tokens(request->output_tokens, &request->output_tokens_histogram),
                                &request->max_model_len_tokens);
 }
 
@@ -185,7 +166,7 @@ static bool resolve(struct call *call, struct recommend_request *request, struct
     bool model = names_model(&request->model) && api_model_resolve(call, &request->model, &answer->model) == STATUS_OK;
     bool engine = api_engine_resolve(call, request->engine, request->engine_version, &context.engine) == STATUS_OK;
     bool kv = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &context.kv_dtype) == STATUS_OK;
-    bool lengths = check_lengths_once(call, request), gpus = check_gpus_listed(call, request);
+    bool lengths = check_traffic(call, request), gpus = check_gpus_listed(call, request);
     bool extras = api_extras_resolve(call, &request->extras, model ? &answer->model.facts : NULL, context.engine,
                                      &context.extras) == STATUS_OK;
     if (!is_known(request->input_tokens) && !request->input_tokens_histogram.count)
@@ -266,6 +247,8 @@ static void put_performance(struct out *out, const struct option *option, bool a
     api_put_predicted(out, "e2e_ms", performance->e2e_ms);
     api_put_number(out, "meets_slo_probability_ratio", option->meets_slo_probability_ratio);
     out_text(out, "bound_by", article ? NULL : bound_name(performance->bound_by));
+    api_put_percentiles(out, performance);
+    api_put_energy(out, performance);
     out_object_end(out);
     out_object(out, "capacity");
     api_put_predicted(out, "requests_per_second", option->capacity_requests_per_second);

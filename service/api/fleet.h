@@ -5,7 +5,7 @@
 #include "sizing/recommend.h"
 
 extern const struct field fleet_fields[];
-enum { FLEET_FIELD_COUNT = 58 };
+enum { FLEET_FIELD_COUNT = 61 };
 
 struct fleet_answer {
     struct recommend_request request;

@@ -65,7 +65,7 @@ static void put_answer(struct call *call, const struct memory_request *request, 
     struct out *out = call->out;
     api_put_head(call, call->snapshot->as_of);
     api_put_model(out, &replica->model);
-    replica_put(out, replica);
+    replica_put(out, replica, NULL, 0);
     out_bool(out, "fits", memory->fits && needed <= memory->kv_pool_bytes);
     api_put_memory(out, "memory", memory, needed);
     api_put_number(out, "kv_bytes_per_token", memory->kv_bytes_per_token);

@@ -260,7 +260,7 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
     return status == STATUS_OK ? status : problems_add(call->problems, status, "model", "%s", status_hint(status));
 }
 
-static void put_assumptions(struct out *out, const struct replica *replica)
+static void put_assumptions(struct out *out, const struct replica *replica, const char *const *more, size_t more_count)
 {
     out_array(out, "assumptions");
     if (replica->model.assumed) {
@@ -277,6 +277,8 @@ static void put_assumptions(struct out *out, const struct replica *replica)
     if (replica->deployment.max_loras && replica->model.facts.linear_layers) {
         out_text(out, NULL, "LoRA slots of the projections of linear layers are not counted.");
     }
+    for (size_t i = 0; i < more_count; i++)
+        out_text(out, NULL, more[i]);
     out_array_end(out);
 }
 
@@ -333,7 +335,7 @@ static void put_extras(struct out *out, const struct deployment *deployment)
     put_count(out, "gpu_layers", deployment->gpu_layers);
 }
 
-void replica_put(struct out *out, const struct replica *replica)
+void replica_put(struct out *out, const struct replica *replica, const char *const *more, size_t more_count)
 {
     const struct deployment *deployment = &replica->deployment;
     out_text(out, "gpu", replica->part->id);
@@ -357,6 +359,6 @@ void replica_put(struct out *out, const struct replica *replica)
     out_integer(out, "expert_parallel", deployment->expert_parallel);
     out_integer(out, "replicas", replica->replicas);
     out_object_end(out);
-    put_assumptions(out, replica);
+    put_assumptions(out, replica, more, more_count);
     put_warnings(out, replica);
 }

@@ -107,5 +107,5 @@ enum status replica_refuse(struct call *call, struct replica_request *request, e
  * change, if none does. */
 bool replica_smallest_layout(struct deployment *deployment, uint32_t gpus, uint32_t stages);
 
-/* Members of the answer: gpu, serving, layout, assumptions, warnings. */
-void replica_put(struct out *out, const struct replica *replica);
+/* Members of the answer: gpu, serving, layout, assumptions (and `more` of them), warnings. */
+void replica_put(struct out *out, const struct replica *replica, const char *const *more, size_t more_count);

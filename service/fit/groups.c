@@ -59,6 +59,7 @@ static struct group group_of(const struct residual *residual)
     return (struct group){
         .key = {.load = load_of(residual->run),
                 .gpu = deployment->gpu->id,
+                .architecture = deployment->gpu->architecture,
                 .family = deployment->model->family,
                 .weight_dtype = deployment->weight_dtype},
         .owner = residual->owner,
@@ -103,7 +104,7 @@ static int compare_weighted(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Shrunk median of what the group's rows say, without those of one fold. */
+/* Shrunk median of what the group's rows say, without those of one fold; UNKNOWN without rows. */
 static double log_ratio_without(const struct grouping *grouping, size_t group, const double *errors,
                                 const struct partition *folds, uint32_t fold, struct weighted *room)
 {
@@ -116,7 +117,7 @@ static double log_ratio_without(const struct grouping *grouping, size_t group, c
         room[count++] = (struct weighted){-errors[i], residual->weight};
         all += residual->weight;
     }
-    if (count == 0) return 0;
+    if (count == 0) return UNKNOWN;
     qsort(room, count, sizeof *room, compare_weighted);
     while (middle + 1 < count && (below += room[middle].weight) < all / 2)
         middle++;
@@ -131,6 +132,7 @@ static void take_off_folds(const struct grouping *grouping, const struct partiti
     for (size_t group = 0; group < grouping->count; group++) {
         for (uint32_t fold = 0; fold < folds->count; fold++) {
             double log_ratio = log_ratio_without(grouping, group, errors, folds, fold, room);
+            if (!is_known(log_ratio)) log_ratio = 0;
             for (size_t i = 0; i < rows; i++) {
                 if (grouping->of[i] == group && folds->of[i] == fold) adjusted[i] = errors[i] + log_ratio;
             }
@@ -230,6 +232,51 @@ static enum status write_groups(const struct grouping *grouping, struct fit *fit
     return STATUS_OK;
 }
 
+/* The same model and format on another GPU of the architecture. */
+static bool is_kin(const struct group *a, const struct group *b)
+{
+    return a->owner == b->owner && a->first_token == b->first_token && a->key.load == b->key.load &&
+           a->key.weight_dtype == b->key.weight_dtype && strcmp(a->key.family, b->key.family) == 0 &&
+           strcmp(a->key.architecture, b->key.architecture) == 0;
+}
+
+static double kin_log_ratio(const struct grouping *grouping, size_t group, const double *log_ratios)
+{
+    double sum = 0, count = 0;
+    for (size_t g = 0; g < grouping->count; g++) {
+        if (!is_known(log_ratios[g]) || !is_kin(&grouping->groups[g], &grouping->groups[group])) continue;
+        sum += log_ratios[g];
+        count++;
+    }
+    return count > 0 ? ENGINE_KIN_WEIGHT * sum / count : 0;
+}
+
+enum status groups_take_off(const struct fitting *fitting, const bool *left_out, double *errors)
+{
+    struct grouping grouping = {.fitting = fitting};
+    size_t rows = fitting->residuals.count;
+    struct weighted *room = ARENA_ARRAY(fitting->arena, rows + 1, struct weighted);
+    double *log_ratios = ARENA_ARRAY(fitting->arena, rows + 1, double);
+    uint32_t *part = ARENA_ARRAY(fitting->arena, rows + 1, uint32_t);
+    enum status status = make_groups(&grouping);
+    if (status != STATUS_OK) return status;
+    if (!room || !log_ratios || !part)
+        return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
+    for (size_t i = 0; i < rows; i++)
+        part[i] = left_out[i];
+    const struct partition parts = {NULL, 2, part};
+    turn_rates(&fitting->residuals, errors);
+    for (size_t g = 0; g < grouping.count; g++)
+        log_ratios[g] = log_ratio_without(&grouping, g, errors, &parts, 1, room);
+    for (size_t i = 0; i < rows; i++) {
+        double own = log_ratios[grouping.of[i]];
+        if (left_out[i] && tells_ratio(&fitting->residuals.items[i]))
+            errors[i] += is_known(own) ? own : kin_log_ratio(&grouping, grouping.of[i], log_ratios);
+    }
+    turn_rates(&fitting->residuals, errors);
+    return STATUS_OK;
+}
+
 enum status groups_set(const struct fitting *fitting, const struct partition *folds, double *errors,
                        double *fold_errors, struct fit *fit)
 {
@@ -242,8 +289,10 @@ enum status groups_set(const struct fitting *fitting, const struct partition *fo
     if (!room || !adjusted) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
     turn_rates(&fitting->residuals, errors);
     turn_rates(&fitting->residuals, fold_errors);
-    for (size_t g = 0; g < grouping.count; g++)
+    for (size_t g = 0; g < grouping.count; g++) {
         grouping.groups[g].log_ratio = log_ratio_without(&grouping, g, errors, NULL, 0, room);
+        if (!is_known(grouping.groups[g].log_ratio)) grouping.groups[g].log_ratio = 0; /* prompts alone */
+    }
     for (size_t i = 0; i < rows; i++) {
         if (tells_ratio(&fitting->residuals.items[i])) errors[i] += grouping.groups[grouping.of[i]].log_ratio;
     }

@@ -1,6 +1,8 @@
 /* holdout.c owns groups, folds, and the errors of what was left out. */
 #include "fit/holdout.h"
 
+#include "fit/groups.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +124,7 @@ enum status holdout_errors(struct fitting *fitting, const struct partition *part
             left_out[i] = partition->of[i] == group;
         status = fitting_solve(fitting, left_out, false);
         if (status == STATUS_OK) fitting_errors(fitting, errors);
+        if (status == STATUS_OK && partition->names) status = groups_take_off(fitting, left_out, errors);
         for (size_t i = 0; i < count; i++) {
             if (left_out[i]) ret_errors[i] = errors[i];
         }

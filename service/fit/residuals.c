@@ -153,8 +153,10 @@ static void add_run(struct run *run, const struct workspace *workspace, uint32_t
     size_t profile = workspace_index(workspace, run->deployment.engine);
     if (profile == workspace->count) return;
     run->deployment.engine = &workspace->profiles[profile];
-    for (enum fit_load load = 0; load < FIT_LOAD_COUNT && workspace->bare; load++)
+    for (enum fit_load load = 0; load < FIT_LOAD_COUNT && workspace->bare; load++) {
         run->deployment.fits[load] = NULL;
+        run->deployment.kin[load] = (struct engine_kin){1, 1};
+    }
     if (run->refused) {
         residuals->refused++;
         return;

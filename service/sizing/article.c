@@ -97,6 +97,8 @@ static struct option article_option(const struct article_question *question, con
                         .ttft_ms = PREDICTED_UNKNOWN,
                         .tpot_ms = PREDICTED_UNKNOWN,
                         .e2e_ms = PREDICTED_UNKNOWN,
+                        .watts = UNKNOWN,
+                        .tdp_watts = UNKNOWN,
                         .basis = BASIS_EXTRAPOLATED},
         .meets_slo_probability_ratio = UNKNOWN,
         .capacity_requests_per_second = PREDICTED_UNKNOWN,

@@ -88,6 +88,17 @@ static void default_parallelism(struct deployment *deployment)
     if (!deployment->link_gpus) deployment->link_gpus = linked ? gpu->link_domain_gpus : 1;
 }
 
+static void default_fits(struct deployment *deployment)
+{
+    const struct gpu *gpu = deployment->gpu;
+    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++) {
+        deployment->fits[load] =
+            engine_find_fit(deployment->engine, load, gpu->id, deployment->model->family, deployment->weight_dtype);
+        deployment->kin[load] = engine_find_kin(deployment->engine, load, gpu->architecture, deployment->model->family,
+                                                deployment->weight_dtype);
+    }
+}
+
 void deployment_default(struct deployment *deployment)
 {
     const struct engine_coefs *coef = &deployment->engine->coef;
@@ -109,9 +120,7 @@ void deployment_default(struct deployment *deployment)
     }
     if (!(deployment->weights_bytes > 0)) deployment->weights_bytes = UNKNOWN;
     if (!is_known(deployment->gpu_used_gib)) deployment->gpu_used_gib = 0;
-    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
-        deployment->fits[load] =
-            engine_find_fit(deployment->engine, load, deployment->gpu->id, model->family, deployment->weight_dtype);
+    default_fits(deployment);
     if (!is_known(deployment->cpu_offload_gib)) deployment->cpu_offload_gib = 0;
 }
 

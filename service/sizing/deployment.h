@@ -39,6 +39,7 @@ struct deployment {
     uint32_t draft_tokens;           /* proposed in each step; 0 without */
     double cpu_offload_gib;          /* of each GPU's weights, kept in host memory and read through PCIe; 0 */
     const struct engine_fit *fits[FIT_LOAD_COUNT]; /* of this model on this GPU; NULL: none of these rows was fitted */
+    struct engine_kin kin[FIT_LOAD_COUNT];         /* of this model on GPUs of this architecture */
     uint32_t gpu_layers;                           /* llama.cpp: layers on GPUs; the head is one more; 0 = all */
 };
 

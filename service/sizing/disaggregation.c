@@ -158,7 +158,7 @@ static double fleet_watts(const struct roofline *roofline, const struct disaggre
     const struct deployment *deployment = roofline->deployment;
     struct step_breakdown step;
     double tpot_ms = roofline_tpot_ms(roofline, in_flight, &step);
-    double products_ms = roofline_compute_share(roofline, in_flight) * tpot_ms - step.prefill_ms;
+    double products_ms = roofline_compute_share(roofline, in_flight, &step) * tpot_ms - step.prefill_ms;
     double share = fmax(products_ms, 0) / (tpot_ms - step.prefill_ms);
     return deployment_gpus(deployment) *
            (split->prefill_replicas * power_gpu_watts(deployment->gpu, fmin(prefill_ratio, 1), 1) +
@@ -190,6 +190,7 @@ void disaggregation_predict(const struct roofline *roofline, const struct disagg
     };
     point.utilization_ratio = fmax(answer->prefill_utilization_ratio, answer->decode_utilization_ratio);
     double in_flight = point.in_flight / split->decode_replicas;
+    point.gpus = (split->prefill_replicas + split->decode_replicas) * deployment_gpus(roofline->deployment);
     point.watts = fleet_watts(roofline, split, answer->prefill_utilization_ratio, in_flight);
     point_predict(roofline, load, &point, &answer->performance);
     answer->performance.breakdown.prefill_ms = 0;

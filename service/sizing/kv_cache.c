@@ -100,6 +100,10 @@ struct kv_layout kv_layout_make(const struct deployment *deployment, const struc
     const struct engine_coefs *coef = &deployment->engine->coef;
     double full = model->full_attention_layers, sliding = model->sliding_layers, linear = model->linear_layers;
     if (full + sliding + linear == 0) full = model->layers;
+    if (!(coef->kv_windows_kept > 0)) {
+        full += sliding;
+        sliding = 0;
+    }
     double window = (double)model->sliding_window_tokens + deployment->max_batched_tokens;
     double token_bytes = full + sliding > 0 ? kv_token_layer_bytes(deployment) : 0;
     double state_bytes = state_layer_bytes(deployment);

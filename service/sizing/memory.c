@@ -184,6 +184,7 @@ enum status memory_size(const struct deployment *deployment, struct memory *ret_
         .kv_bytes_per_token = rank.kv.bytes_per_token,
         .draft_kv_bytes_per_token = draft_token_bytes(deployment),
         .state_bytes_per_sequence = rank.kv.state_bytes,
+        .kv_block_tokens = rank.kv.block_tokens,
         .kv_units = rank.units,
         .kv_pool_tokens = (uint64_t)(floor(rank.units / rank.kv.token_units) * rank.kv.block_tokens),
         .max_concurrency = concurrency,
@@ -230,9 +231,4 @@ double memory_sequences_sharing(const struct deployment *deployment, const struc
     double shared = slots ? 0 : layout.full_units * floor(shared_tokens / layout.block_tokens);
     double own = kv_layout_units(&layout, slot_tokens(deployment, tokens)) - shared;
     return (memory->kv_units - shared) / own;
-}
-
-double memory_block_tokens(const struct deployment *deployment)
-{
-    return first_layout(deployment).block_tokens;
 }

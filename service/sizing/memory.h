@@ -17,6 +17,7 @@ struct memory {
     double kv_bytes_per_token;       /* per rank, of a token that every caching layer keeps */
     double draft_kv_bytes_per_token; /* of those, the draft's layers */
     double state_bytes_per_sequence; /* linear layers: constant in context */
+    double kv_block_tokens;          /* of one block of the pool: prefixes are kept in whole ones */
     double kv_units;                 /* the pool in the allocator's units, the same on every rank */
     uint64_t kv_pool_tokens;         /* what the engine logs */
     double max_concurrency;          /* sequences of max_model_len_tokens that the pool holds */
@@ -40,5 +41,3 @@ double memory_sequences_at(const struct deployment *deployment, const struct mem
  * its own shares nothing. */
 double memory_sequences_sharing(const struct deployment *deployment, const struct memory *memory, double tokens,
                                 double shared_tokens);
-/* Tokens of one block of the cache: prefixes are kept in whole ones. */
-double memory_block_tokens(const struct deployment *deployment);

@@ -283,12 +283,24 @@ static void set_throughput(const struct roofline *roofline, const struct load_po
     performance->total_tokens_per_second = predicted_scale(requests, roofline->input_tokens + roofline->output_tokens);
 }
 
-static double watts_of(const struct roofline *roofline, const struct point *point)
+static void set_power(const struct roofline *roofline, const struct point *point, struct performance *performance)
 {
     const struct deployment *deployment = roofline->deployment;
-    if (point->watts > 0) return point->watts;
-    double compute_share = roofline_compute_share(roofline, point->batch);
-    return power_gpu_watts(deployment->gpu, point->busy_ratio, compute_share) * deployment_gpus(deployment);
+    double gpus = point->gpus > 0 ? point->gpus : deployment_gpus(deployment);
+    double compute_share = roofline_compute_share(roofline, point->batch, &performance->breakdown);
+    double watts = power_gpu_watts(deployment->gpu, point->busy_ratio, compute_share) * gpus;
+    performance->watts = point->gpus > 0 ? point->watts : watts;
+    performance->tdp_watts = deployment->gpu->tdp_watts * gpus;
+}
+
+struct predicted performance_power_watts(const struct performance *performance)
+{
+    return power_predict(performance->watts, performance->tdp_watts);
+}
+
+struct predicted performance_tokens_per_joule(const struct performance *performance)
+{
+    return power_tokens_per_joule(performance->output_tokens_per_second, performance->watts);
 }
 
 void point_predict_nothing(const struct roofline *roofline, struct performance *ret_performance)
@@ -307,8 +319,8 @@ void point_predict_nothing(const struct roofline *roofline, struct performance *
         .utilization_ratio = UNKNOWN,
         .bound_by = BOUND_KV_CAPACITY,
         .breakdown = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
-        .power_watts = PREDICTED_UNKNOWN,
-        .tokens_per_joule = PREDICTED_UNKNOWN,
+        .watts = UNKNOWN,
+        .tdp_watts = UNKNOWN,
         .basis = BASIS_EXTRAPOLATED,
     };
 }
@@ -330,15 +342,13 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
         .utilization_ratio = round6(point->utilization_ratio),
         .stable = point->stable,
         .bound_by = roofline_bound(roofline, point->batch),
-        .power_watts = power_predict(watts_of(roofline, point)),
     };
     (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
     struct factors factors = factors_of(roofline, fit, load->load);
     set_latency(roofline, load, point, &factors, performance);
     set_throughput(roofline, load, point, factors.throughput, performance);
     if (!point->extrapolated) evidence_correct(roofline, load, performance);
-    performance->tokens_per_joule =
-        power_tokens_per_joule(performance->output_tokens_per_second, performance->power_watts);
+    set_power(roofline, point, performance);
 }
 
 void performance_predict(const struct roofline *roofline, const struct load_point *load,
@@ -351,6 +361,15 @@ void performance_predict(const struct roofline *roofline, const struct load_poin
     struct point point;
     solvers[load->load](roofline, load, &point);
     point_predict(roofline, load, &point, ret_performance);
+}
+
+void performance_alone(const struct roofline *roofline, struct latencies *ret_latencies)
+{
+    const struct engine_fit *fit = fit_of(roofline, LOAD_CONCURRENCY);
+    enum basis basis = fit ? BASIS_FITTED : BASIS_EXTRAPOLATED;
+    struct factors factors = factors_of(roofline, fit, LOAD_CONCURRENCY);
+    struct times times = times_of(roofline, roofline_ttft_ms(roofline, 1), roofline_tpot_ms(roofline, 1, NULL));
+    *ret_latencies = predict_latencies(times, &factors, basis);
 }
 
 static double within(struct predicted quantity, double limit)

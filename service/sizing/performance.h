@@ -83,8 +83,8 @@ double roofline_work_ms(const struct roofline *roofline, double in_flight);
 enum bound roofline_bound(const struct roofline *roofline, double in_flight);
 /* Time to the first token of a prompt of this length over that of the mean prompt, on an engine without others. */
 double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens);
-/* Of the time of one output token, what products could fill: 1 when the GPU only computes. */
-double roofline_compute_share(const struct roofline *roofline, double in_flight);
+/* Of the time of one output token, whose terms are `step`, what products fill: 1 when the GPU only computes. */
+double roofline_compute_share(const struct roofline *roofline, double in_flight, const struct step_breakdown *step);
 /* Prefill alone: prompt tokens per second when nothing else runs. */
 double roofline_prefill_tokens_per_second(const struct roofline *roofline);
 /* Time under a load over that of the same work at a fixed concurrency. */
@@ -122,8 +122,7 @@ struct performance {
     bool stable;              /* false: arrivals exceed what the replica can serve */
     enum bound bound_by;
     struct step_breakdown breakdown;
-    struct predicted power_watts; /* mean draw of the replica's GPUs */
-    struct predicted tokens_per_joule;
+    double watts, tdp_watts; /* mean draw of all its GPUs, and what they may draw */
     bool has_percentiles;
     struct latencies percentiles[PERCENTILE_COUNT];
     enum basis basis;
@@ -132,6 +131,13 @@ struct performance {
 /* One replica under one load. Allocates nothing. */
 void performance_predict(const struct roofline *roofline, const struct load_point *load,
                          struct performance *ret_performance);
+
+/* The latencies of a request that has a replica for itself: those of LOAD_CONCURRENCY at 1, at less cost. */
+void performance_alone(const struct roofline *roofline, struct latencies *ret_latencies);
+
+/* Mean power, and output tokens for each joule. */
+struct predicted performance_power_watts(const struct performance *performance);
+struct predicted performance_tokens_per_joule(const struct performance *performance);
 
 /* Service-level objective; NaN = no limit. */
 struct slo {

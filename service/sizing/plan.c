@@ -61,8 +61,8 @@ static double rate_bound_under_slo(const struct question *question, const struct
 static struct shortfall apply_slo(const struct question *question, struct plan *plan)
 {
     const struct slo *slo = &question->slo;
-    struct performance alone;
-    predict_at(question, plan, LOAD_CONCURRENCY, 1, &alone);
+    struct latencies alone;
+    performance_alone(&plan->roofline, &alone);
     const struct {
         struct predicted quantity;
         double limit_ms;

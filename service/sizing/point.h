@@ -10,7 +10,7 @@ struct times {
 struct point {
     double requests_per_ms, in_flight, batch, waiting_ms, utilization_ratio;
     double busy_ratio;  /* of the time in which the engine has something to do */
-    double watts;       /* of all GPUs; 0: of the replica's, by busy_ratio */
+    double gpus, watts; /* of a fleet; 0 GPUs: those of the replica, by busy_ratio */
     struct times times; /* at the load's percentile, or means */
     struct times percentiles[PERCENTILE_COUNT];
     bool stable, extrapolated; /* extrapolated: whatever the rows of the fit cover */

@@ -17,15 +17,17 @@ double power_gpu_watts(const struct gpu *gpu, double busy_ratio, double compute_
     return gpu->tdp_watts * (IDLE_RATIO + (working - IDLE_RATIO) * busy_ratio);
 }
 
-struct predicted power_predict(double watts)
+struct predicted power_predict(double watts, double tdp_watts)
 {
-    return predicted_make(watts, FACTOR, COVERAGE_RATIO, BASIS_EXTRAPOLATED);
+    struct predicted power = predicted_make(watts, FACTOR, COVERAGE_RATIO, BASIS_EXTRAPOLATED);
+    power.high = fmin(power.high, fmax(round6(tdp_watts), power.value));
+    return power;
 }
 
 /* The errors of speed and of power have nothing to do with each other: their logarithms add as squares do. */
-struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, struct predicted power_watts)
+struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, double watts)
 {
     double speed = log(output_tokens_per_second.high / output_tokens_per_second.low) / 2, power = log(FACTOR);
-    return predicted_make(output_tokens_per_second.value / power_watts.value, exp(hypot(speed, power)), COVERAGE_RATIO,
+    return predicted_make(output_tokens_per_second.value / watts, exp(hypot(speed, power)), COVERAGE_RATIO,
                           BASIS_EXTRAPOLATED);
 }

@@ -6,7 +6,7 @@
 /* Watts of one GPU that is busy for this share of the time, and then fills its arithmetic units for this share of it.
  * Unknown where its TDP is. */
 double power_gpu_watts(const struct gpu *gpu, double busy_ratio, double compute_share);
-/* The same as a quantity, of so many GPUs. */
-struct predicted power_predict(double watts);
+/* Watts of several GPUs as a quantity: more than their TDP they do not draw for long. */
+struct predicted power_predict(double watts, double tdp_watts);
 /* Output tokens for each joule. */
-struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, struct predicted power_watts);
+struct predicted power_tokens_per_joule(struct predicted output_tokens_per_second, double watts);

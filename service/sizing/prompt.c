@@ -10,7 +10,7 @@ static double work_ms(const struct deployment *deployment, const struct workload
     double attention_flops =
         work->attention_flops_per_token2 * (prompt.tokens_squared + rates->attention_half_tokens * prompt.tokens);
     double score_bytes = coef->score_passes * sizeof(float) * work->scores_per_token2 * prompt.tokens_squared;
-    double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * allreduce_row_ms(deployment, work, rates) : 0;
+    double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * link_row_ms(deployment, work, rates) : 0;
     return 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * rows /
                rates->prefill_flops_per_ms +
            attention_flops / rates->prefill_attention_flops_per_ms + score_bytes / rates->memory_bytes_per_ms +
@@ -78,7 +78,7 @@ void init_prefill(struct roofline *roofline, const struct workload *work, const 
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     struct roofline_terms *terms = &roofline->terms;
-    double block_tokens = memory_block_tokens(deployment), output = roofline->output_tokens / 1000;
+    double block_tokens = roofline->memory->kv_block_tokens, output = roofline->output_tokens / 1000;
     struct prompt_work prompt = traffic_prompt_work(traffic, block_tokens);
     terms->prefill_ms = busy_ms(deployment, work, rates, prompt);
     terms->prompt_ms = alone_ms(roofline, work, rates, prompt);
@@ -109,7 +109,7 @@ double roofline_first_token_ratio(const struct roofline *roofline, double input_
     rates_init(deployment, &rates);
     init_decode(&computed, &work, &rates);
     init_prefill(&computed, &work, &rates, traffic);
-    struct prompt_work prompt = traffic_prompt_work_of(traffic, input_tokens, memory_block_tokens(deployment));
+    struct prompt_work prompt = traffic_prompt_work_of(traffic, input_tokens, roofline->memory->kv_block_tokens);
     double fixed_ms = computed.terms.first_token_fixed_ms;
     return (first_token_ms(&computed, &work, &rates, prompt) + fixed_ms) / (computed.terms.first_token_ms + fixed_ms);
 }

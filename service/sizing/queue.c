@@ -174,10 +174,22 @@ static void chain_solve(const struct queue *queue, double arrivals_per_ms, struc
     chain->weight += chain->waiting_weight;
 }
 
+/* The normal deviate of a percentile; the usual ones are asked for often. */
+static double deviate_of(double share)
+{
+    static const struct {
+        double share, deviate;
+    } usual[] = {{0.5, 0}, {0.95, 1.6448536269514722}, {0.99, 2.3263478740408408}};
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+        if (usual[i].share == share) return usual[i].deviate;
+    }
+    return share > 0.5 ? predicted_deviate(2 * share - 1) : -predicted_deviate(1 - 2 * share);
+}
+
 /* The longest waits: of who takes the last place. A sum of equal exponential times, by its mean and deviation. */
 static double full_wait_ms(const struct queue *queue, double share)
 {
-    double deviate = share > 0.5 ? predicted_deviate(2 * share - 1) : 0;
+    double deviate = fmax(deviate_of(share), 0);
     double room = queue_room(queue);
     return (room + deviate * sqrt(room)) * queue->gap_ms[queue->servers];
 }
@@ -209,8 +221,6 @@ static void solve_states(const struct chain *chain, double arrivals_per_ms, doub
         prefill += weight * queue->prefill_ms[n + 1];
         free += weight;
     }
-    for (uint32_t n = chain->first; n <= chain->last; n++)
-        answer->below_tokens[n] /= in_flight;
     answer->first = chain->first;
     answer->last = chain->last;
     double full_ms = queue->prefill_ms[queue->servers];
@@ -264,7 +274,7 @@ static double within(const struct first_token *first, const struct queue_mix *mi
 }
 
 /* Halves an interval that holds the percentile of a mixture. */
-enum { HALVINGS = 36, NEWTON_STEPS = 40 };
+enum { HALVINGS = 32, NEWTON_STEPS = 40 };
 
 /* What may take longer, (1 - r)·exp(-x/free) + r·exp(-x/late), is convex in x: Newton's steps from below stay below.
  * The first is where one of the two alone leaves so much. */
@@ -306,10 +316,11 @@ static double ttft_ms(const struct queue_answer *answer, double share)
 /* The first state that leaves at least this share of the tokens below it. */
 static uint32_t state_at(const struct queue_answer *answer, double share)
 {
+    double wanted = share * answer->below_tokens[answer->last];
     uint32_t low = answer->first > 0 ? answer->first : 1, high = answer->last;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (answer->below_tokens[middle] >= share)
+        if (answer->below_tokens[middle] >= wanted)
             high = middle;
         else
             low = middle + 1;
@@ -326,8 +337,7 @@ static double tpot_ms(const struct queue_answer *answer, double share)
     if (!(queue->mix.prompt_work_ms > 0) || !(queue->decode_steps > 0) || share == 0.5) return state_ms;
     double others = answer->in_flight * (1 + queue->mix.prompts_cv2);
     double deviation_ms = queue->mix.prompt_work_ms * sqrt(others) / queue->decode_steps;
-    double deviate = share > 0.5 ? predicted_deviate(2 * share - 1) : -predicted_deviate(1 - 2 * share);
-    double spread_ms = hypot(state_ms - mean_ms, deviate * deviation_ms);
+    double spread_ms = hypot(state_ms - mean_ms, deviate_of(share) * deviation_ms);
     return fmax(share > 0.5 ? fmax(mean_ms + spread_ms, state_ms) : fmin(mean_ms - spread_ms, state_ms),
                 queue->decode_ms[1]);
 }
@@ -348,12 +358,17 @@ struct queue_latency queue_latency(const struct queue_answer *answer, double per
 static const double levels[] = {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999};
 enum { LEVELS = sizeof levels / sizeof levels[0] };
 
-/* The level at which a request of so many steps takes this long. */
-static double level_at(const struct queue_latency latencies[LEVELS], double steps, double limit_ms)
+/* What the load adds to a request's prompt alone, and a token, at each level. */
+struct level {
+    double rest_ms, tpot_ms;
+};
+
+/* The level at which a request of so many steps takes this long after its prompt. */
+static double level_at(const struct level loads[LEVELS], double steps, double limit_ms)
 {
     double before_ms = 0, before = 0;
     for (int i = 0; i < LEVELS; i++) {
-        double here_ms = latencies[i].ttft_ms + steps * latencies[i].tpot_ms;
+        double here_ms = loads[i].rest_ms + steps * loads[i].tpot_ms;
         if (here_ms > limit_ms)
             return i == 0 ? 0 : before + (levels[i] - before) * (limit_ms - before_ms) / (here_ms - before_ms);
         before_ms = here_ms;
@@ -362,25 +377,42 @@ static double level_at(const struct queue_latency latencies[LEVELS], double step
     return 1;
 }
 
-/* First token and token rate go together, in the order of the load that a request finds: slightly careful. */
+/* Share of the requests of all kinds that are done within this time. */
+static double e2e_within(const struct queue_mix *mix, double alone_ms, const struct level loads[LEVELS],
+                         double limit_ms)
+{
+    double share = 0;
+    for (size_t i = 0; i < mix->prompt_count; i++) {
+        double after_ms = limit_ms - alone_ms * mix->prompts[i].amount;
+        for (size_t j = 0; j < mix->answer_count; j++)
+            share += mix->prompts[i].share * mix->answers[j].share * level_at(loads, mix->answers[j].amount, after_ms);
+    }
+    return share;
+}
+
+/* First token and token rate go together, in the order of the load that a request finds: slightly careful. Prompts and
+ * answers are independent of it and of each other. */
 double queue_e2e_ms(const struct queue_answer *answer, double percentile)
 {
-    const struct queue_mix *mix = &answer->queue->mix;
+    const struct queue *queue = answer->queue;
+    const struct queue_class prompt = {1, 1}, steps = {1, queue->decode_steps};
+    struct queue_mix mix = queue->mix;
     double share = percentile / 100;
-    if (mix->answer_count <= 1 || !answer->stable || !(percentile > 0)) {
+    if ((mix.answer_count <= 1 && mix.prompt_count <= 1) || !answer->stable || !(percentile > 0)) {
         struct queue_latency both = queue_latency(answer, percentile);
-        return both.ttft_ms + answer->queue->decode_steps * both.tpot_ms;
+        return both.ttft_ms + queue->decode_steps * both.tpot_ms;
     }
-    struct queue_latency latencies[LEVELS];
+    if (!mix.prompt_count) mix.prompts = &prompt, mix.prompt_count = 1;
+    if (!mix.answer_count) mix.answers = &steps, mix.answer_count = 1;
+    struct first_token first = first_token_of(answer);
+    struct level loads[LEVELS];
     for (int i = 0; i < LEVELS; i++)
-        latencies[i] = queue_latency(answer, 100 * levels[i]);
-    double low = 0, high = latencies[LEVELS - 1].ttft_ms +
-                           mix->answers[mix->answer_count - 1].amount * latencies[LEVELS - 1].tpot_ms;
+        loads[i] = (struct level){rest_ms(&first, 1 - levels[i]), tpot_ms(answer, levels[i])};
+    double low = 0, high = first.alone_ms * mix.prompts[mix.prompt_count - 1].amount + loads[LEVELS - 1].rest_ms +
+                           mix.answers[mix.answer_count - 1].amount * loads[LEVELS - 1].tpot_ms;
     for (int step = 0; step < HALVINGS; step++) {
-        double middle = (low + high) / 2, done = 0;
-        for (size_t i = 0; i < mix->answer_count; i++)
-            done += mix->answers[i].share * level_at(latencies, mix->answers[i].amount, middle);
-        if (done >= share)
+        double middle = (low + high) / 2;
+        if (e2e_within(&mix, first.alone_ms, loads, middle) >= share)
             high = middle;
         else
             low = middle;
@@ -399,6 +431,7 @@ static void solve_overload(struct queue_answer *answer)
     answer->mean.ttft_ms = answer->waiting_ms + queue->prefill_ms[queue->servers];
     answer->mean.tpot_ms = queue->decode_ms[queue->servers];
     answer->first = answer->last = queue->servers;
+    answer->below_tokens[answer->last] = 1;
     answer->stable = false;
 }
 

@@ -62,7 +62,7 @@ struct queue_answer {
     double place_ms;                            /* mean wait for a place */
     double prompts_ms;                          /* mean wait for the prompts of others */
     uint32_t first, last;                       /* states of requests in flight that matter */
-    double below_tokens[QUEUE_SERVERS_MAX + 1]; /* share of the tokens that are made in states up to this one */
+    double below_tokens[QUEUE_SERVERS_MAX + 1]; /* weight of the tokens that are made in states up to this one */
 };
 
 /* arrivals_per_ms > 0; arrival_cv2: squared coefficient of variation, 1 = Poisson. The queue must outlive the answer.

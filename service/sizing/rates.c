@@ -110,11 +110,28 @@ void rates_init(const struct deployment *deployment, struct rates *ret_rates)
     };
 }
 
-/* Two all-reduces a layer: each rank sends 2(n-1)/n of the 16-bit hidden states of the rows. */
-double allreduce_row_ms(const struct deployment *deployment, const struct workload *work, const struct rates *rates)
+bool divides_requests(const struct deployment *deployment)
 {
-    double ranks = deployment->tensor_parallel;
-    return 2 * work->layers * 2 * (ranks - 1) / ranks * work->hidden * 2 / rates->link_bytes_per_ms;
+    return deployment->model->attention_kind == ATTENTION_MLA && deployment->expert_parallel > 1;
+}
+
+/* Bytes that a rank sends for each row of a step. Two all-reduces a layer send 2(n-1)/n of the 16-bit hidden state
+ * each. Where requests are divided over the ranks attention needs none, and a layer with experts sends the rows of a
+ * rank, 1/n, to those that have their experts (of k drawn from n, n(1 - (1 - 1/n)^k) different ones on average) in 8
+ * bits and back in 16. */
+static double link_row_bytes(const struct deployment *deployment, const struct workload *work)
+{
+    double ranks = deployment->tensor_parallel, others = (ranks - 1) / ranks;
+    double allreduce = 2 * others * work->hidden * 2;
+    if (!divides_requests(deployment)) return 2 * work->layers * allreduce;
+    double reached = ranks * (1 - pow(1 - 1 / ranks, deployment->model->experts_per_token));
+    double there_and_back = reached * others * work->hidden * (1 + 2) / ranks;
+    return work->moe_layers * there_and_back + (work->layers - work->moe_layers) * allreduce;
+}
+
+double link_row_ms(const struct deployment *deployment, const struct workload *work, const struct rates *rates)
+{
+    return link_row_bytes(deployment, work) / rates->link_bytes_per_ms;
 }
 
 /* Weights in host memory come through PCIe in every step, beside everything else. */

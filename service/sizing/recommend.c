@@ -205,6 +205,11 @@ static void note_assumptions(const struct recommend_context *context, const stru
                                  "variation of %.3g.",
                                  question->demand.arrival_cv2));
     }
+    const char *notes_of_traffic[TRAFFIC_NOTES_MAX];
+    size_t count = traffic_notes(&question->demand.traffic, question->extras.draft_tokens,
+                                 question->demand.kind == DEMAND_RATE, arena, notes_of_traffic);
+    for (size_t i = 0; i < count; i++)
+        note(notes, notes_of_traffic[i]);
     const struct slo *slo = &question->slo;
     bool limits = is_known(slo->ttft_ms) || is_known(slo->tpot_ms) || is_known(slo->e2e_ms);
     if (question->demand.kind == DEMAND_JOB && limits) {

@@ -8,7 +8,7 @@
  */
 static void init_draft(struct roofline *roofline, const struct workload *work, const struct traffic *traffic)
 {
-    static const struct memory resident = {0};
+    const struct memory resident = {.kv_block_tokens = roofline->memory->kv_block_tokens};
     struct deployment deployment = *roofline->deployment;
     roofline->verified_rows = deployment.draft_tokens + 1;
     roofline->tokens_per_step = traffic_tokens_per_step(traffic, deployment.draft_tokens);
@@ -38,22 +38,34 @@ static void init_draft(struct roofline *roofline, const struct workload *work, c
     roofline->terms.first_token_ms += draft.terms.prefill_ms;
 }
 
-/* All times of a step by what rows of this model on this GPU showed, and those of the first token by their own, where
- * it is not the step that ends the prompt. */
-static void apply_fit(struct roofline *roofline, const struct engine_fit *fit)
+static double time_ratio_of(const struct deployment *deployment, enum fit_load load)
 {
-    struct roofline_terms *terms = &roofline->terms;
-    bool stepwise = !(roofline->deployment->engine->coef.ttft_engine_ratio > 0);
-    double first_ratio = stepwise ? fit->time_ratio : fit->ttft_ratio;
+    const struct engine_fit *fit = deployment->fits[load];
+    double kin = deployment->kin[load].time_ratio; /* 0: a deployment without its defaults */
+    return fit ? fit->time_ratio : kin > 0 ? kin : 1;
+}
+
+/* A first token that is the end of its prompt has the times of other steps. */
+static double ttft_ratio_of(const struct deployment *deployment)
+{
+    const struct engine_fit *fit = deployment->fits[FIT_LOAD_SERVED];
+    double kin = deployment->kin[FIT_LOAD_SERVED].ttft_ratio;
+    if (!(deployment->engine->coef.ttft_engine_ratio > 0)) return time_ratio_of(deployment, FIT_LOAD_SERVED);
+    return fit && is_known(fit->ttft_ratio) ? fit->ttft_ratio : kin > 0 ? kin : 1;
+}
+
+/* All times of a step by what rows of this model on this GPU showed, and those of the first token by their own. */
+static void apply_fits(struct roofline_terms *terms, double time_ratio, double ttft_ratio)
+{
     double *const step_ms[] = {&terms->dense_read_ms,    &terms->dense_row_ms,       &terms->expert_read_ms,
                                &terms->expert_row_ms,    &terms->kv_row_ms,          &terms->link_step_ms,
                                &terms->link_row_ms,      &terms->prefill_ms,         &terms->prompt_ms,
                                &terms->overhead_step_ms, &terms->overhead_request_ms};
     double *const first_ms[] = {&terms->first_token_ms, &terms->first_token_fixed_ms, &terms->typical_ms};
     for (size_t i = 0; i < sizeof step_ms / sizeof *step_ms; i++)
-        *step_ms[i] *= fit->time_ratio;
-    for (size_t i = 0; i < sizeof first_ms / sizeof *first_ms && is_known(first_ratio); i++)
-        *first_ms[i] *= first_ratio;
+        *step_ms[i] *= time_ratio;
+    for (size_t i = 0; i < sizeof first_ms / sizeof *first_ms; i++)
+        *first_ms[i] *= ttft_ratio;
 }
 
 double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
@@ -61,8 +73,9 @@ double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     const double ratios[FIT_LOAD_COUNT] = {1, coef->saturated_time_ratio, coef->static_time_ratio};
-    const struct engine_fit *own = deployment->fits[load], *served = deployment->fits[FIT_LOAD_SERVED];
-    return ratios[load] * (own ? own->time_ratio / (served ? served->time_ratio : 1) : 1);
+    bool own = deployment->fits[load] || deployment->kin[load].time_ratio != 1;
+    double served = time_ratio_of(deployment, FIT_LOAD_SERVED);
+    return ratios[load] * (own ? time_ratio_of(deployment, load) / served : 1);
 }
 
 void roofline_init_traffic(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
@@ -86,7 +99,7 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
     if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
-    if (deployment->fits[FIT_LOAD_SERVED]) apply_fit(roofline, deployment->fits[FIT_LOAD_SERVED]);
+    apply_fits(&roofline->terms, time_ratio_of(deployment, FIT_LOAD_SERVED), ttft_ratio_of(deployment));
 }
 
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
@@ -124,11 +137,9 @@ static double products_ms(const struct roofline *roofline, double in_flight)
     return (terms->dense_row_ms * rows + expert_flop_ms(terms, rows)) / roofline->tokens_per_step;
 }
 
-double roofline_compute_share(const struct roofline *roofline, double in_flight)
+double roofline_compute_share(const struct roofline *roofline, double in_flight, const struct step_breakdown *step)
 {
-    struct step_breakdown step;
-    double tpot_ms = roofline_tpot_ms(roofline, in_flight, &step);
-    return smaller(1, (products_ms(roofline, in_flight) + step.prefill_ms) / tpot_ms);
+    return smaller(1, (products_ms(roofline, in_flight) + step->prefill_ms) / step_sum_ms(step));
 }
 
 enum bound roofline_bound(const struct roofline *roofline, double in_flight)

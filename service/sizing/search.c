@@ -361,9 +361,8 @@ static void fill_rates(const struct question *question, const struct plan *plan,
     fleet->prefill_tokens_per_second = predicted_scale(one->prefill_tokens_per_second, replicas);
     fleet->in_flight = round6(one->in_flight * replicas);
     double idle = option->gpu_count - replicas * deployment_gpus(&plan->deployment);
-    fleet->power_watts =
-        power_predict(one->power_watts.value * replicas + idle * power_gpu_watts(option->deployment.gpu, 0, 0));
-    fleet->tokens_per_joule = power_tokens_per_joule(fleet->output_tokens_per_second, fleet->power_watts);
+    fleet->watts = one->watts * replicas + idle * power_gpu_watts(option->deployment.gpu, 0, 0);
+    fleet->tdp_watts = option->power_watts;
     double share = plan->safe_requests_per_second / plan->saturated.requests_per_second.value;
     struct predicted capacity = question->has_slo
                                     ? predicted_scale(plan->saturated.requests_per_second, share * replicas)
@@ -450,7 +449,7 @@ static double option_key(const struct question *question, const struct option *o
         .per_hour_usd = option->cost.per_hour_usd,
         .gpus = option->gpu_count,
         .watts = option->power_watts,
-        .joules_per_token = 1 / option->performance.tokens_per_joule.value,
+        .joules_per_token = option->performance.watts / option->performance.output_tokens_per_second.value,
         .capacity_output_tokens_per_second = option->capacity_output_tokens_per_second.value,
         .latency_ms = option->performance.e2e_ms.value,
     };
@@ -520,9 +519,9 @@ static void fill_details(struct search *search, struct option *option)
     const struct deployment *deployment = &option->deployment;
     struct plan plan;
     option->replicas_at_half_probability = option->replicas;
-    struct shortfall shortfall = plan_prepare(question, option->gpu, deployment->weight_dtype,
-                                              deployment->tensor_parallel, deployment->pipeline_parallel,
-                                              &search->evidence, &plan);
+    struct shortfall shortfall =
+        plan_prepare(question, option->gpu, deployment->weight_dtype, deployment->tensor_parallel,
+                     deployment->pipeline_parallel, &search->evidence, &plan);
     if (shortfall.reason != REJECT_NONE) return;
     plan_percentiles(question, &plan, option->replicas, option->safe_requests_per_second, &option->performance);
     if (question->demand.kind == DEMAND_NONE || option->replicas == 1) return;

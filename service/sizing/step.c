@@ -8,12 +8,12 @@ static double dense_weight_bytes(const struct deployment *deployment, bool moe)
     return moe && dtype_plain_bits(deployment->weight_dtype) == 16 ? larger(bytes, 1) : bytes;
 }
 
-/* Of a request's cache, what one rank reads: KV heads are replicated when there are more ranks. MLA's latent is whole
- * on every rank, but under expert parallelism engines divide the requests over the ranks. */
+/* Of a request's cache, what one rank reads: KV heads are replicated when there are more ranks, MLA's latent is whole
+ * on every rank. */
 static double kv_share(const struct deployment *deployment)
 {
     double ranks = deployment->tensor_parallel, heads = deployment->model->kv_heads;
-    if (deployment->model->attention_kind == ATTENTION_MLA) return deployment->expert_parallel > 1 ? 1 / ranks : 1;
+    if (deployment->model->attention_kind == ATTENTION_MLA) return divides_requests(deployment) ? 1 / ranks : 1;
     return heads > 0 ? ceil(heads / ranks) / heads : 1 / ranks;
 }
 
@@ -46,7 +46,7 @@ static void init_links(struct roofline *roofline, const struct workload *work, c
     double ranks = deployment->tensor_parallel, stages = deployment->pipeline_parallel;
     if (ranks > 1) {
         terms->link_step_ms = 2 * work->layers * coef->allreduce_us / US_PER_MS * log2(ranks);
-        terms->link_row_ms = allreduce_row_ms(deployment, work, rates);
+        terms->link_row_ms = link_row_ms(deployment, work, rates);
     }
     if (stages > 1) { /* each boundary passes the hidden states on; a stage waits as long as for an all-reduce of two */
         terms->link_step_ms += (stages - 1) * coef->allreduce_us / US_PER_MS;
@@ -108,7 +108,7 @@ static struct step_breakdown step_of(const struct roofline_terms *terms, double 
     };
 }
 
-static double sum_of(const struct step_breakdown *step)
+double step_sum_ms(const struct step_breakdown *step)
 {
     return step->weights_ms + step->attention_ms + step->communication_ms + step->prefill_ms + step->overhead_ms +
            step->draft_ms;
@@ -124,9 +124,9 @@ double roofline_tpot_ms(const struct roofline *roofline, double in_flight, struc
         breakdown.attention_ms /= tokens;
         breakdown.communication_ms /= tokens;
         breakdown.overhead_ms /= tokens;
-        breakdown.draft_ms = (roofline->verified_rows - 1) * sum_of(&draft) / tokens;
+        breakdown.draft_ms = (roofline->verified_rows - 1) * step_sum_ms(&draft) / tokens;
     }
     breakdown.prefill_ms = larger(in_flight - 1, 0) / roofline->output_tokens * roofline_prefill_ms(roofline);
     if (ret_breakdown) *ret_breakdown = breakdown;
-    return sum_of(&breakdown);
+    return step_sum_ms(&breakdown);
 }

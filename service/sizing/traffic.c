@@ -132,3 +132,29 @@ double traffic_tokens_per_step(const struct traffic *traffic, double draft_token
     double accepted = traffic->draft_acceptance_ratio;
     return accepted < 1 ? (1 - pow(accepted, draft_tokens + 1)) / (1 - accepted) : draft_tokens + 1;
 }
+
+size_t traffic_notes(const struct traffic *traffic, double draft_tokens, bool queued, struct arena *arena,
+                     const char *ret_notes[TRAFFIC_NOTES_MAX])
+{
+    size_t count = 0;
+    if (queued && traffic->input.count == 1 && traffic->output.count == 1) {
+        ret_notes[count++] =
+            "All requests are taken to have the mean lengths: where lengths vary, give histograms, and "
+            "waits and percentiles are theirs.";
+    }
+    if (traffic->shared_prefix_tokens > 0 || traffic->prefix_cache_hit_ratio > 0) {
+        double computed = traffic_prompt_work(traffic, 1).tokens;
+        ret_notes[count++] = arena_printf(arena,
+                                          "The prefix cache is warm: up to %.3g %% of the prompts' tokens are not "
+                                          "computed again. No measured row has such a cache.",
+                                          100 * (1 - computed / traffic->input.mean));
+    }
+    if (draft_tokens > 0) {
+        ret_notes[count++] =
+            arena_printf(arena,
+                         "Drafted tokens are accepted with probability %.3g each, independently: %.3g "
+                         "tokens in a step. No measured row drafts.",
+                         traffic->draft_acceptance_ratio, traffic_tokens_per_step(traffic, draft_tokens));
+    }
+    return count;
+}

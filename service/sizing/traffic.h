@@ -2,10 +2,11 @@
  * engine has in its cache, and how often drafted tokens are right. Formulas: docs/estimator.md, "What requests are
  * like". */
 #pragma once
+#include "catalog/arena.h"
 #include "catalog/units.h"
 #include "catalog/value.h"
 
-enum { LENGTH_CLASSES_MAX = 32 };
+enum { LENGTH_CLASSES_MAX = 16 };
 
 struct length_class { /* requests of this length, as a share of all */
     double tokens, share;
@@ -55,3 +56,8 @@ double traffic_context_tokens(const struct traffic *traffic);
 
 /* Tokens that a step makes when `draft_tokens` are verified with it (Leviathan et al. 2023, equation 1). */
 double traffic_tokens_per_step(const struct traffic *traffic, double draft_tokens);
+
+/* What an answer assumes of the requests: sentences, NULL where there was no memory. `queued`: they arrive and wait. */
+enum { TRAFFIC_NOTES_MAX = 3 };
+size_t traffic_notes(const struct traffic *traffic, double draft_tokens, bool queued, struct arena *arena,
+                     const char *ret_notes[TRAFFIC_NOTES_MAX]);

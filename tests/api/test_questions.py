@@ -114,6 +114,12 @@ def test_the_request_of_an_answer_asks_for_it_again(service, name):
     ("/v1/recommend", {"model": LLAMA, "workload": {"requests_per_second": 2, "input_tokens_histogram": [
         {"tokens": 512, "weight": 3}, {"tokens": 4096, "weight": 1}]}}),
     ("/v1/recommend", {"model": LLAMA, "serving": {"engine": "sglang"}, "workload": {"requests_per_second": 2}}),
+    ("/v1/throughput", {"model": LLAMA, "gpu": "h100-sxm", "workload": {
+        "requests_per_second": 1, "input_tokens_histogram": [{"tokens": 512, "weight": 3}],
+        "output_tokens_histogram": [{"tokens": 20, "weight": 1}, {"tokens": 400, "weight": 2}]}}),
+    ("/v1/throughput", {"model": LLAMA, "gpu": "h100-sxm", "layout": {"gpu_count": 24, "disaggregated": True}}),
+    ("/v1/throughput", {"model": LLAMA, "gpu": "h100-sxm", "serving": {"draft_tokens": 2},
+                        "workload": {"draft_acceptance_ratio": 0.5, "shared_prefix_tokens": 100}}),
     ("/v1/memory", {"model": LLAMA, "gpu": "h100-sxm", "serving": {"engine": "sglang"}}),
     ("/v1/memory", {"model": LLAMA, "gpu": "rtx-4090", "serving": {"engine": "sglang"},
                     "layout": {"tensor_parallel": 8, "pipeline_parallel": 2}}),
@@ -517,8 +523,8 @@ def test_speed_of_layers_on_a_cpu_is_not_known(service):
 def test_launch_command_starts_what_was_sized(service):
     serving = {"max_loras": 2, "max_lora_rank": 32, "lora_targets": "attention", "cpu_offload_gib": 2,
                "draft_model": "llama-3.2-1b-instruct", "draft_tokens": 3}
-    question = {"model": "llama-3.1-8b-instruct", "serving": serving, "workload": {"requests_per_second": 1},
-                "constraints": {"gpus": ["h100-sxm"]}, "as_of": AS_OF}
+    question = {"model": "llama-3.1-8b-instruct", "serving": serving, "constraints": {"gpus": ["h100-sxm"]},
+                "workload": {"requests_per_second": 1, "draft_acceptance_ratio": 0.7}, "as_of": AS_OF}
     best = service.call("POST", "/v1/recommend", json=question).json["recommended"]
     assert best["memory"]["lora_gib"] > 0 and best["memory"]["draft_gib"] > 0 and best["memory"]["offloaded_gib"] > 0
     words = shlex.split(best["launch_command"])

@@ -179,7 +179,7 @@ static void check_speed(struct source *source, const struct deployment *deployme
     assert(!(bound < 0));
     for (enum load load = LOAD_SATURATED; load < LOAD_COUNT; load++) {
         struct load_point point = {
-            load, 1 + take(source, 1000), 1 + take(source, 1000), 0.001 * (1 + take(source, 100000)), 1, 95, false};
+            load, 1 + take(source, 1000), 1 + take(source, 1000), 0.001 * (1 + take(source, 100000)), 1, 95, true};
         performance_predict(&roofline, &point, &performance);
         check_quantity(performance.output_tokens_per_second);
         check_quantity(performance.requests_per_second);

@@ -2,6 +2,7 @@
 #include "sizing/performance.h"
 
 #include "catalog/load.h"
+#include "sizing/disaggregation.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -554,6 +555,47 @@ static void check_monotone_in_flight(const struct replica *replica)
     }
 }
 
+/* To the last bit; structs have padding. */
+static void assert_same(struct predicted a, struct predicted b)
+{
+    assert_true(a.value == b.value && a.low == b.low && a.high == b.high && a.basis == b.basis);
+}
+
+static void assert_same_latencies(const struct latencies *a, const struct latencies *b)
+{
+    assert_same(a->ttft_ms, b->ttft_ms);
+    assert_same(a->tpot_ms, b->tpot_ms);
+    assert_same(a->e2e_ms, b->e2e_ms);
+}
+
+static struct latencies latencies_of(const struct performance *performance)
+{
+    return (struct latencies){performance->ttft_ms, performance->tpot_ms, performance->e2e_ms};
+}
+
+static void assert_same_performance(const struct performance *a, const struct performance *b)
+{
+    struct latencies of_a = latencies_of(a), of_b = latencies_of(b);
+    assert_same_latencies(&of_a, &of_b);
+    for (int i = 0; i < PERCENTILE_COUNT && a->has_percentiles; i++)
+        assert_same_latencies(&a->percentiles[i], &b->percentiles[i]);
+    assert_same(a->requests_per_second, b->requests_per_second);
+    assert_same(a->output_tokens_per_second, b->output_tokens_per_second);
+    assert_same(a->total_tokens_per_second, b->total_tokens_per_second);
+    assert_same(a->prefill_tokens_per_second, b->prefill_tokens_per_second);
+    assert_true(a->in_flight == b->in_flight && a->waiting_ms == b->waiting_ms && a->watts == b->watts);
+    assert_true(a->utilization_ratio == b->utilization_ratio && a->bound_by == b->bound_by);
+}
+
+static void check_alone(const struct replica *replica)
+{
+    struct latencies alone;
+    struct performance performance = at_concurrency(replica, 1);
+    performance_alone(&replica->roofline, &alone);
+    struct latencies expected = latencies_of(&performance);
+    assert_same_latencies(&alone, &expected);
+}
+
 static void check_finite(const struct performance *performance)
 {
     const struct predicted quantities[] = {
@@ -577,10 +619,10 @@ static void check_finite(const struct performance *performance)
 static void check_power(const struct replica *replica, const struct performance *performance)
 {
     double tdp_watts = replica->gpu.tdp_watts * deployment_gpus(&replica->deployment);
-    assert_true(performance->power_watts.value >= 0.0999 * tdp_watts && performance->power_watts.value <= tdp_watts);
-    assert_near("tokens per joule", performance->tokens_per_joule.value,
-                performance->output_tokens_per_second.value / performance->power_watts.value, 1e-5);
-    assert_true(performance->tokens_per_joule.low < performance->tokens_per_joule.value);
+    struct predicted power = performance_power_watts(performance), tokens = performance_tokens_per_joule(performance);
+    assert_true(power.value >= 0.0999 * tdp_watts && power.high <= tdp_watts * (1 + 1e-5) && power.low < power.value);
+    assert_near("tokens per joule", tokens.value, performance->output_tokens_per_second.value / power.value, 1e-5);
+    assert_true(tokens.low < tokens.value && tokens.value < tokens.high);
 }
 
 /* Higher percentiles are never lower, and the one that is asked for is among them. */
@@ -668,6 +710,156 @@ static void check_slack(const struct replica *replica)
     }
 }
 
+/* The same replica for requests of another kind. */
+static void retraffic(struct replica *replica, const struct traffic *traffic)
+{
+    roofline_init_traffic(&replica->roofline, &replica->deployment, &replica->memory, traffic);
+}
+
+/* More of the prompts in the cache: nothing gets slower, under any load. */
+static void check_cache(struct replica replica)
+{
+    replica_init(&replica, replica.roofline.input_tokens, replica.roofline.output_tokens);
+    double n = fmax(1, floor(uniform(0, 1) * replica.roofline.max_batch)), ttft_ms = INFINITY, tpot_ms = INFINITY;
+    double bound = 0, saturated = 0, shared_batch = 0;
+    for (int step = 0; step <= 4; step++) {
+        struct traffic traffic =
+            traffic_of_means(replica.roofline.input_tokens, fmax(replica.roofline.output_tokens, 1));
+        traffic_set_cache(&traffic, floor(replica.roofline.input_tokens * step / 4), UNKNOWN);
+        retraffic(&replica, &traffic);
+        assert_true(replica.roofline.max_batch >= shared_batch);
+        shared_batch = replica.roofline.max_batch;
+        double first_ms = roofline_ttft_ms(&replica.roofline, n),
+               next_ms = roofline_tpot_ms(&replica.roofline, n, NULL);
+        assert_true(first_ms <= ttft_ms * (1 + 1e-12) && next_ms <= tpot_ms * (1 + 1e-12));
+        double output = predict(&replica, (struct load_point){.load = LOAD_SATURATED}).output_tokens_per_second.value;
+        assert_true(output >= saturated * (1 - 1e-5) && roofline_output_bound(&replica.roofline) >= bound);
+        if (step > 0 && replica.roofline.computed_tokens < replica.roofline.input_tokens)
+            assert_int_equal(at_concurrency(&replica, n).basis, BASIS_EXTRAPOLATED);
+        ttft_ms = first_ms, tpot_ms = next_ms, saturated = output, bound = roofline_output_bound(&replica.roofline);
+    }
+}
+
+/* Drafts that are never accepted help nobody, and better ones help more; the bound holds for all of them. */
+static void check_drafts(struct replica replica)
+{
+    static const enum draft_kind kinds[] = {DRAFT_NONE, DRAFT_NGRAM, DRAFT_EAGLE, DRAFT_MODEL};
+    struct model small = llama;
+    struct traffic traffic = traffic_of_means(replica.roofline.input_tokens, fmax(replica.roofline.output_tokens, 1));
+    double n = fmax(1, floor(uniform(0, 1) * replica.roofline.max_batch));
+    double plain_ms = roofline_tpot_ms(&replica.roofline, n, NULL), before_ms = INFINITY;
+    replica.deployment.draft_kind = kinds[random_bits() % 4];
+    replica.deployment.draft_model = replica.deployment.draft_kind == DRAFT_MODEL ? &small : NULL;
+    replica.deployment.draft_tokens = 0;
+    replica.deployment.model = &replica.model; /* the copy's own */
+    replica.deployment.gpu = &replica.gpu;
+    replica.deployment.engine = &replica.engine;
+    retraffic(&replica, &traffic);
+    assert_true(roofline_tpot_ms(&replica.roofline, n, NULL) == plain_ms);
+    replica.deployment.draft_tokens = PICK(1, 3, 8);
+    for (int step = 0; step <= 4; step++) {
+        traffic.draft_acceptance_ratio = step / 4.0;
+        retraffic(&replica, &traffic);
+        struct step_breakdown terms;
+        double tpot_ms = roofline_tpot_ms(&replica.roofline, n, &terms);
+        if (step == 0) assert_true(tpot_ms >= plain_ms);
+        assert_true(tpot_ms <= before_ms && terms.draft_ms >= 0);
+        double bound = roofline_output_bound(&replica.roofline);
+        assert_true(at_concurrency(&replica, n).output_tokens_per_second.value <= bound * (1 + 1e-5));
+        assert_true(predict(&replica, (struct load_point){.load = LOAD_SATURATED}).output_tokens_per_second.value <=
+                    bound * (1 + 1e-5));
+        assert_int_equal(at_concurrency(&replica, n).basis, BASIS_EXTRAPOLATED);
+        before_ms = tpot_ms;
+    }
+}
+
+/* Both sides limit the fleet, the best split is the best, and no split does more work than there is time for. */
+static void check_disaggregation(const struct replica *replica)
+{
+    if (!(replica->roofline.output_tokens > 1)) return;
+    uint32_t replicas = PICK(2, 3, 8, 17);
+    const struct load_point full = {.load = LOAD_SATURATED};
+    struct disaggregation best = disaggregation_best(&replica->roofline, replicas, 50);
+    struct disaggregated most, other;
+    disaggregation_predict(&replica->roofline, &best, &full, &most);
+    assert_true(fabs(fmax(most.prefill_utilization_ratio, most.decode_utilization_ratio) - 1) < 1e-9);
+    assert_true(fmin(most.prefill_utilization_ratio, most.decode_utilization_ratio) > 0);
+    check_finite(&most.performance);
+    assert_int_equal(most.performance.basis, BASIS_EXTRAPOLATED);
+    assert_true(most.performance.output_tokens_per_second.value <=
+                replicas * roofline_output_bound(&replica->roofline) * (1 + 1e-5));
+    for (uint32_t prefill = 1; prefill < replicas; prefill++) {
+        const struct disaggregation split = {prefill, replicas - prefill, 50};
+        disaggregation_predict(&replica->roofline, &split, &full, &other);
+        assert_true(other.performance.requests_per_second.value <= most.performance.requests_per_second.value);
+    }
+    double capacity = most.performance.requests_per_second.value;
+    struct load_point load = {.load = LOAD_RATE,
+                              .requests_per_second = capacity * uniform(0.05, 1.2),
+                              .arrival_cv2 = uniform(0, 4),
+                              .percentile = 95,
+                              .all_percentiles = true};
+    disaggregation_predict(&replica->roofline, &best, &load, &other);
+    check_finite(&other.performance);
+    check_percentiles(&other.performance, 95);
+    assert_true(other.performance.stable == (load.requests_per_second < capacity));
+    assert_true(other.performance.ttft_ms.value >= other.transfer_ms);
+    double few = floor(uniform(1, 20));
+    disaggregation_predict(&replica->roofline, &best,
+                           &(struct load_point){.load = LOAD_CONCURRENCY, .concurrency = few}, &other);
+    assert_true(other.performance.requests_per_second.value <= capacity * (1 + 1e-5));
+    assert_near("Little", other.performance.requests_per_second.value * other.performance.e2e_ms.value / 1000, few,
+                1e-4);
+}
+
+/* Looser limits are met more surely. */
+static void check_probability(const struct replica *replica, double capacity)
+{
+    const struct load_point load = {
+        .load = LOAD_RATE, .requests_per_second = capacity * uniform(0.1, 1), .arrival_cv2 = 1, .percentile = 95};
+    struct performance performance = predict(replica, load);
+    double before = 0;
+    for (int step = 0; step < 8; step++) {
+        double slack = 0.25 * pow(1.6, step);
+        struct slo slo = {performance.ttft_ms.value * slack, performance.tpot_ms.value * slack,
+                          performance.e2e_ms.value * slack, 95, 0.9};
+        double probability = performance_slo_probability(&performance, &slo);
+        assert_true(probability >= before && probability <= 1);
+        before = probability;
+    }
+    assert_true(before > 0.5 || !performance.stable);
+}
+
+/* Lengths that vary: a longer tail is never served faster, and a single bucket is the mean, to the last bit. */
+static void check_lengths(struct replica replica, double capacity)
+{
+    double input = replica.roofline.input_tokens, output = fmax(replica.roofline.output_tokens, 2);
+    const struct length_bucket one[] = {{input, 7}}, prompts[] = {{input / 2, 1}, {input * 1.5, 1}};
+    const struct length_bucket answer[] = {{output, 3}}, answers[] = {{1, 1}, {output * 2 - 1, 1}};
+    const struct length_histogram input_one = {one, 1}, output_one = {answer, 1};
+    const struct length_histogram input_two = {prompts, 2}, output_two = {answers, 2};
+    struct traffic alike = traffic_of_means(input, output), single = alike, spread = alike;
+    single.input = lengths_of_histogram(&input_one), single.output = lengths_of_histogram(&output_one);
+    spread.input = lengths_of_histogram(&input_two), spread.output = lengths_of_histogram(&output_two);
+    for (enum load load = 0; load < LOAD_COUNT; load++) {
+        struct load_point point = {load, 3, 3, capacity / 2, 1, 95, true};
+        retraffic(&replica, &alike);
+        struct performance means = predict(&replica, point);
+        retraffic(&replica, &single);
+        struct performance bucket = predict(&replica, point);
+        assert_same_performance(&means, &bucket);
+        retraffic(&replica, &spread);
+        if (!(replica.roofline.max_batch >= 1)) return; /* the long answers do not fit */
+        struct performance varied = predict(&replica, point);
+        check_finite(&varied);
+        if (load == LOAD_RATE) check_percentiles(&varied, 95);
+    }
+    retraffic(&replica, &alike);
+    double step_ms = roofline_tpot_ms(&replica.roofline, 1, NULL), batch = replica.roofline.max_batch;
+    retraffic(&replica, &spread);
+    assert_true(roofline_tpot_ms(&replica.roofline, 1, NULL) >= step_ms && replica.roofline.max_batch <= batch);
+}
+
 static void test_random_deployments(void **state)
 {
     (void)state;
@@ -682,13 +874,122 @@ static void test_random_deployments(void **state)
         struct slo none = {UNKNOWN, UNKNOWN, UNKNOWN, 95, 0.9};
         double capacity = performance_capacity_rps(&replica.roofline, &none, 1, 0.9);
         check_monotone_in_flight(&replica);
+        check_alone(&replica);
         check_loads(&replica, capacity);
         check_facts(&replica);
         check_rates(&replica, capacity);
         check_slack(&replica);
+        check_cache(replica);
+        check_drafts(replica);
+        check_disaggregation(&replica);
+        check_probability(&replica, capacity);
+        check_lengths(replica, capacity);
     }
     print_message("%d deployments fit\n", served);
     assert_true(served > 100);
+}
+
+static void test_lengths_by_hand(void **state)
+{
+    (void)state;
+    const struct length_bucket buckets[] = {{3000, 1}, {1000, 2}, {3000, 1}};
+    const struct length_histogram histogram = {buckets, 3};
+    struct lengths lengths = lengths_of_histogram(&histogram);
+    assert_int_equal(lengths.count, 2);
+    assert_near("mean", lengths.mean, 2000, 1e-12);
+    assert_near("cv2", lengths.cv2, 0.25, 1e-12);
+    assert_near("shortest", lengths.classes[0].tokens, 1000, 1e-12);
+    struct traffic traffic = traffic_of_means(500, 1);
+    traffic.output = lengths;
+    assert_near("held", traffic_held_tokens(&traffic), 500 + 2500, 1e-12);
+    assert_near("context", traffic_context_tokens(&traffic), 500 + 1250, 1e-12);
+    struct length_bucket many[1000];
+    double sum = 0;
+    for (int i = 0; i < 1000; i++) {
+        many[i] = (struct length_bucket){1 + (i * 37) % 1000, 1 + i % 3};
+        sum += many[i].weight;
+    }
+    lengths = lengths_of_histogram(&(struct length_histogram){many, 1000});
+    double share = 0, mean = 0, exact = 0;
+    for (int i = 0; i < 1000; i++)
+        exact += many[i].tokens * many[i].weight / sum;
+    assert_true(lengths.count > 10 && lengths.count <= LENGTH_CLASSES_MAX);
+    for (size_t i = 0; i < lengths.count; i++) {
+        share += lengths.classes[i].share;
+        mean += lengths.classes[i].share * lengths.classes[i].tokens;
+        assert_true(i == 0 || lengths.classes[i].tokens > lengths.classes[i - 1].tokens);
+    }
+    assert_near("shares", share, 1, 1e-9);
+    assert_near("mean of the classes", mean, exact, 1e-9);
+    assert_near("mean", lengths.mean, exact, 1e-5);
+}
+
+/* Prefixes in whole blocks, the last token always computed; the sum of Leviathan et al. 2023. */
+static void test_cached_and_drafted_by_hand(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_of_means(1000, 100);
+    traffic_set_cache(&traffic, 500, UNKNOWN);
+    struct prompt_work work = traffic_prompt_work(&traffic, 16);
+    assert_near("computed", work.tokens, 1000 - 496, 1e-12);
+    assert_near("squares", work.tokens_squared, 1e6 - 496.0 * 496, 1e-12);
+    traffic_set_cache(&traffic, UNKNOWN, 1);
+    assert_near("all but one", traffic_prompt_work(&traffic, 16).tokens, 1000 - 992, 1e-12);
+    assert_near("a block of one", traffic_prompt_work(&traffic, 1).tokens, 1, 1e-12);
+    traffic.draft_acceptance_ratio = 0.8;
+    assert_near("tokens", traffic_tokens_per_step(&traffic, 3), 1 + 0.8 + 0.64 + 0.512, 1e-12);
+    traffic.draft_acceptance_ratio = 1;
+    assert_near("all", traffic_tokens_per_step(&traffic, 3), 4, 1e-12);
+}
+
+/* A prefix of 1,600 tokens is held once: sixteen requests of it and 400 tokens of their own take 1,600 + 16·400. */
+static void test_shared_prefix_is_held_once(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 1000, 200);
+    double alone = memory_sequences_at(&replica.deployment, &replica.memory, 2000);
+    double shared = memory_sequences_sharing(&replica.deployment, &replica.memory, 2000, 1600);
+    double units = replica.memory.kv_units;
+    assert_near("alone", alone, units / 125, 1e-9);
+    assert_near("shared", shared, (units - 100) / 25, 1e-9);
+}
+
+/* An idle GPU draws a tenth of its TDP, one that only computes all of it; a joule of a saturated H100 makes more tokens
+ * than one of a single request. */
+static void test_energy(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 1000, 200);
+    struct load_point rare = {.load = LOAD_RATE, .requests_per_second = 1e-6, .arrival_cv2 = 1};
+    struct performance idle = predict(&replica, rare), full = predict(&replica, (struct load_point){LOAD_SATURATED});
+    assert_near("idle", performance_power_watts(&idle).value, 70, 1e-3);
+    assert_true(performance_power_watts(&full).value > 525 && performance_power_watts(&full).value <= 700);
+    struct performance one = at_concurrency(&replica, 1);
+    assert_true(performance_tokens_per_joule(&full).value > 5 * performance_tokens_per_joule(&one).value);
+    assert_true(performance_tokens_per_joule(&one).value > performance_tokens_per_joule(&idle).value);
+}
+
+/* What a distribution of lengths changes: the slow prompts, the long answers, the wait for a place. */
+static void test_long_answers_come_last(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica.deployment.max_sequences = 32;
+    replica_init(&replica, 1000, 200);
+    const struct length_bucket prompts[] = {{200, 4}, {4200, 1}}, answers[] = {{50, 4}, {800, 1}};
+    const struct length_histogram input = {prompts, 2}, output = {answers, 2};
+    struct traffic traffic = traffic_of_means(1000, 200);
+    struct load_point load = {LOAD_RATE, 0, 0, 6, 1, 95, true};
+    struct performance alike = predict(&replica, load);
+    traffic.input = lengths_of_histogram(&input);
+    traffic.output = lengths_of_histogram(&output);
+    retraffic(&replica, &traffic);
+    struct performance varied = predict(&replica, load);
+    assert_true(varied.ttft_ms.value > 1.5 * alike.ttft_ms.value);
+    assert_true(varied.e2e_ms.value > 2.5 * alike.e2e_ms.value);
+    assert_true(varied.percentiles[PERCENTILE_50].e2e_ms.value < 0.5 * alike.percentiles[PERCENTILE_50].e2e_ms.value);
 }
 
 int main(void)
@@ -710,6 +1011,11 @@ int main(void)
         cmocka_unit_test(test_rate_serves_the_arrivals),
         cmocka_unit_test(test_capacity_is_the_edge),
         cmocka_unit_test(test_static_batch_runs_in_waves),
+        cmocka_unit_test(test_lengths_by_hand),
+        cmocka_unit_test(test_cached_and_drafted_by_hand),
+        cmocka_unit_test(test_shared_prefix_is_held_once),
+        cmocka_unit_test(test_energy),
+        cmocka_unit_test(test_long_answers_come_last),
         cmocka_unit_test(test_random_deployments),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

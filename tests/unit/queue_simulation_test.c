@@ -205,7 +205,7 @@ static struct measured simulate(const struct scenario *scenario, double arrivals
 static void step_times(const void *context, double in_flight, double *ret_prefill_ms, double *ret_decode_ms)
 {
     struct engine engine = {.scenario = context, .closed = (uint32_t)in_flight};
-    size_t warm_up = 5 * engine.closed, wanted = warm_up + 400 + 30 * engine.closed;
+    size_t requests = engine.closed, warm_up = 5 * requests, wanted = warm_up + 400 + 30 * requests;
     struct measured seen = run(&engine, warm_up, wanted);
     *ret_prefill_ms = seen.ttft.mean;
     *ret_decode_ms =
@@ -278,10 +278,11 @@ static const struct tolerance tolerances[2][FIGURES] = {
 };
 
 static void compare(const struct tolerance *tolerance, const char *where, double load, double predicted, double seen,
-                    double *log_sum)
+                    double *log_sum, double *worst)
 {
     double ratio = predicted / seen;
     *log_sum += fabs(log(ratio));
+    *worst = fmax(*worst, fabs(log(ratio)));
     if (!(ratio >= tolerance->least && ratio <= tolerance->most))
         fail_msg("%s of \"%s\" at load %g: %.4g predicted, %.4g seen", tolerance->name, where, load, predicted, seen);
 }
@@ -290,7 +291,7 @@ static void check_arrivals(double arrival_cv2, const struct tolerance allowed[FI
 {
     static const double loads[] = {0.3, 0.6, 0.8, 0.9};
     enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0], LOADS = sizeof loads / sizeof loads[0] };
-    double log_sums[FIGURES] = {0};
+    double log_sums[FIGURES] = {0}, worst[FIGURES] = {0};
     for (int run = 0; run < SCENARIOS * LOADS; run++) {
         const struct scenario *scenario = &scenarios[run / LOADS];
         double load = loads[run % LOADS], arrivals = 0;
@@ -303,11 +304,11 @@ static void check_arrivals(double arrival_cv2, const struct tolerance allowed[FI
             {predicted.e2e.mean, seen.e2e.mean},   {predicted.e2e.p95, seen.e2e.p95},
         };
         for (int i = 0; i < FIGURES; i++)
-            compare(&allowed[i], scenario->name, load, pairs[i][0], pairs[i][1], &log_sums[i]);
+            compare(&allowed[i], scenario->name, load, pairs[i][0], pairs[i][1], &log_sums[i], &worst[i]);
     }
     for (int i = 0; i < FIGURES; i++) {
         double mean_log = log_sums[i] / (SCENARIOS * LOADS);
-        print_message("%s: off by a factor of %.3f on average\n", allowed[i].name, exp(mean_log));
+        print_message("%s: off by a factor of %.2f, at worst %.2f\n", allowed[i].name, exp(mean_log), exp(worst[i]));
         if (!(mean_log <= allowed[i].mean_log)) fail_msg("%s: off by %.3f on average", allowed[i].name, exp(mean_log));
     }
 }

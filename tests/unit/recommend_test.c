@@ -635,7 +635,7 @@ static double figure(const struct option *option, enum objective objective)
     case OBJECTIVE_THROUGHPUT: return -option->capacity_output_tokens_per_second.value;
     case OBJECTIVE_COST_PER_THROUGHPUT: return option->cost.per_throughput_usd.value;
     case OBJECTIVE_LATENCY: return option->performance.e2e_ms.value;
-    case OBJECTIVE_ENERGY: return 1 / option->performance.tokens_per_joule.value;
+    case OBJECTIVE_ENERGY: return 1 / performance_tokens_per_joule(&option->performance).value;
     }
     return NAN;
 }

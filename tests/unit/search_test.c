@@ -193,7 +193,7 @@ static bool affordable(const struct question *question, uint32_t gpu, const stru
 /* Joules of an output token: each replica's power and speed at its share of the demand, and what has nothing to do. */
 static double joules_of(const struct plan *plan, const struct gpu *gpu, uint32_t replicas, uint32_t gpus_paid)
 {
-    double busy = plan->performance.power_watts.value * replicas;
+    double busy = plan->performance.watts * replicas;
     double idle = (gpus_paid - replicas * deployment_gpus(&plan->deployment)) * power_gpu_watts(gpu, 0, 0);
     return (busy + idle) / (plan->performance.output_tokens_per_second.value * replicas);
 }
@@ -323,7 +323,8 @@ static bool same(double a, double b)
 static double option_key(const struct question *question, const struct option *option)
 {
     return key_of(question, option->cost.total_usd, option->capacity_output_tokens_per_second.value,
-                  option->performance.e2e_ms.value, 1 / option->performance.tokens_per_joule.value);
+                  option->performance.e2e_ms.value,
+                  option->performance.watts / option->performance.output_tokens_per_second.value);
 }
 
 static void assert_groups_unique(const struct search_result *result)

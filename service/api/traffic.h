@@ -1,0 +1,47 @@
+/* traffic.h owns the fields that say what requests are like, where an operation predicts speed. */
+#pragma once
+#include "api/common.h"
+
+#define API_HISTOGRAM(type, field, sentence)                                                                           \
+    {                                                                                                                  \
+        .name = #field, .group = "workload", .kind = FIELD_HISTOGRAM, .offset = offsetof(type, field), .min = 1,       \
+        .max = TOKENS_MAX, .unit = "tokens", .help = sentence                                                          \
+    }
+/* Of a request with members of these names. */
+#define API_FIELDS_TRAFFIC(type)                                                                                       \
+    API_HISTOGRAM(type, input_tokens_histogram, "Lengths of prompts with weights, instead of input_tokens."),          \
+        API_HISTOGRAM(type, output_tokens_histogram, "Lengths of answers with weights, instead of output_tokens."),    \
+        {.name = "shared_prefix_tokens",                                                                               \
+         .group = "workload",                                                                                          \
+         .kind = FIELD_NUMBER,                                                                                         \
+         .offset = offsetof(type, shared_prefix_tokens),                                                               \
+         .min = 1,                                                                                                     \
+         .max = TOKENS_MAX,                                                                                            \
+         .unit = "tokens",                                                                                             \
+         .help = "Tokens that all prompts begin with, such as a system prompt: cached, and held once."},               \
+        {.name = "prefix_cache_hit_ratio",                                                                             \
+         .group = "workload",                                                                                          \
+         .kind = FIELD_NUMBER,                                                                                         \
+         .offset = offsetof(type, prefix_cache_hit_ratio),                                                             \
+         .min = 0,                                                                                                     \
+         .max = 1,                                                                                                     \
+         .unit = "ratio",                                                                                              \
+         .preset = "the share of shared_prefix_tokens, else 0",                                                        \
+         .help = "Share of the prompts' tokens that the engine finds in its prefix cache."},                           \
+    {                                                                                                                  \
+        .name = "draft_acceptance_ratio", .group = "workload", .kind = FIELD_NUMBER,                                   \
+        .offset = offsetof(type, draft_acceptance_ratio), .min = 0, .max = 1, .unit = "ratio",                         \
+        .help = "How often a drafted token is accepted when those before it were; needs draft_tokens."                 \
+    }
+
+/* The fields of a request, whichever it is. */
+struct api_traffic {
+    double input_tokens, output_tokens;
+    const struct length_histogram *input_histogram, *output_histogram;
+    double shared_prefix_tokens, prefix_cache_hit_ratio, draft_acceptance_ratio;
+    int64_t draft_tokens;
+};
+/* Reports every contradiction. */
+enum status api_traffic_check(struct call *call, const struct api_traffic *asked) MUST_CHECK;
+/* The longest of a histogram, or the mean where there is none. */
+double api_longest_tokens(double mean, const struct length_histogram *histogram);
