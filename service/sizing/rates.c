@@ -110,11 +110,6 @@ void rates_init(const struct deployment *deployment, struct rates *ret_rates)
     };
 }
 
-bool divides_requests(const struct deployment *deployment)
-{
-    return deployment->model->attention_kind == ATTENTION_MLA && deployment->expert_parallel > 1;
-}
-
 /* Bytes that a rank sends for each row of a step. Two all-reduces a layer send 2(n-1)/n of the 16-bit hidden state
  * each. Where requests are divided over the ranks attention needs none, and a layer with experts sends the rows of a
  * rank, 1/n, to those that have their experts (of k drawn from n, n(1 - (1 - 1/n)^k) different ones on average) in 8

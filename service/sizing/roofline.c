@@ -41,22 +41,24 @@ static void init_draft(struct roofline *roofline, const struct workload *work, c
 static double time_ratio_of(const struct deployment *deployment, enum fit_load load)
 {
     const struct engine_fit *fit = deployment->fits[load];
-    double kin = deployment->kin[load].time_ratio; /* 0: a deployment without its defaults */
-    return fit ? fit->time_ratio : kin > 0 ? kin : 1;
+    return fit ? fit->time_ratio : ratio_or_1(deployment->kin[load].time_ratio);
 }
 
-/* A first token that is the end of its prompt has the times of other steps. */
+/* Where the step that ends the prompt makes the first token, it has the ratio of steps. */
 static double ttft_ratio_of(const struct deployment *deployment)
 {
     const struct engine_fit *fit = deployment->fits[FIT_LOAD_SERVED];
-    double kin = deployment->kin[FIT_LOAD_SERVED].ttft_ratio;
     if (!(deployment->engine->coef.ttft_engine_ratio > 0)) return time_ratio_of(deployment, FIT_LOAD_SERVED);
-    return fit && is_known(fit->ttft_ratio) ? fit->ttft_ratio : kin > 0 ? kin : 1;
+    return fit && is_known(fit->ttft_ratio) ? fit->ttft_ratio : ratio_or_1(deployment->kin[FIT_LOAD_SERVED].ttft_ratio);
 }
 
-/* All times of a step by what rows of this model on this GPU showed, and those of the first token by their own. */
-static void apply_fits(struct roofline_terms *terms, double time_ratio, double ttft_ratio)
+/* All times of a step by what rows of this model on this GPU showed, or those of its kin, and those of the first token
+ * by their own. */
+static void apply_fits(struct roofline *roofline)
 {
+    struct roofline_terms *terms = &roofline->terms;
+    double time_ratio = time_ratio_of(roofline->deployment, FIT_LOAD_SERVED);
+    double ttft_ratio = ttft_ratio_of(roofline->deployment);
     double *const step_ms[] = {&terms->dense_read_ms,    &terms->dense_row_ms,       &terms->expert_read_ms,
                                &terms->expert_row_ms,    &terms->kv_row_ms,          &terms->link_step_ms,
                                &terms->link_row_ms,      &terms->prefill_ms,         &terms->prompt_ms,
@@ -73,9 +75,8 @@ double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     const double ratios[FIT_LOAD_COUNT] = {1, coef->saturated_time_ratio, coef->static_time_ratio};
-    bool own = deployment->fits[load] || deployment->kin[load].time_ratio != 1;
-    double served = time_ratio_of(deployment, FIT_LOAD_SERVED);
-    return ratios[load] * (own ? time_ratio_of(deployment, load) / served : 1);
+    bool own = deployment->fits[load] || ratio_or_1(deployment->kin[load].time_ratio) != 1;
+    return ratios[load] * (own ? time_ratio_of(deployment, load) / time_ratio_of(deployment, FIT_LOAD_SERVED) : 1);
 }
 
 void roofline_init_traffic(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
@@ -99,7 +100,7 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
     if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
-    apply_fits(&roofline->terms, time_ratio_of(deployment, FIT_LOAD_SERVED), ttft_ratio_of(deployment));
+    apply_fits(roofline);
 }
 
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
@@ -139,7 +140,7 @@ static double products_ms(const struct roofline *roofline, double in_flight)
 
 double roofline_compute_share(const struct roofline *roofline, double in_flight, const struct step_breakdown *step)
 {
-    return smaller(1, (products_ms(roofline, in_flight) + step->prefill_ms) / step_sum_ms(step));
+    return smaller(1, (products_ms(roofline, in_flight) + step->prefill_ms) / sum_of(step));
 }
 
 enum bound roofline_bound(const struct roofline *roofline, double in_flight)

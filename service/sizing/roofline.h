@@ -60,9 +60,12 @@ void workload_init(const struct deployment *deployment, double context, struct w
 struct workload workload_head(const struct model *model, const struct workload *work);
 
 void rates_init(const struct deployment *deployment, struct rates *ret_rates);
-/* Under expert parallelism engines divide the requests of MLA models over the ranks, since each would have to hold
- * their whole latent otherwise. */
-bool divides_requests(const struct deployment *deployment);
+/* Whether engines divide the requests over the ranks: under expert parallelism with MLA, whose latent each rank would
+ * have to hold whole otherwise. */
+static inline bool divides_requests(const struct deployment *deployment)
+{
+    return deployment->model->attention_kind == ATTENTION_MLA && deployment->expert_parallel > 1;
+}
 /* What all layers send for one row. */
 double link_row_ms(const struct deployment *deployment, const struct workload *work, const struct rates *rates);
 /* Reading of the weights in host memory, once. */
@@ -73,7 +76,7 @@ void init_decode(struct roofline *roofline, const struct workload *work, const s
 void init_prefill(struct roofline *roofline, const struct workload *work, const struct rates *rates,
                   const struct traffic *traffic);
 
-double step_sum_ms(const struct step_breakdown *step);
+double sum_of(const struct step_breakdown *step);
 double rows_of(const struct roofline *roofline, double in_flight); /* of one stage, at a time */
 double expert_read_ms(const struct roofline_terms *terms, double rows);
 double expert_flop_ms(const struct roofline_terms *terms, double rows);

@@ -108,7 +108,7 @@ static struct step_breakdown step_of(const struct roofline_terms *terms, double 
     };
 }
 
-double step_sum_ms(const struct step_breakdown *step)
+double sum_of(const struct step_breakdown *step)
 {
     return step->weights_ms + step->attention_ms + step->communication_ms + step->prefill_ms + step->overhead_ms +
            step->draft_ms;
@@ -124,9 +124,9 @@ double roofline_tpot_ms(const struct roofline *roofline, double in_flight, struc
         breakdown.attention_ms /= tokens;
         breakdown.communication_ms /= tokens;
         breakdown.overhead_ms /= tokens;
-        breakdown.draft_ms = (roofline->verified_rows - 1) * step_sum_ms(&draft) / tokens;
+        breakdown.draft_ms = (roofline->verified_rows - 1) * sum_of(&draft) / tokens;
     }
     breakdown.prefill_ms = larger(in_flight - 1, 0) / roofline->output_tokens * roofline_prefill_ms(roofline);
     if (ret_breakdown) *ret_breakdown = breakdown;
-    return step_sum_ms(&breakdown);
+    return sum_of(&breakdown);
 }
