@@ -133,6 +133,18 @@ static void fit_set(struct drafts *drafts, struct draft *draft, const struct coe
                    row->coefficient);
 }
 
+/* Of former formulas: older versions of a database's catalog still have them. */
+static bool is_retired(const char *name)
+{
+    static const char *const names[] = {"tpot_fitted_factor",      "tpot_fitted_cdna4_factor", "ttft_fitted_factor",
+                                        "saturated_fitted_factor", "static_fitted_factor",     "ttft_expert_ratio",
+                                        "ttft_attention_ratio"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], name) == 0) return true;
+    }
+    return false;
+}
+
 static void draft_set(struct drafts *drafts, struct draft *draft, const struct coefficient_row *row)
 {
     if (*row->load || *row->gpu || *row->family || *row->weight_dtype) {
@@ -148,6 +160,7 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
     while (i < coef_count && strcmp(coef_infos[i].name, row->coefficient) != 0)
         i++;
     double value = 0;
+    if (i == coef_count && is_retired(row->coefficient)) return;
     if (i == coef_count) {
         loading_refuse(drafts->loading, row->file_name, row->row.line, "coefficient", "there is no coefficient \"%s\"",
                        row->coefficient);
@@ -234,6 +247,13 @@ static void draft_check(struct drafts *drafts, struct draft *draft, const struct
             loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "coefficient",
                            "%s %s does not give %s", draft->profile.engine, draft->profile.version_from,
                            coef_infos[i].name);
+    }
+    for (size_t i = 0; i < draft->profile.fit_count; i++) {
+        const struct engine_fit *fit = &draft->fits[i];
+        if (!is_known(fit->rows + fit->time_ratio + fit->time_factor))
+            loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "coefficient",
+                           "the fit of %s %s to %s on %s does not give rows, time_ratio and time_factor",
+                           draft->profile.engine, draft->profile.version_from, fit->family, fit->gpu);
     }
     if (newer && !newer->laid_over && strcasecmp(newer->profile.engine, draft->profile.engine) == 0 &&
         engine_profile_covers(&draft->profile, newer->profile.version_from))

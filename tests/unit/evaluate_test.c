@@ -154,7 +154,7 @@ static void test_profiles_by_version(void **state)
         {"vLLM", "", "static batch", "0.6"},                                /* how 2024 measured */
         {"vLLM", "0.12.0", "closed-loop", "0.9"},
         {"vLLM", "median over dates since 2025-09-29", "closed-loop", "0.22"}, /* states none */
-        {"TensorRT-LLM", "v0.17.0", "max-load offline", "0.5"},
+        {"TensorRT-LLM", "v0.17.0", "max-load offline", "0.17"},
         {"trt", "nvcr.io/nvidia/tensorrt-llm/release:1.2.0rc2", "closed-loop", "0.20"},
         {"dynamo-trt", "nvcr.io/nvidia/ai-dynamo/tensorrtllm-runtime:0.9.0", "closed-loop", "0.20"}, /* Dynamo's own */
     };

@@ -132,20 +132,20 @@ static void test_exact_configuration_is_the_measurement(void **state)
     assert_int_equal(performance.basis, BASIS_MEASURED);
     assert_int_equal(performance.ttft_ms.basis, BASIS_MEASURED);
     assert_int_equal(performance.e2e_ms.basis, BASIS_MEASURED);
-    assert_int_equal(performance.prefill_tokens_per_second.basis, BASIS_FITTED);
     struct performance formula = at(&asked.formula, 32);
+    assert_int_equal(performance.prefill_tokens_per_second.basis, formula.basis);
     assert_true(performance.ttft_ms.high / performance.ttft_ms.value < formula.ttft_ms.high / formula.ttft_ms.value);
     find(1005, 498); /* within 1 % */
     assert_int_equal(at(&asked.roofline, 32).basis, BASIS_MEASURED);
     find(1020, 500);
-    assert_int_equal(at(&asked.roofline, 32).basis, BASIS_FITTED);
+    assert_int_equal(at(&asked.roofline, 32).basis, at(&asked.formula, 32).basis);
     measure(row("1", "", "concurrency", "32,1000,500,2500,,150,12.5,"));
     assert_int_equal(snapshot_find_profile(asked.snapshot, "vllm", "", "", &problems, &asked.deployment.engine),
                      STATUS_OK);
     deploy();
     find(1000, 500); /* of which version, it does not tell: the newest profile, but not this very configuration */
     assert_near("rate", at(&asked.roofline, 32).output_tokens_per_second.value, 2500, 0);
-    assert_int_equal(at(&asked.roofline, 32).basis, BASIS_FITTED);
+    assert_int_equal(at(&asked.roofline, 32).basis, at(&asked.formula, 32).basis);
 }
 
 /* What was not measured follows: requests in flight stay what they are, and its basis does not change. */
@@ -159,7 +159,7 @@ static void test_throughput_alone(void **state)
     assert_near("both latencies alike", performance.ttft_ms.value / formula.ttft_ms.value,
                 performance.tpot_ms.value / formula.tpot_ms.value, 1e-5);
     assert_int_equal(performance.output_tokens_per_second.basis, BASIS_MEASURED);
-    assert_int_equal(performance.tpot_ms.basis, BASIS_FITTED);
+    assert_int_equal(performance.tpot_ms.basis, formula.basis);
     measure(row("1", "0.19", "concurrency", "32,1000,500,,,,,8000"));
     performance = at(&asked.roofline, 32);
     assert_near("e2e", performance.e2e_ms.value, 8000, 1e-5);
@@ -320,7 +320,7 @@ static void test_saturated(void **state)
     asked.deployment.max_sequences = (uint32_t)(asked.roofline.max_batch / 4);
     deploy();
     find(1000, 500);
-    assert_true(ratio < 1 - 1e-3 && predict(&asked.roofline, load).basis == BASIS_FITTED);
+    assert_true(ratio < 1 - 1e-3 && predict(&asked.roofline, load).basis == predict(&asked.formula, load).basis);
     assert_near("a quarter", predict(&asked.roofline, load).output_tokens_per_second.value,
                 predict(&asked.formula, load).output_tokens_per_second.value, 1e-12);
 }
@@ -334,7 +334,7 @@ static void test_rates_and_other_setups(void **state)
     struct performance performance = predict(&asked.roofline, light);
     assert_near("ttft", performance.ttft_ms.value, 90, 1e-3);
     assert_near("tpot", performance.tpot_ms.value, 20, 1e-3);
-    assert_int_equal(performance.basis, BASIS_FITTED);
+    assert_int_equal(performance.basis, predict(&asked.formula, light).basis);
     assert_near("off", predict(&asked.formula, light).tpot_ms.value, at(&asked.formula, 1).tpot_ms.value, 1e-2);
     asked.deployment.weight_dtype = DTYPE_FP8;
     find(1000, 500);

@@ -447,11 +447,13 @@ static void test_separate_windows(void **state)
     (void)state;
     struct gpu gpu = h100();
     struct deployment deployment = {
-        .model = model_of("openai/gpt-oss-20b"), .gpu = &gpu, .engine = profile_of("tensorrt-llm", NULL)};
+        .model = model_of("openai/gpt-oss-20b"), .gpu = &gpu, .engine = profile_of("sglang", NULL)};
     assert_non_null(deployment.model);
     deployment_default(&deployment);
     deployment.max_batched_tokens = 0;
     assert_near("gpt-oss-20b", 32 * memory_sequence_bytes(&deployment, 8192) / GIB, 6.09375, 1e-9);
+    deployment.engine = profile_of("tensorrt-llm", NULL); /* keeps the whole context of all layers */
+    assert_near("whole", 32 * memory_sequence_bytes(&deployment, 8192) / GIB, 12, 1e-9);
 }
 
 /* ollama 6160: mistral-small-2409 (22B), context 49,152: the q8_0 cache is 5,712 MiB in all. */
