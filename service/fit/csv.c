@@ -91,15 +91,30 @@ static const char *source_of(const struct fit *fit, const struct fit_label *labe
     return text;
 }
 
-/* The one row of a stage that tells its fit; the others refer to it. */
-static const char *const tellers[FIT_STAGE_COUNT] = {"dense_bandwidth_ratio", "ttft_compute_ratio"};
+static bool is_written(const struct fitted_parameter *parameter, int owner)
+{
+    return parameter->informed && (parameter->owner == OWNER_ALL || parameter->owner == owner);
+}
+
+/* The one row of a stage that tells its fit, to which the others refer: that which the loader shows, or the first. */
+static const struct fitted_parameter *teller_of(const struct fit *fit, enum fit_stage stage, int owner)
+{
+    const struct fitted_parameter *teller = NULL;
+    for (size_t i = 0; i < fit->parameter_count; i++) {
+        const struct fitted_parameter *parameter = &fit->parameters[i];
+        if (parameter->stage != stage || !is_written(parameter, owner)) continue;
+        if (!teller || strcmp(parameter->name, "dense_bandwidth_ratio") == 0) teller = parameter;
+    }
+    return teller;
+}
 
 static const char *source_of_parameter(const struct fit *fit, const struct fit_label *label,
-                                       const struct fitted_parameter *parameter, char *text)
+                                       const struct fitted_parameter *parameter, int owner, char *text)
 {
-    const char *teller = tellers[parameter->stage];
-    if (strcmp(parameter->name, teller) == 0) return source_of(fit, label, parameter->stage == FIT_FIRST_TOKEN, text);
-    (void)snprintf(text, SOURCE_BYTES, "fitted together with %s; seed %llu", teller, (unsigned long long)label->seed);
+    const struct fitted_parameter *teller = teller_of(fit, parameter->stage, owner);
+    if (parameter == teller) return source_of(fit, label, parameter->stage == FIT_FIRST_TOKEN, text);
+    (void)snprintf(text, SOURCE_BYTES, "fitted together with %s; seed %llu", teller->name,
+                   (unsigned long long)label->seed);
     return text;
 }
 
@@ -109,9 +124,9 @@ static bool add_parameters(struct profile_rows *rows, const struct fit *fit, int
     bool added = true;
     for (size_t i = 0; added && i < fit->parameter_count; i++) {
         const struct fitted_parameter *parameter = &fit->parameters[i];
-        if (!parameter->informed || (parameter->owner != OWNER_ALL && parameter->owner != owner)) continue;
+        if (!is_written(parameter, owner)) continue;
         (void)text_format_double(parameter->value, number);
-        added = add_row(rows, parameter->name, number, source_of_parameter(fit, rows->label, parameter, source));
+        added = add_row(rows, parameter->name, number, source_of_parameter(fit, rows->label, parameter, owner, source));
     }
     return added;
 }
