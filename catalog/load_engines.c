@@ -62,6 +62,9 @@ static int compare_coefficients(const void *a, const void *b)
                           ((const struct coefficient_row *)b)->coefficient);
 }
 
+/* Whose source stands for that of the profile: what speed rests on. */
+#define SPOKESMAN offsetof(struct engine_coefs, dense_bandwidth_ratio)
+
 /* A profile while it is put together; a coefficient is UNKNOWN until it is given or inherited. */
 struct draft {
     struct engine_profile profile;
@@ -133,6 +136,18 @@ static void fit_set(struct drafts *drafts, struct draft *draft, const struct coe
                    row->coefficient);
 }
 
+/* Of former formulas: older versions of a database's catalog still have them. */
+static bool is_retired(const char *name)
+{
+    static const char *const names[] = {"tpot_fitted_factor",      "tpot_fitted_cdna4_factor", "ttft_fitted_factor",
+                                        "saturated_fitted_factor", "static_fitted_factor",     "ttft_expert_ratio",
+                                        "ttft_attention_ratio"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], name) == 0) return true;
+    }
+    return false;
+}
+
 static void draft_set(struct drafts *drafts, struct draft *draft, const struct coefficient_row *row)
 {
     if (*row->load || *row->gpu || *row->family || *row->weight_dtype) {
@@ -141,6 +156,7 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
     }
     if (strcmp(row->coefficient, "inherits") == 0) {
         draft->inherits = row;
+        if (!draft->profile.source) draft->profile.source = row->source;
         draft->profile.inherits = row->value;
         return;
     }
@@ -148,6 +164,7 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
     while (i < coef_count && strcmp(coef_infos[i].name, row->coefficient) != 0)
         i++;
     double value = 0;
+    if (i == coef_count && is_retired(row->coefficient)) return;
     if (i == coef_count) {
         loading_refuse(drafts->loading, row->file_name, row->row.line, "coefficient", "there is no coefficient \"%s\"",
                        row->coefficient);
@@ -155,6 +172,7 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
         loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "is not a number");
     } else {
         *coefficient_at(&draft->profile.coef, i) = value;
+        if (coef_infos[i].offset == SPOKESMAN) draft->profile.source = row->source;
     }
 }
 
@@ -165,7 +183,6 @@ static struct draft *draft_begin(struct drafts *drafts, const struct coefficient
         .profile = {.engine = row->engine,
                     .version_from = row->version_from,
                     .version_to = row->version_to,
-                    .source = row->source,
                     .as_of = row->as_of},
         .first = row,
         .laid_over = true,
@@ -229,11 +246,19 @@ static void draft_resolve(struct drafts *drafts, struct draft *draft)
 
 static void draft_check(struct drafts *drafts, struct draft *draft, const struct draft *newer)
 {
+    if (!draft->profile.source) draft->profile.source = draft->first->source;
     for (size_t i = 0; i < coef_count; i++) {
         if (!is_known(*coefficient_at(&draft->profile.coef, i)))
             loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "coefficient",
                            "%s %s does not give %s", draft->profile.engine, draft->profile.version_from,
                            coef_infos[i].name);
+    }
+    for (size_t i = 0; i < draft->profile.fit_count; i++) {
+        const struct engine_fit *fit = &draft->fits[i];
+        if (!is_known(fit->rows + fit->time_ratio + fit->time_factor))
+            loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "coefficient",
+                           "the fit of %s %s to %s on %s does not give rows, time_ratio and time_factor",
+                           draft->profile.engine, draft->profile.version_from, fit->family, fit->gpu);
     }
     if (newer && !newer->laid_over && strcasecmp(newer->profile.engine, draft->profile.engine) == 0 &&
         engine_profile_covers(&draft->profile, newer->profile.version_from))

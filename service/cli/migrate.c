@@ -40,12 +40,17 @@ static void print_applied(void *context, const struct migration *migration)
     (void)printf("applied %s\n", migration->name);
 }
 
-/* A database without any catalog starts from the facts that are built in. */
+/* A database without any catalog starts from the facts that are built in; one of an older program gets the coefficients
+ * of this one, without which it could not be read. */
 static enum status fill(struct store *store, struct problems *problems)
 {
     size_t rows = 0;
     enum status status = store_catalog_fill(store, catalog_bundled(), problems, &rows);
     if (status == STATUS_OK && rows > 0) (void)printf("loaded %zu rows of the built-in catalog\n", rows);
+    if (status == STATUS_OK && rows == 0) {
+        status = store_profiles_refresh(store, catalog_bundled(), problems, &rows);
+        if (status == STATUS_OK && rows > 0) (void)printf("changed %zu rows of engine profiles\n", rows);
+    }
     return status;
 }
 

@@ -90,15 +90,12 @@ static void default_parallelism(struct deployment *deployment)
 
 static void default_fits(struct deployment *deployment)
 {
-    const struct engine_profile *engine = deployment->engine;
     const struct gpu *gpu = deployment->gpu;
-    const char *family = deployment->model->family;
+    const char *family = deployment->model->family ? deployment->model->family : ""; /* of no row */
     for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++) {
-        deployment->fits[load] = NULL;
-        deployment->kin[load] = (struct engine_kin){1, 1};
-        if (!family) continue; /* of a config.json or a bare size */
-        deployment->fits[load] = engine_find_fit(engine, load, gpu->id, family, deployment->weight_dtype);
-        deployment->kin[load] = engine_find_kin(engine, load, gpu->architecture, family, deployment->weight_dtype);
+        deployment->fits[load] = engine_find_fit(deployment->engine, load, gpu->id, family, deployment->weight_dtype);
+        deployment->kin[load] =
+            engine_find_kin(deployment->engine, load, gpu->architecture, family, deployment->weight_dtype);
     }
 }
 

@@ -16,7 +16,7 @@ static const struct catalog_table {
     [FILE_MODELS] = {QUERY_READ_MODELS, "gpusize.model", "{id}"},
     [FILE_MODEL_ALIASES] = {QUERY_READ_MODEL_ALIASES, "gpusize.model_alias", "{namespace,name,target}"},
     [FILE_ENGINE_PROFILES] = {QUERY_READ_ENGINE_PROFILES, "gpusize.engine_profile",
-                              "{engine,version_from,version_to,coefficient}"},
+                              "{engine,version_from,version_to,coefficient,load,gpu,family,weight_dtype}"},
     [FILE_ENGINE_SUPPORT] = {QUERY_READ_ENGINE_SUPPORT, "gpusize.engine_gpu_support", "{engine,architecture}"},
     [FILE_ENGINE_ALIASES] = {QUERY_READ_ENGINE_ALIASES, "gpusize.engine_alias", "{namespace,name,target}"},
     [FILE_REGIONS] = {QUERY_READ_REGIONS, "gpusize.provider_region", "{provider,region}"},
@@ -213,14 +213,20 @@ static enum status merge(struct db *db, const char *table, const char *keys, str
     return status;
 }
 
-/* Words that other tables refer to, and which are no facts of their own. Not prepared: `staged` is another table each
- * time. */
+/* What comes before the rows: words that other tables refer to, and which are no facts of their own; the rows of a
+ * profile that it has no more. Not prepared: `staged` is another table each time. */
 static const struct {
     enum catalog_file file;
     const char *sql;
 } words[] = {
     {FILE_ENGINE_PROFILES,
      "insert into gpusize.engine select distinct engine from pg_temp.staged on conflict do nothing"},
+    {FILE_ENGINE_PROFILES,
+     "delete from gpusize.engine_profile p where p.to_version is null and exists (select from pg_temp.staged s where "
+     "(s.engine, s.version_from) = (p.engine, p.version_from)) and not exists (select from pg_temp.staged s where "
+     "(s.engine, s.version_from, s.coefficient) = (p.engine, p.version_from, p.coefficient) and (s.version_to, s.load, "
+     "s.gpu, s.family, s.weight_dtype) is not distinct from (p.version_to::text, p.load::text, p.gpu::text, "
+     "p.family::text, p.weight_dtype::text))"},
     {FILE_REGIONS, "insert into gpusize.provider select distinct provider from pg_temp.staged on conflict do nothing"},
     {FILE_OFFERS, "update pg_temp.staged s set provider = p.provider from gpusize.provider p "
                   "where lower(p.provider) = lower(s.provider) and p.provider <> s.provider"},
@@ -318,4 +324,30 @@ enum status store_catalog_fill(struct store *store, const struct catalog_text fi
                                struct problems *problems, size_t *ret_rows)
 {
     return write_catalog(store, (struct catalog_writing){.files = files, .only_empty = true}, problems, ret_rows);
+}
+
+static enum status profiles_lack(struct db *db, void *context, struct problems *problems)
+{
+    enum { NAMES_BYTES = 8192 };
+    bool *lack = context;
+    char names[NAMES_BYTES] = "{";
+    const char *const values[] = {names};
+    DB_RESULT *result = NULL;
+    for (size_t i = 0; i < coef_count; i++) {
+        size_t used = strlen(names);
+        (void)snprintf(names + used, sizeof names - used, "%s%s", coef_infos[i].name, i + 1 < coef_count ? "," : "}");
+    }
+    enum status status = db_query(db, QUERY_PROFILES_LACK, values, problems, &result);
+    if (status == STATUS_OK) *lack = db_int64(result, 0, 0) > 0;
+    return status;
+}
+
+enum status store_profiles_refresh(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
+                                   struct problems *problems, size_t *ret_rows)
+{
+    bool lack = false;
+    struct catalog_text profiles[CATALOG_FILE_COUNT] = {[FILE_ENGINE_PROFILES] = files[FILE_ENGINE_PROFILES]};
+    enum status status = tx_run(store, TX_READ, profiles_lack, &lack, problems);
+    *ret_rows = 0;
+    return status == STATUS_OK && lack ? store_catalog_write(store, profiles, problems, ret_rows) : status;
 }

@@ -15,6 +15,6 @@ copy (
            output_tokens_per_second as out_tok_s_total, total_tokens_per_second as total_tok_s_total,
            prefill_tokens_per_second as prefill_tok_s, ttft_ms, tpot_ms, e2e_ms / 1000 as e2e_s, trust, notes
       from gpusize.observation
-     where to_version is null
+     where to_version is null and import_run_id is not null -- not those that came with the program
      order by source, uid
 ) to stdout (format csv, header)

@@ -71,7 +71,7 @@ def test_the_rows_of_a_profile(fitted):
     assert group["rows"] == 48 and 1 < group["time_factor"] < 1.3 and 1 < group["ttft_factor"] < 2
     assert 0.9 < group["time_ratio"] < 1.1
     assert "amd_compute_ratio" not in values and "tpot_extrapolated_factor" not in values
-    assert "48 rows of 48 configurations (our bench) of vllm 0.17; tpot of 48 rows median" in rows[1]["source"]
+    assert "48 rows of 48 configurations (our bench) of vllm 0.17; median and p90 of tpot of 48 rows:" in rows[0]["source"]
     assert "seed 1" in rows[1]["source"]
 
 

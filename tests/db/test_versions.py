@@ -147,6 +147,24 @@ def test_a_price_changed_after_the_first_filling_stays(cluster, launch):
     assert cluster.sql(database, VERSIONS) == "1"
 
 
+def test_profiles_of_an_older_program_are_brought_up_to_date(cluster, database, launch):
+    """Coefficients belong to formulas: migrating gives a database those that this program needs, and takes old rows."""
+    def command(*arguments, status=0):
+        return finish(launch(cluster.url(database), *arguments), status)
+
+    ask = ("memory", "--model", "llama-3.1-8b", "--gpu", "l40s", "--json")
+    cluster.sql(database, "delete from gpusize.engine_profile where coefficient = 'latent_layer_us';"
+                          " insert into gpusize.engine_profile (engine, version_from, version_to, coefficient, value, source,"
+                          " as_of) values ('vllm', '0.17', '0.18', 'tpot_fitted_factor', '1.4', 'older', '2026-01-01'),"
+                          " ('vllm', '0.5', '0.5', 'inherits', 'vllm 0.6', 'ours', '2026-01-01')")
+    assert "does not give latent_layer_us" in command(*ask, status=3)
+    assert "rows of engine profiles" in command("migrate")
+    assert json.loads(command(*ask))["fits"] is True
+    assert cluster.sql(database, "select source from gpusize.engine_profile where to_version is null and"
+                                 " source in ('older', 'ours')") == "ours"
+    assert "rows of engine profiles" not in command("migrate")
+
+
 def test_the_same_file_twice_at_once(cluster, database, sql, launch, tmp_path):
     file = write(tmp_path / "a.csv", *({"instance_type": f"n{n}"} for n in range(1000)))
     before = int(sql(VERSIONS))

@@ -168,8 +168,10 @@ static void test_measured_rows(void **state)
         struct performance performance = at_concurrency(&replica, rows[i].concurrency);
         assert_near("tpot", performance.tpot_ms.value, rows[i].tpot_ms, 0.15);
         assert_int_equal(performance.basis, BASIS_FITTED);
-        double factor = replica.deployment.fits[FIT_LOAD_SERVED]->time_factor;
-        assert_near("high", performance.tpot_ms.high, performance.tpot_ms.value * factor, 1e-5);
+        const struct engine_fit *fit =
+            engine_find_fit(&replica.engine, FIT_LOAD_SERVED, "h100-sxm", "Llama 3.1", replica.deployment.weight_dtype);
+        assert_non_null(fit);
+        assert_near("high", performance.tpot_ms.high, performance.tpot_ms.value * fit->time_factor, 1e-5);
         assert_near("Little", performance.requests_per_second.value * performance.e2e_ms.value / 1000,
                     rows[i].concurrency, 1e-5);
     }
@@ -178,22 +180,27 @@ static void test_measured_rows(void **state)
 static void test_what_was_not_fitted_is_extrapolated(void **state)
 {
     (void)state;
-    struct replica replica = llama_on_h100("tensorrt-llm");
-    replica.gpu.id = "l4";
-    replica_init(&replica, 1000, 100);
-    assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
-    replica.gpu.id = "h100-sxm";
-    replica.model.family = "unheard of";
-    replica_init(&replica, 1000, 100);
-    assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
-    replica.model.family = "Llama 3.1";
-    replica_init(&replica, 1000, 100);
-    assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_FITTED);
-    replica.deployment.weight_dtype = DTYPE_Q4_K_M;
-    replica_init(&replica, 1000, 100);
-    assert_int_equal(at_concurrency(&replica, 1).basis, BASIS_EXTRAPOLATED);
-    struct performance guess = at_concurrency(&replica, 1);
-    assert_near("wider", guess.tpot_ms.high / guess.tpot_ms.value, replica.engine.coef.tpot_extrapolated_factor, 1e-5);
+    static const struct {
+        const char *gpu, *family;
+        enum dtype weight_dtype;
+        enum basis basis;
+    } cases[] = {{"h100-sxm", "Llama 3.1", DTYPE_BF16, BASIS_FITTED},
+                 {"l4", "Llama 3.1", DTYPE_BF16, BASIS_EXTRAPOLATED},
+                 {"h100-sxm", "unheard of", DTYPE_BF16, BASIS_EXTRAPOLATED},
+                 {"h100-sxm", NULL, DTYPE_BF16, BASIS_EXTRAPOLATED},
+                 {"h100-sxm", "Llama 3.1", DTYPE_Q4_K_M, BASIS_EXTRAPOLATED}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct replica replica = llama_on_h100("tensorrt-llm");
+        replica.gpu.id = cases[i].gpu;
+        replica.model.family = cases[i].family;
+        replica.deployment.weight_dtype = cases[i].weight_dtype;
+        replica_init(&replica, 1000, 100);
+        struct performance guess = at_concurrency(&replica, 1);
+        assert_int_equal(guess.basis, cases[i].basis);
+        if (guess.basis == BASIS_FITTED) continue;
+        assert_near("wider", guess.tpot_ms.high / guess.tpot_ms.value, replica.engine.coef.tpot_extrapolated_factor,
+                    1e-5);
+    }
 }
 
 /* Formats that only store weights: their bytes at the memory's rate and at that of the multiprocessors, joined. */

@@ -1,0 +1,191 @@
+"""test_accuracy.py owns the test that predictions stay as near to measured rows as they are: group by group against
+expected.json, and against the targets that a release has to meet. docs/accuracy.md says what the figures mean."""
+import json
+import statistics
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import scores  # noqa: E402
+
+# A figure in hundredths is worse if it is above what was expected, times the first, plus the second. Coverage counts
+# downwards, and bias by its distance from 0. A refit moves a group's median by a twentieth without anything being
+# wrong, and its 90th percentile, which few rows make, by a tenth.
+NOISE = {"median": (1.05, 0.3), "p90": (1.10, 1), "bias": (1.05, 2), "coverage": (1, 3), "width": (1.10, 1)}
+COVERAGE_ROWS = 100
+COVERAGE_LEAST = 80
+
+# What is known to miss a target, with its figure now: it must not become worse, and goes from here when it holds.
+# Throughput at a fixed concurrency follows from both latencies, and the rows of InferenceX draw the lengths of their
+# answers at random: their throughput is lower than the stated length says, by more for long answers of fast GPUs.
+KNOWN_MISSES = {
+    "coverage of gpu+basis b200-sxm, fitted, total_tokens_per_second": 79.7,
+    "coverage of dtype+basis nvfp4, fitted, total_tokens_per_second": 79.9,
+    "coverage of engine+load+dtype+basis sglang, concurrency, nvfp4, fitted, output_tokens_per_second": 78.8,
+    "coverage of engine+load+dtype+basis sglang, concurrency, nvfp4, fitted, total_tokens_per_second": 76.5,
+    "coverage of load decode, tpot_ms": 94.4,  # too wide, not too narrow
+    "width of static batches, AMD": 49.7,  # vLLM 0.6 on MI250 and MI300X
+}
+
+
+@pytest.fixture(scope="module", name="bundled")
+def bundled_scores(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundled")
+    return scores.evaluate([scores.bundled_rows(folder)], folder)
+
+
+@pytest.fixture(scope="module", name="reference")
+def reference_scores(shared, tmp_path_factory):
+    if not all(file.exists() for file in scores.SHARED_FILES):
+        pytest.skip("needs ../shared")
+    return scores.evaluate(scores.SHARED_FILES, tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture(scope="module", name="lines")
+def reference_lines(reference):
+    return scores.scored_lines(reference[1], scores.read(scores.SHARED_FILES[0]))
+
+
+def worse(name, now, expected):
+    ratio, points = NOISE[name]
+    if name == "coverage":
+        return now < expected - points
+    return abs(now) > abs(expected) * ratio + points
+
+
+def compare(found, expected):
+    """What became worse, and what better by more than noise."""
+    worsened, improved = [], []
+    for table, groups in expected.items():
+        for group, figures in groups.items():
+            now = found[table].get(group)
+            if now is None or now["scored"] < figures["scored"]:
+                worsened.append(f"{table} {group}: {now['scored'] if now else 'too few'} rows are compared, "
+                                f"expected {figures['scored']}")
+                continue
+            for name in NOISE:
+                if name not in figures or name not in now:
+                    continue
+                text = f"{table} {group}: {name} {now[name]:g}, expected {figures[name]:g}"
+                if worse(name, now[name], figures[name]):
+                    worsened.append(text)
+                elif name in ("median", "p90") and worse(name, figures[name], now[name]):
+                    improved.append(text)
+    return worsened, improved
+
+
+def assert_as_expected(tables, source):
+    expected = json.loads(scores.EXPECTED.read_text(encoding="utf-8"))[source]
+    worsened, improved = compare(scores.scores_of(tables), expected)
+    if improved:
+        warnings.warn("expected.json can be tightened (tests/accuracy/scores.py --write):\n" + "\n".join(improved))
+    assert not worsened, "\n".join(worsened)
+
+
+def test_reference_rows_as_expected(reference):
+    assert_as_expected(reference[0], "shared")
+
+
+def test_bundled_rows_as_expected(bundled):
+    assert_as_expected(bundled[0], "bundled")
+
+
+@pytest.mark.parametrize("name, now, is_worse", [
+    ("median", 7.9, False), ("median", 8.1, True), ("p90", 9.2, False), ("p90", 9.5, True), ("bias", -9, False),
+    ("bias", -10.4, True), ("coverage", 4.5, True), ("coverage", 5.5, False), ("coverage", 99, False), ("width", 9.9, True),
+])
+def test_what_is_worse(name, now, is_worse):
+    expected = {"median": 7.4, "p90": 7.6, "bias": 7, "coverage": 8, "width": 7.9}[name]
+    assert worse(name, now, expected) == is_worse
+
+
+def test_a_worse_group_is_named():
+    was = {"gpu": {"h100, tpot_ms": {"scored": 100, "median": 5.0, "coverage": 90.0}}}
+    assert compare(was, was) == ([], [])
+    now = {"gpu": {"h100, tpot_ms": {"scored": 100, "median": 9.0, "coverage": 70.0}}}
+    assert compare(now, was) == (["gpu h100, tpot_ms: median 9, expected 5", "gpu h100, tpot_ms: coverage 70, expected 90"], [])
+    assert compare(was, now) == ([], ["gpu h100, tpot_ms: median 5, expected 9"])
+    fewer = {"gpu": {"h100, tpot_ms": {"scored": 99, "median": 5.0, "coverage": 90.0}}}
+    assert compare(fewer, was)[0] == ["gpu h100, tpot_ms: 99 rows are compared, expected 100"]
+    assert compare({"gpu": {}}, was)[0] == ["gpu h100, tpot_ms: too few rows are compared, expected 100"]
+
+
+def meets(what, figure, holds):
+    """A target holds, or its miss is known and no worse."""
+    if what not in KNOWN_MISSES:
+        return [] if holds else [f"{what}: {figure:.1f}"]
+    known = KNOWN_MISSES[what]
+    if holds:
+        return [f"{what}: {figure:.1f} is within the target: no longer a known miss"]
+    return [f"{what}: {figure:.1f}, known {known}"] if abs(figure - known) > 1 else []
+
+
+TPOT, OUTPUT, PREFILL = {"metric": "tpot_ms"}, {"metric": "output_tokens_per_second"}, {"metric": "prefill_tokens_per_second"}
+MEDIANS = [
+    ("fixed concurrency, TPOT", {"load": "concurrency", **TPOT}, 9),
+    ("fixed concurrency, TTFT", {"load": "concurrency", "metric": "ttft_ms"}, 27),
+    ("saturated", {"load": "saturated", **OUTPUT}, 8),
+    ("static batches, NVIDIA", {"load": "static_batch", "nvidia": True, **OUTPUT}, 5),
+    ("llama.cpp, one sequence", {"load": "decode", "engine": "llama.cpp", **TPOT}, 10),
+    ("llama.cpp, one prompt", {"load": "prefill", "engine": "llama.cpp", **PREFILL}, 15),
+]
+WIDTHS = [
+    ("static batches and saturated, NVIDIA", ("static_batch", "saturated"), {"nvidia": True, **OUTPUT}, 25),
+    ("static batches, AMD", ("static_batch",), {"nvidia": False, **OUTPUT}, 40),
+    ("fixed concurrency, TPOT", ("concurrency",), TPOT, 40),
+    ("fixed concurrency, throughput", ("concurrency",), OUTPUT, 40),
+    ("one sequence", ("decode",), TPOT, 40),
+    ("one prompt", ("prefill",), PREFILL, 40),
+]
+
+
+def chosen(lines, wanted):
+    rows = [line for line in lines if all(line[name] == value for name, value in wanted.items())]
+    assert len(rows) >= COVERAGE_ROWS, wanted
+    return rows
+
+
+def test_medians_of_errors(lines):
+    found = {what: (statistics.median(row["error"] for row in chosen(lines, wanted)), most) for what, wanted, most in MEDIANS}
+    missed = [f"{what}: {figure:.1f} %, at most {most} %" for what, (figure, most) in found.items() if figure > most]
+    assert not missed, "\n".join(missed)
+
+
+def test_kv_pools(lines):
+    errors = [line["error"] for line in lines if line["metric"] == "kv_cache_memory_gib"]
+    assert len(errors) >= 40
+    assert statistics.mean(errors) <= 0.5 and max(errors) <= 2, (statistics.mean(errors), max(errors))
+
+
+def test_widths_of_intervals(lines):
+    missed = []
+    for what, loads, wanted, most in WIDTHS:
+        rows = [row for row in chosen(lines, {"fitted": True, **wanted}) if row["load"] in loads]
+        figure = statistics.median(row["width"] for row in rows)
+        missed += meets(f"width of {what}", figure, figure <= most)
+    assert not missed, "\n".join(missed)
+
+
+def test_intervals_hold_what_they_say(reference):
+    """90 % intervals: by kind of load within 87 to 94 %, in no group of fitted rows below 80 %."""
+    missed = []
+    told = {("concurrency", "tpot_ms"), ("concurrency", "ttft_ms"), ("saturated", "output_tokens_per_second"),
+            ("static_batch", "output_tokens_per_second"), ("decode", "tpot_ms"), ("prefill", "prefill_tokens_per_second")}
+    for group in reference[0]["load"]:
+        if (group["key"], group["metric"]) in told:
+            figure = 100 * group["interval_coverage_ratio"]
+            told.discard((group["key"], group["metric"]))
+            missed += meets(f"coverage of load {group['key']}, {group['metric']}", figure, 87 <= figure <= 94)
+    assert not told
+    for table in scores.COVERED:
+        for group in reference[0][f"{table}+basis"]:
+            coverage = group.get("interval_coverage_ratio")
+            if group["scored"] < COVERAGE_ROWS or coverage is None or not group["key"].endswith("fitted"):
+                continue
+            figure = 100 * coverage
+            missed += meets(f"coverage of {table}+basis {group['key']}, {group['metric']}", figure, figure >= COVERAGE_LEAST)
+    assert not missed, "\n".join(missed)
