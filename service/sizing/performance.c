@@ -132,11 +132,11 @@ static void mix_prompts(const struct roofline *roofline, struct line *line)
 {
     struct queue_mix *mix = &line->mix;
     const struct lengths *input = &roofline->traffic->input;
-    double squares = 0;
+    double mean_ms = roofline_first_token_mean_ms(roofline), squares = 0;
     mix->prompts = line->prompts;
     mix->prompt_count = input->count;
     for (size_t i = 0; i < input->count; i++) {
-        double ratio = roofline_first_token_ratio(roofline, input->classes[i].tokens);
+        double ratio = roofline_first_token_ratio(roofline, input->classes[i].tokens, mean_ms);
         line->prompts[i] = (struct queue_class){input->classes[i].share, ratio};
         squares += input->classes[i].share * ratio * ratio;
     }

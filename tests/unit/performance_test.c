@@ -982,6 +982,27 @@ static void test_energy(void **state)
     assert_true(performance_tokens_per_joule(&one).value > performance_tokens_per_joule(&idle).value);
 }
 
+/* A kind of prompt takes as long beside others as it does where all are of its length. */
+static void test_prompts_of_a_kind_are_what_they_are_alone(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 200, 200);
+    double short_ms = roofline_ttft_ms(&replica.roofline, 1);
+    replica_init(&replica, 8200, 200);
+    double long_ms = roofline_ttft_ms(&replica.roofline, 1);
+    const struct length_bucket prompts[] = {{200, 9}, {8200, 1}};
+    const struct length_histogram input = {prompts, 2};
+    struct traffic traffic = traffic_of_means(1000, 200);
+    traffic.input = lengths_of_histogram(&input);
+    retraffic(&replica, &traffic);
+    double mean_ms = roofline_first_token_mean_ms(&replica.roofline);
+    double short_ratio = roofline_first_token_ratio(&replica.roofline, 200, mean_ms);
+    double long_ratio = roofline_first_token_ratio(&replica.roofline, 8200, mean_ms);
+    assert_near("of each other", long_ratio / short_ratio, long_ms / short_ms, 1e-9);
+    assert_near("on average", 0.9 * short_ratio + 0.1 * long_ratio, 1, 1e-9);
+}
+
 /* What a distribution of lengths changes: the slow prompts, the long answers, the wait for a place. */
 static void test_long_answers_come_last(void **state)
 {
@@ -1026,6 +1047,7 @@ int main(void)
         cmocka_unit_test(test_cached_and_drafted_by_hand),
         cmocka_unit_test(test_shared_prefix_is_held_once),
         cmocka_unit_test(test_energy),
+        cmocka_unit_test(test_prompts_of_a_kind_are_what_they_are_alone),
         cmocka_unit_test(test_long_answers_come_last),
         cmocka_unit_test(test_random_deployments),
     };
