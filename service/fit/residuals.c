@@ -234,7 +234,8 @@ void residuals_evaluate(const struct residual *items, size_t count, int owner, u
     pthread_t thread[THREADS_MAX];
     bool started[THREADS_MAX] = {false};
     for (size_t i = parts; i-- > 0;) { /* the first part is this thread's own */
-        part[i] = (struct part){items, count * i / parts, count * (i + 1) / parts, owner, ret_errors};
+        part[i] = (struct part){items, count * i / parts, count * (i + 1) / parts, owner, NULL};
+        part[i].errors = ret_errors;
         started[i] = i > 0 && pthread_create(&thread[i], NULL, evaluate_part, &part[i]) == 0;
         if (!started[i]) (void)evaluate_part(&part[i]);
     }
