@@ -148,6 +148,16 @@ static bool is_retired(const char *name)
     return false;
 }
 
+/* Shares of a bandwidth or a peak, which nothing exceeds; factors of intervals; and what cannot be negative. */
+static const char *coefficient_refusal(const char *name, double value)
+{
+    const char *end = strrchr(name, '_'), *before = strstr(name, "_bandwidth_ratio");
+    if (!before) before = strstr(name, "bit_ratio");
+    if (before && !(value > 0 && value <= 1)) return "is a share: above 0 and at most 1";
+    if (end && strcmp(end, "_factor") == 0 && !(value >= 1)) return "is a factor of an interval: at least 1";
+    return value >= 0 && value <= 1e9 ? NULL : "must be 0 to 1e9";
+}
+
 static void draft_set(struct drafts *drafts, struct draft *draft, const struct coefficient_row *row)
 {
     if (*row->load || *row->gpu || *row->family || *row->weight_dtype) {
@@ -171,6 +181,8 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
     } else if (!text_parse_double(row->value, &value)) {
         loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "is not a number");
     } else {
+        const char *refusal = coefficient_refusal(row->coefficient, value);
+        if (refusal) loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "%s", refusal);
         *coefficient_at(&draft->profile.coef, i) = value;
         if (coef_infos[i].offset == SPOKESMAN) draft->profile.source = row->source;
     }

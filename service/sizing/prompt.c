@@ -63,13 +63,13 @@ static double first_token_ms(const struct roofline *roofline, const struct workl
                                           launch_ms * rates->launch_ratio, coef->ttft_norm_exponent);
 }
 
-static double first_token_fixed_ms(const struct roofline *roofline)
+/* Weights in host memory are read for each chunk of a prompt, whatever engines usually take. */
+static double first_token_offload_ms(const struct roofline *roofline)
 {
     const struct deployment *deployment = roofline->deployment;
-    const struct engine_coefs *coef = &deployment->engine->coef;
     double chunks = ceil(roofline->computed_tokens / deployment->max_batched_tokens);
-    bool counted = !(coef->ttft_engine_ratio > 0); /* steps of the prompt alone have it */
-    return coef->ttft_fixed_ms + (counted ? 0 : chunks * offload_step_ms(roofline));
+    bool counted = !(deployment->engine->coef.ttft_engine_ratio > 0); /* steps of the prompt alone have it */
+    return counted ? 0 : chunks * offload_step_ms(roofline);
 }
 
 void init_prefill(struct roofline *roofline, const struct workload *work, const struct rates *rates,
@@ -88,7 +88,8 @@ void init_prefill(struct roofline *roofline, const struct workload *work, const 
         struct prompt_work one = traffic_prompt_work_of(traffic, class->tokens, block_tokens);
         terms->first_token_ms += class->share * first_token_ms(roofline, work, rates, one);
     }
-    terms->first_token_fixed_ms = first_token_fixed_ms(roofline);
+    terms->first_token_fixed_ms = coef->ttft_fixed_ms;
+    terms->first_token_offload_ms = first_token_offload_ms(roofline);
     terms->first_token_exponent = coef->ttft_batch_exponent;
     terms->first_token_batch_ratio = coef->ttft_batch_ratio * pow(output, -coef->ttft_output_exponent);
     terms->typical_ms = coef->ttft_typical_ms * pow(prompt.tokens / 1000, coef->ttft_typical_input_exponent) *
@@ -110,7 +111,7 @@ double roofline_first_token_ratio(const struct roofline *roofline, double input_
     init_decode(&computed, &work, &rates);
     init_prefill(&computed, &work, &rates, traffic);
     struct prompt_work prompt = traffic_prompt_work_of(traffic, input_tokens, roofline->memory->kv_block_tokens);
-    double fixed_ms = computed.terms.first_token_fixed_ms;
+    double fixed_ms = computed.terms.first_token_fixed_ms + computed.terms.first_token_offload_ms;
     return (first_token_ms(&computed, &work, &rates, prompt) + fixed_ms) / (computed.terms.first_token_ms + fixed_ms);
 }
 
@@ -130,7 +131,7 @@ double roofline_ttft_ms(const struct roofline *roofline, double in_flight)
     if (terms->typical_share > 0)
         first_ms = pow(first_ms, 1 - terms->typical_share) *
                    pow(terms->typical_ms * pow(others + 1, terms->typical_exponent), terms->typical_share);
-    return larger(first_ms, larger(terms->prefill_ms, among_ms));
+    return larger(first_ms + terms->first_token_offload_ms, larger(terms->prefill_ms, among_ms));
 }
 
 double roofline_prefill_tokens_per_second(const struct roofline *roofline)
