@@ -101,7 +101,9 @@ static bool fit_begin(struct drafts *drafts, const struct coefficient_row *row, 
     struct engine_fit fit = {.load = FIT_LOAD_SERVED, .gpu = row->gpu, .family = row->family, .architecture = ""};
     const struct snapshot *snapshot = drafts->loading->snapshot;
     for (size_t i = 0; i < snapshot->gpu_count; i++) {
-        if (strcasecmp(snapshot->gpus[i].id, row->gpu) == 0) fit.architecture = snapshot->gpus[i].architecture;
+        if (strcasecmp(snapshot->gpus[i].id, row->gpu) != 0) continue;
+        fit.gpu = snapshot->gpus[i].id;
+        fit.architecture = snapshot->gpus[i].architecture;
     }
     fit.weight_dtype = dtype_parse(row->weight_dtype);
     fit.rows = fit.time_ratio = fit.time_factor = fit.ttft_ratio = fit.ttft_factor = UNKNOWN;
@@ -148,6 +150,16 @@ static bool is_retired(const char *name)
     return false;
 }
 
+/* Shares of a bandwidth or a peak, which nothing exceeds; factors of intervals; and what cannot be negative. */
+static const char *coefficient_refusal(const char *name, double value)
+{
+    const char *end = strrchr(name, '_'), *before = strstr(name, "_bandwidth_ratio");
+    if (!before) before = strstr(name, "bit_ratio");
+    if (before && !(value > 0 && value <= 1)) return "is a share: above 0 and at most 1";
+    if (end && strcmp(end, "_factor") == 0 && !(value >= 1)) return "is a factor of an interval: at least 1";
+    return value >= 0 && value <= 1e9 ? NULL : "must be 0 to 1e9";
+}
+
 static void draft_set(struct drafts *drafts, struct draft *draft, const struct coefficient_row *row)
 {
     if (*row->load || *row->gpu || *row->family || *row->weight_dtype) {
@@ -171,6 +183,8 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
     } else if (!text_parse_double(row->value, &value)) {
         loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "is not a number");
     } else {
+        const char *refusal = coefficient_refusal(row->coefficient, value);
+        if (refusal) loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "%s", refusal);
         *coefficient_at(&draft->profile.coef, i) = value;
         if (coef_infos[i].offset == SPOKESMAN) draft->profile.source = row->source;
     }
@@ -255,6 +269,10 @@ static void draft_check(struct drafts *drafts, struct draft *draft, const struct
     }
     for (size_t i = 0; i < draft->profile.fit_count; i++) {
         const struct engine_fit *fit = &draft->fits[i];
+        if (i > 0 && engine_fit_compare(fit - 1, fit) == 0)
+            loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "gpu",
+                           "%s %s has two fits of %s to %s", draft->profile.engine, draft->profile.version_from,
+                           fit->gpu, fit->family);
         if (!is_known(fit->rows + fit->time_ratio + fit->time_factor))
             loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "coefficient",
                            "the fit of %s %s to %s on %s does not give rows, time_ratio and time_factor",

@@ -132,16 +132,15 @@ static int help_about(const struct cli *cli, const char *name)
         cli_operation_help(operations[i]);
         return CLI_OK;
     }
-    if (strcmp(name, "serve") == 0) return cli_serve(cli, 2, with_help);
     for (const struct cli_command *command = cli_commands; command->name; command++) {
-        if (strcmp(name, command->name) == 0) return puts(command->summary) < 0 ? CLI_FAILED : CLI_OK;
+        if (strcmp(name, command->name) == 0) return command->run(cli, 2, with_help);
     }
     return unknown_command(name);
 }
 
 static int print_help(const struct cli *cli, int argc, char **argv)
 {
-    if (argc > 1) return help_about(cli, argv[1]);
+    if (argc > 1 && strcmp(argv[1], "--help") != 0) return help_about(cli, argv[1]);
     (void)printf("gpusize tells which GPUs to buy or rent for a language model, how many, what they cost and how fast\n"
                  "they will be. No server and no database is needed: the built-in catalog answers, or, where it is\n"
                  "set, that of DATABASE_URL.\n\n"

@@ -132,6 +132,11 @@ static void check_choices(struct fit_run *run)
     run->label.version_to = choices->version_to;
     if (*choices->version_to && !*choices->version_from)
         (void)problems_add(run->problems, STATUS_MISSING_FIELD, "--version-from", "say where the range begins, too");
+    if (*choices->version_from && !strpbrk(choices->version_from, "0123456789"))
+        refuse(run, "--version-from", choices->version_from, "a version, such as 0.19");
+    if (*choices->version_from && *choices->version_to &&
+        engine_version_compare(choices->version_from, choices->version_to) > 0)
+        refuse(run, "--version-to", choices->version_to, "a version from --version-from on");
 }
 
 static enum status take_arguments(struct fit_run *run, int argc, char **argv)

@@ -171,7 +171,7 @@ static void read_flags(int argc, char **argv, bool only_file, struct problems *p
         if ((!setting || !value) && !only_file) {
             const char *shown = arena_strndup(problems->arena, given, strcspn(given, "="));
             (void)problems_add(problems, setting ? STATUS_MISSING_FIELD : STATUS_UNKNOWN_FIELD, shown ? shown : "",
-                               setting ? "needs a value" : "is no setting; see gpusize serve --help");
+                               setting ? "needs a value" : "is no setting; see gpusize %s --help", argv[0]);
         }
     }
 }

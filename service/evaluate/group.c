@@ -32,7 +32,7 @@ static enum status parse_grouping(const char *text, struct problems *problems, s
                 "\"%.*s\" is none of load, engine, version, gpu, model, dtype, kv_dtype, basis, source; "
                 "write engine+load,gpu for a table by both and one by GPU",
                 (int)(length < 80 ? length : 80), text);
-        text += length + (text[length] == '+');
+        text += length + (text[length] == '+' && text[length + 1]);
     }
     if (!*text && grouping->key_count) return STATUS_OK;
     return problems_add(problems, STATUS_INVALID_VALUE, "by", "name a key, or at most %d joined by +", GROUP_KEYS);

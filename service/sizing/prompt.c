@@ -63,13 +63,13 @@ static double first_token_ms(const struct roofline *roofline, const struct workl
                                           launch_ms * rates->launch_ratio, coef->ttft_norm_exponent);
 }
 
-static double first_token_fixed_ms(const struct roofline *roofline)
+/* Weights in host memory are read for each chunk of a prompt, whatever engines usually take. */
+static double first_token_offload_ms(const struct roofline *roofline)
 {
     const struct deployment *deployment = roofline->deployment;
-    const struct engine_coefs *coef = &deployment->engine->coef;
     double chunks = ceil(roofline->computed_tokens / deployment->max_batched_tokens);
-    bool counted = !(coef->ttft_engine_ratio > 0); /* steps of the prompt alone have it */
-    return coef->ttft_fixed_ms + (counted ? 0 : chunks * offload_step_ms(roofline));
+    bool counted = !(deployment->engine->coef.ttft_engine_ratio > 0); /* steps of the prompt alone have it */
+    return counted ? 0 : chunks * offload_step_ms(roofline);
 }
 
 static double typical_ms(const struct roofline *roofline)
@@ -95,7 +95,8 @@ void init_prefill(struct roofline *roofline, const struct workload *work, const 
         struct prompt_work one = traffic_prompt_work_of(traffic, class->tokens, block_tokens);
         terms->first_token_ms += class->share * first_token_ms(roofline, work, rates, one);
     }
-    terms->first_token_fixed_ms = first_token_fixed_ms(roofline);
+    terms->first_token_fixed_ms = coef->ttft_fixed_ms;
+    terms->first_token_offload_ms = first_token_offload_ms(roofline);
     terms->first_token_exponent = coef->ttft_batch_exponent;
     terms->first_token_batch_ratio =
         coef->ttft_batch_ratio * pow(roofline->output_tokens / 1000, -coef->ttft_output_exponent);
@@ -127,7 +128,8 @@ static double first_token_alone_ms(const struct roofline *roofline, double input
     one.computed_tokens = prompt.tokens;
     one.terms.typical_ms = typical_ms(&one);
     one.terms.typical_share = roofline->terms.typical_share;
-    return with_typical_ms(&one.terms, first_token_ms(&one, &work, &rates, prompt) + first_token_fixed_ms(&one), 1);
+    double first_ms = first_token_ms(&one, &work, &rates, prompt) + deployment->engine->coef.ttft_fixed_ms;
+    return with_typical_ms(&one.terms, first_ms, 1) + first_token_offload_ms(&one);
 }
 
 double roofline_first_token_mean_ms(const struct roofline *roofline)
@@ -157,7 +159,8 @@ double roofline_ttft_ms(const struct roofline *roofline, double in_flight)
     double growth = others > 0 ? 1 + terms->first_token_batch_ratio * pow(others, terms->first_token_exponent) : 1;
     double among_ms = roofline_prefill_ms(roofline) * (1 + others / roofline->output_tokens);
     double first_ms = terms->first_token_ms * growth + terms->first_token_fixed_ms;
-    return larger(with_typical_ms(terms, first_ms, others + 1), larger(terms->prefill_ms, among_ms));
+    first_ms = with_typical_ms(terms, first_ms, others + 1) + terms->first_token_offload_ms;
+    return larger(first_ms, larger(terms->prefill_ms, among_ms));
 }
 
 double roofline_prefill_tokens_per_second(const struct roofline *roofline)

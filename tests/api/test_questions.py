@@ -468,6 +468,9 @@ def test_what_takes_memory_beside_the_model(service):
     host = memory_of(service, cpu_offload_gib=5)
     assert host["memory"]["offloaded_gib"] == 5 and "PCIe" in host["warnings"][0]
     assert host["memory"]["kv_pool_gib"] == pytest.approx(plain["kv_pool_gib"] + 5, rel=1e-4)
+    question = {"model": "llama-3.3-70b", "gpu": "h100-sxm", "tp": 1, "concurrency": 1, "cpu_offload_gib": 80}
+    slow = service.call("GET", "/v1/throughput", query=question).json
+    assert slow["ttft_ms"]["value"] > 0.9 * slow["tpot_ms"]["value"] > 900, "the prompt's step reads them, too"
     answer = memory_of(service, gpu_used_gib=20)
     used = answer["memory"]
     share = float(answer["warnings"][0].rstrip(".").split()[-1])

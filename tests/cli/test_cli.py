@@ -151,6 +151,12 @@ def test_a_table_says_what_it_leaves_out():
     assert " of " not in run("offers", "--gpu", "l40s").stdout.splitlines()[-1]
 
 
+@pytest.mark.parametrize("command", ["memory", "serve", "migrate", "import", "evaluate", "fit", "replay", "key", "completion"])
+def test_help_about_a_command_is_its_own(command):
+    assert run("help", command).stdout == run(command, "--help").stdout
+    assert f"Usage: gpusize {command}" in run("help", command).stdout
+
+
 def test_lists_are_tables():
     assert "h100-sxm" in run("gpus").stdout
     assert "meta-llama/Llama-3.1-70B-Instruct" in run("models", "--q", "llama-3.1-70b").stdout

@@ -140,6 +140,12 @@ def test_questions_and_the_service_use_it(fitted):
      "own.csv:2 value: is not a number"),
     ("engine,version_from,version_to,coefficient,value,source,as_of\nvllm,0.17,0.20,speed,1,us,2026\n",
      'own.csv:2 coefficient: there is no coefficient "speed"'),
+    ("engine,version_from,version_to,coefficient,value,source,as_of\nvllm,0.17,0.20,layer_us,-1,us,2026\n",
+     "own.csv:2 value: must be 0 to 1e9"),
+    ("engine,version_from,version_to,coefficient,value,source,as_of\nvllm,0.17,0.20,dense_bandwidth_ratio,1.2,us,2026\n",
+     "own.csv:2 value: is a share"),
+    ("engine,version_from,version_to,coefficient,value,source,as_of\nvllm,0.17,0.20,ttft_extrapolated_factor,0.9,us,2026\n",
+     "own.csv:2 value: is a factor of an interval"),
 ])
 def test_bad_profiles_name_line_and_column(tmp_path, text, said):
     (tmp_path / "own.csv").write_text(text, encoding="utf-8")
@@ -156,9 +162,11 @@ def test_bad_profiles_name_line_and_column(tmp_path, text, said):
     (["--measured", "ROWS", "--threads", "0"], "--threads: '0' is no whole number from 1 to 16"),
     (["--measured", "ROWS", "--as-of", "today"], "--as-of: 'today' is not a day"),
     (["--measured", "ROWS", "--version-to", "0.20"], "--version-from: say where the range begins"),
+    (["--measured", "ROWS", "--version-from", "new"], "--version-from: 'new' is not a version"),
+    (["--measured", "ROWS", "--version-from", "0.19", "--version-to", "0.18"], "--version-to: '0.18' is not a version from"),
     (["--measured", "ROWS", "--profile", "vlm 0.17"], '--profile: there is no engine "vlm"'),
     (["--measured", "ROWS", "--profile", "sglang 0.5"], "0 usable rows of sglang 0.4"),
-    (["--measured", "ROWS", "--quick"], "--quick: is no setting"),
+    (["--measured", "ROWS", "--quick"], "--quick: is no setting; see gpusize fit --help"),
     (["--measured", "nowhere.csv"], "nowhere.csv"),
 ])
 def test_arguments_that_are_refused(fitted, options, said):

@@ -450,8 +450,9 @@ static void test_groupings(void **state)
     assert_int_equal(groupings_parse("engine+load,gpu", &arena, &problems, groupings, &count), STATUS_OK);
     assert_int_equal(count, 2);
     assert_true(groupings[0].key_count == 2 && groupings[0].keys[1] == GROUP_LOAD && groupings[1].keys[0] == GROUP_GPU);
-    static const char *const wrong[] = {"lod", "load,", "load++gpu", "+",
-                                        "gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu"};
+    static const char *const wrong[] = {"lod",   "load,",
+                                        "load+", "load++gpu",
+                                        "+",     "gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu,gpu"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         assert_int_equal(groupings_parse(wrong[i], &arena, &problems, groupings, &count), STATUS_INVALID_VALUE);
 }
