@@ -76,6 +76,7 @@ static const struct gpu h100 = {
 static const struct model llama = {
     .id = "llama-3.1-8b",
     .family = "Llama 3.1",
+    .sized_family = "Llama 3.1 8.0B",
     .architecture = "LlamaForCausalLM",
     .parameters = 8030261248,
     .active_parameters = 8030261248,
@@ -184,15 +185,16 @@ static void test_what_was_not_fitted_is_extrapolated(void **state)
         const char *gpu, *family;
         enum dtype weight_dtype;
         enum basis basis;
-    } cases[] = {{"h100-sxm", "Llama 3.1", DTYPE_BF16, BASIS_FITTED},
-                 {"l4", "Llama 3.1", DTYPE_BF16, BASIS_EXTRAPOLATED},
+    } cases[] = {{"h100-sxm", "Llama 3.1 8.0B", DTYPE_BF16, BASIS_FITTED},
+                 {"l4", "Llama 3.1 8.0B", DTYPE_BF16, BASIS_EXTRAPOLATED},
                  {"h100-sxm", "unheard of", DTYPE_BF16, BASIS_EXTRAPOLATED},
+                 {"h100-sxm", "Llama 3.1 71B", DTYPE_BF16, BASIS_EXTRAPOLATED},
                  {"h100-sxm", NULL, DTYPE_BF16, BASIS_EXTRAPOLATED},
-                 {"h100-sxm", "Llama 3.1", DTYPE_Q4_K_M, BASIS_EXTRAPOLATED}};
+                 {"h100-sxm", "Llama 3.1 8.0B", DTYPE_Q4_K_M, BASIS_EXTRAPOLATED}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct replica replica = llama_on_h100("tensorrt-llm");
         replica.gpu.id = cases[i].gpu;
-        replica.model.family = cases[i].family;
+        replica.model.sized_family = cases[i].family;
         replica.deployment.weight_dtype = cases[i].weight_dtype;
         replica_init(&replica, 1000, 100);
         struct performance guess = at_concurrency(&replica, 1);
