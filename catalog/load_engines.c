@@ -62,6 +62,9 @@ static int compare_coefficients(const void *a, const void *b)
                           ((const struct coefficient_row *)b)->coefficient);
 }
 
+/* Whose source stands for that of the profile: what speed rests on. */
+#define SPOKESMAN offsetof(struct engine_coefs, dense_bandwidth_ratio)
+
 /* A profile while it is put together; a coefficient is UNKNOWN until it is given or inherited. */
 struct draft {
     struct engine_profile profile;
@@ -163,6 +166,7 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
     }
     if (strcmp(row->coefficient, "inherits") == 0) {
         draft->inherits = row;
+        if (!draft->profile.source) draft->profile.source = row->source;
         draft->profile.inherits = row->value;
         return;
     }
@@ -180,6 +184,7 @@ static void draft_set(struct drafts *drafts, struct draft *draft, const struct c
         const char *refusal = coefficient_refusal(row->coefficient, value);
         if (refusal) loading_refuse(drafts->loading, row->file_name, row->row.line, "value", "%s", refusal);
         *coefficient_at(&draft->profile.coef, i) = value;
+        if (coef_infos[i].offset == SPOKESMAN) draft->profile.source = row->source;
     }
 }
 
@@ -190,7 +195,6 @@ static struct draft *draft_begin(struct drafts *drafts, const struct coefficient
         .profile = {.engine = row->engine,
                     .version_from = row->version_from,
                     .version_to = row->version_to,
-                    .source = row->source,
                     .as_of = row->as_of},
         .first = row,
         .laid_over = true,
@@ -254,6 +258,7 @@ static void draft_resolve(struct drafts *drafts, struct draft *draft)
 
 static void draft_check(struct drafts *drafts, struct draft *draft, const struct draft *newer)
 {
+    if (!draft->profile.source) draft->profile.source = draft->first->source;
     for (size_t i = 0; i < coef_count; i++) {
         if (!is_known(*coefficient_at(&draft->profile.coef, i)))
             loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "coefficient",

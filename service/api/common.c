@@ -268,7 +268,24 @@ static void put_measurement(struct out *out, const struct provenance_row *row)
     out_object_end(out);
 }
 
-void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct provenance *provenance)
+static void put_fit(struct out *out, const struct engine_fit *fit)
+{
+    if (!fit) {
+        out_null(out, "fit");
+        return;
+    }
+    out_object(out, "fit");
+    out_text(out, "load", fit_load_name(fit->load));
+    out_text(out, "gpu", fit->gpu);
+    out_text(out, "family", fit->family);
+    out_text(out, "weight_dtype", dtype_name(fit->weight_dtype));
+    out_integer(out, "rows", (int64_t)fit->rows);
+    out_number(out, "time_ratio", fit->time_ratio);
+    out_object_end(out);
+}
+
+void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct engine_fit *fit,
+                        const struct provenance *provenance)
 {
     out_object(out, "provenance");
     out_object(out, "engine_profile");
@@ -278,6 +295,7 @@ void api_put_provenance(struct out *out, const struct engine_profile *profile, c
     out_date(out, "as_of", profile->as_of);
     out_text(out, "source", profile->source);
     out_object_end(out);
+    put_fit(out, fit);
     out_integer(out, "measurements_used", provenance ? (int64_t)provenance->measurements : 0);
     out_integer(out, "measurements_implausible", provenance ? (int64_t)provenance->implausible : 0);
     out_array(out, "measurements");

@@ -175,7 +175,8 @@ void api_put_gib(struct out *out, const char *key, double bytes);
 void api_put_model(struct out *out, const struct api_model *model);
 void api_put_predicted(struct out *out, const char *key, struct predicted quantity);
 /* "provenance": the engine's profile and what measurements the figures rest on (NULL: none). */
-void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct provenance *provenance);
+void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct engine_fit *fit,
+                        const struct provenance *provenance);
 /* "percentiles" (null where no requests arrive), "power_watts", "tokens_per_joule", "joules_per_token". */
 void api_put_percentiles(struct out *out, const struct performance *performance);
 void api_put_energy(struct out *out, const struct performance *performance);

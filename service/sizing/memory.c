@@ -170,7 +170,8 @@ enum status memory_size(const struct deployment *deployment, struct memory *ret_
     if (model->encoder_only || model_size_only(model)) return STATUS_UNSUPPORTED_MODEL_KIND;
     double physical = physical_bytes_of(deployment), available = available_bytes_of(deployment);
     struct rank rank = size_fullest(deployment, physical, available);
-    double concurrency = rank.units / kv_layout_units(&rank.kv, deployment->max_model_len_tokens);
+    double longest_units = kv_layout_units(&rank.kv, deployment->max_model_len_tokens);
+    double concurrency = rank.units / longest_units;
     *ret_memory = (struct memory){
         .weights_bytes = rank.weights_bytes,
         .offloaded_bytes = rank.offloaded_bytes,
@@ -183,6 +184,7 @@ enum status memory_size(const struct deployment *deployment, struct memory *ret_
         .physical_bytes = physical,
         .kv_bytes_per_token = rank.kv.bytes_per_token,
         .draft_kv_bytes_per_token = draft_token_bytes(deployment),
+        .longest_sequence_bytes = longest_units * rank.kv.unit_bytes,
         .state_bytes_per_sequence = rank.kv.state_bytes,
         .kv_block_tokens = rank.kv.block_tokens,
         .kv_units = rank.units,

@@ -16,6 +16,7 @@ struct memory {
     double physical_bytes;           /* total of cudaMemGetInfo */
     double kv_bytes_per_token;       /* per rank, of a token that every caching layer keeps */
     double draft_kv_bytes_per_token; /* of those, the draft's layers */
+    double longest_sequence_bytes;   /* of the pool, of a sequence of max_model_len_tokens */
     double state_bytes_per_sequence; /* linear layers: constant in context */
     double kv_block_tokens;          /* of one block of the pool: prefixes are kept in whole ones */
     double kv_units;                 /* the pool in the allocator's units, the same on every rank */

@@ -337,6 +337,7 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
     const struct engine_fit *fit = point->extrapolated ? NULL : fit_of(roofline, load->load);
     *performance = (struct performance){
         .basis = fit ? BASIS_FITTED : BASIS_EXTRAPOLATED,
+        .fit = fit,
         .in_flight = round6(point->in_flight),
         .waiting_ms = round6(point->waiting_ms),
         .utilization_ratio = round6(point->utilization_ratio),

@@ -127,6 +127,7 @@ struct performance {
     bool has_percentiles;
     struct latencies percentiles[PERCENTILE_COUNT];
     enum basis basis;
+    const struct engine_fit *fit; /* rows of just this model, GPU, format and kind of load; NULL: none */
 };
 
 /* One replica under one load. Allocates nothing. */

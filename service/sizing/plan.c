@@ -9,7 +9,7 @@ static const struct shortfall no_shortfall = {REJECT_NONE, UNKNOWN, UNKNOWN, ""}
 static struct shortfall memory_shortfall(const struct plan *plan)
 {
     const struct memory *memory = &plan->memory;
-    double one = memory_sequence_bytes(&plan->deployment, plan->deployment.max_model_len_tokens);
+    double one = memory->longest_sequence_bytes;
     double needed = memory->available_bytes + fmax(0, is_known(one) ? one : 0) - memory->kv_pool_bytes;
     return (struct shortfall){REJECT_MEMORY, round6(needed / GIB), round6(memory->available_bytes / GIB), "GiB"};
 }
@@ -27,14 +27,15 @@ static void predict_at(const struct question *question, const struct plan *plan,
     performance_predict(&plan->roofline, &point, ret_performance);
 }
 
-/* Requests in flight at which the token rate still meets its limit with the asked probability: halving finds it, since
- * a step takes longer the more requests share it. */
+/* Requests in flight at which the token rate still meets its limit with the asked probability, or a little more:
+ * halving finds it, since a step takes longer the more requests share it. Six times, to within a tenth: the rate is
+ * bounded, and what passes is predicted in full. */
 static double most_in_flight(const struct plan *plan, double tpot_limit_ms)
 {
     double low = 1, high = plan->roofline.max_batch;
     if (roofline_tpot_ms(&plan->roofline, high, NULL) <= tpot_limit_ms) return high;
-    for (int step = 0; step < 12; step++) {
-        double middle = (low + high) / 2;
+    for (int step = 0; step < 6; step++) {
+        double middle = sqrt(low * high);
         if (roofline_tpot_ms(&plan->roofline, middle, NULL) <= tpot_limit_ms)
             low = middle;
         else

@@ -112,11 +112,6 @@ struct prompt_work traffic_prompt_work(const struct traffic *traffic, double blo
     return mean;
 }
 
-double traffic_shared_tokens(const struct traffic *traffic, double block_tokens)
-{
-    return floor(traffic->shared_prefix_tokens / block_tokens) * block_tokens;
-}
-
 double traffic_held_tokens(const struct traffic *traffic)
 {
     return traffic->input.mean + traffic->output.mean * (1 + traffic->output.cv2);

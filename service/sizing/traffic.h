@@ -46,8 +46,6 @@ struct prompt_work {
 struct prompt_work traffic_prompt_work(const struct traffic *traffic, double block_tokens);
 /* The same for one prompt of this length. */
 struct prompt_work traffic_prompt_work_of(const struct traffic *traffic, double input_tokens, double block_tokens);
-/* Tokens of whole blocks that all requests hold together. */
-double traffic_shared_tokens(const struct traffic *traffic, double block_tokens);
 
 /* Means over the requests in flight, which are the longer answers more often than not: tokens that one holds at its
  * end, and the context of one of its steps. */

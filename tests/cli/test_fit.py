@@ -63,10 +63,15 @@ def test_the_rows_of_a_profile(fitted):
     assert rows[0]["coefficient"] == "inherits" and rows[0]["value"] == "vllm 0.17"
     assert {row["engine"] + row["version_from"] + row["version_to"] for row in rows} == {"vllm0.170.20"}
     assert {row["as_of"] for row in rows} == {"2026-11-28"}
-    values = {row["coefficient"]: float(row["value"]) for row in rows[1:]}
-    assert values["layer_us"] > 15 and 1 < values["tpot_fitted_factor"] < 1.3
+    values = {row["coefficient"]: float(row["value"]) for row in rows[1:] if not row["load"]}
+    assert values["layer_us"] > 15
+    group = {row["coefficient"]: float(row["value"]) for row in rows if row["load"]}
+    assert {(row["load"], row["gpu"], row["family"], row["weight_dtype"]) for row in rows if row["load"]} == {
+        ("served", "h100-sxm", "Llama 3.1", "bf16")}
+    assert group["rows"] == 48 and 1 < group["time_factor"] < 1.3 and 1 < group["ttft_factor"] < 2
+    assert 0.9 < group["time_ratio"] < 1.1
     assert "amd_compute_ratio" not in values and "tpot_extrapolated_factor" not in values
-    assert "48 rows of 48 configurations (our bench) of vllm 0.17; tpot of 48 rows median" in rows[1]["source"]
+    assert "48 rows of 48 configurations (our bench) of vllm 0.17; median and p90 of tpot of 48 rows:" in rows[0]["source"]
     assert "seed 1" in rows[1]["source"]
 
 

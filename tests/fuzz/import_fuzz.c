@@ -1,6 +1,6 @@
 /* import_fuzz.c owns the fuzzing of one import format: the input is the file, handed over in pieces. Built once for
  * each format, IMPORT_KIND. */
-#include "catalog/load.h"
+#include "catalog.h"
 #include "fuzz.h"
 #include "import/import.h"
 
@@ -54,19 +54,6 @@ static enum status take_rejection(void *context, uint32_t line, const char *fiel
     return STATUS_OK;
 }
 
-static const struct snapshot *load_names(void)
-{
-    static struct snapshot *names;
-    struct arena arena;
-    struct problems problems;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    enum status status = names ? STATUS_OK : catalog_load(catalog_bundled(), &problems, &names);
-    assert(status == STATUS_OK);
-    arena_done(&arena);
-    return names;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct file file = {.data = data, .size = size, .piece = 1 + size % 97};
@@ -76,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, 0);
     problems_init(&problems, &arena);
     const struct import_source source = {.format = IMPORT_KIND,
-                                         .catalog = load_names(),
+                                         .catalog = fuzz_catalog(),
                                          .provider = IMPORT_KIND == IMPORT_SKYPILOT ? "gcp" : NULL,
                                          .source = "a file",
                                          .as_of = {20000},

@@ -1,6 +1,6 @@
 /* measured_fuzz.c owns the fuzzing of measured rows: the input is a file of any of their layouts, which is read,
  * compared, grouped and written. */
-#include "catalog/load.h"
+#include "catalog.h"
 #include "evaluate/group.h"
 #include "evaluate/read.h"
 #include "evaluate/report.h"
@@ -8,19 +8,6 @@
 
 #include <assert.h>
 #include <string.h>
-
-static const struct snapshot *load_names(void)
-{
-    static struct snapshot *names;
-    struct arena arena;
-    struct problems problems;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    enum status status = names ? STATUS_OK : catalog_load(catalog_bundled(), &problems, &names);
-    assert(status == STATUS_OK);
-    arena_done(&arena);
-    return names;
-}
 
 static void compare(const struct runs *runs, struct arena *arena, struct problems *problems)
 {
@@ -50,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!file) return 0;
     arena_init(&arena, 0);
     problems_init(&problems, &arena);
-    enum status status = runs_read_file(file, "file", load_names(), &defaults, &arena, &problems, &runs);
+    enum status status = runs_read_file(file, "file", fuzz_catalog(), &defaults, &arena, &problems, &runs);
     assert((status == STATUS_OK) == (problems.count == 0));
     compare(&runs, &arena, &problems);
     arena_done(&arena);

@@ -1,6 +1,6 @@
 /* sizing_fuzz.c owns the fuzzing of memory and speed: any architecture on any GPU in any layout gives figures that are
  * finite or unknown, never negative, and that move the right way. */
-#include "catalog/load.h"
+#include "catalog.h"
 #include "fuzz.h"
 #include "sizing/performance.h"
 
@@ -20,19 +20,6 @@ static uint32_t take(struct source *source, uint32_t most)
     for (int i = 0; i < 3 && source->size; i++, source->size--)
         value = value << 8 | *source->data++;
     return value % (most + 1);
-}
-
-static const struct snapshot *catalog(void)
-{
-    static struct snapshot *snapshot;
-    struct arena arena;
-    struct problems problems;
-    if (snapshot) return snapshot;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    if (catalog_load(catalog_bundled(), &problems, &snapshot) != STATUS_OK) abort();
-    arena_done(&arena);
-    return snapshot;
 }
 
 static void take_layers(struct source *source, struct model *model)
@@ -92,7 +79,7 @@ static struct model take_model(struct source *source)
 
 static struct deployment take_deployment(struct source *source, const struct model *model, const struct model *draft)
 {
-    const struct snapshot *snapshot = catalog();
+    const struct snapshot *snapshot = fuzz_catalog();
     struct deployment deployment = {
         .model = model,
         .gpu = &snapshot->gpus[take(source, (uint32_t)snapshot->gpu_count - 1)],

@@ -110,7 +110,7 @@ static void make_runs(struct made *made, double noise)
         {"llama-3.1-8b", "l40s", 1},     {"llama-3.1-8b", "h200-sxm", 1},  {"llama-3.1-70b", "h200-sxm", 2},
         {"qwen2.5-32b", "h100-sxm", 2},  {"qwen2.5-32b", "h200-sxm", 1},
     };
-    static const double sizes[] = {1, 4, 16, 64, 128}, inputs[] = {200, 1000, 4000};
+    static const double sizes[] = {1, 8, 32, 128, 512}, inputs[] = {200, 1000, 4000};
     made->runs = (struct runs){0};
     random_state = 7;
     for (size_t w = 0; w < sizeof where / sizeof *where; w++) {
@@ -200,8 +200,13 @@ static void test_recovers_what_made_the_runs(void **state)
     assert_near(find(&fit, "layer_us")->value, 40, 0.2);
     assert_true(find_score(&fit, FIT_KEY_COUNT, NULL, FIT_TPOT)->median < 0.02);
     assert_true(find_score(&fit, FIT_KEY_COUNT, NULL, FIT_TTFT)->median < 0.03);
-    const struct fitted_factor *factor = find_factor(&fit, "tpot_fitted_factor");
-    assert_true(factor->value > 1.02 && factor->value < 1.06); /* 90 % of a noise of 2 % are within 3.3 % */
+    assert_true(fit.group_count == 5);
+    for (size_t i = 0; i < fit.group_count; i++) {
+        const struct engine_fit *group = &fit.groups[i].fit;
+        assert_near(group->time_ratio, 1, 0.02); /* the coefficients say it all */
+        assert_true(group->time_factor > 1.02 &&
+                    group->time_factor < 1.06); /* 90 % of a noise of 2 % are within 3.3 % */
+    }
     for (size_t i = 0; i < fit.factor_count; i++)
         assert_null(strstr(fit.factors[i].name, "extrapolated")); /* nothing was left out */
 }

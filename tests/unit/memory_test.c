@@ -360,6 +360,7 @@ static void test_checkpoint_bytes(void **state)
         {"openai/gpt-oss-20b", DTYPE_MXFP4, 12.816177, 0.001},
         {"MiniMaxAI/MiniMax-M2.5", DTYPE_FP8, 230121630720 / GIB, 0.001},
         {"mistralai/Mistral-7B-v0.1", DTYPE_FP16, 13.74, 0.02}, /* zephyr-7b: accelerate's post, of half a GiB more */
+        {"mistralai/Mistral-7B-v0.1", DTYPE_FP32, 27.49, 0.02}, /* the same in fp32 */
         {"meta-llama/Meta-Llama-3-8B", DTYPE_BF16, 15, 0.01},   /* NVIDIA NIM's guidance, rounded */
         {"meta-llama/Llama-2-13b-chat-hf", DTYPE_FP16, 24.24, 0.001}, /* NVIDIA/TensorRT-LLM#548 */
         {"meta-llama/Meta-Llama-3-8B", DTYPE_Q4_K_M, 4.58, 0.003},    /* GGUF files: XiongjieDai */

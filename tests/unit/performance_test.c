@@ -989,7 +989,7 @@ static void test_long_answers_come_last(void **state)
     struct replica replica = llama_on_h100("vllm");
     replica.deployment.max_sequences = 32;
     replica_init(&replica, 1000, 200);
-    const struct length_bucket prompts[] = {{200, 4}, {4200, 1}}, answers[] = {{50, 4}, {800, 1}};
+    const struct length_bucket prompts[] = {{200, 9}, {8200, 1}}, answers[] = {{50, 4}, {800, 1}};
     const struct length_histogram input = {prompts, 2}, output = {answers, 2};
     struct traffic traffic = traffic_of_means(1000, 200);
     struct load_point load = {LOAD_RATE, 0, 0, 6, 1, 95, true};

@@ -16,6 +16,7 @@
 #define LLAMA_8B "'model':'meta-llama/Llama-3.1-8B-Instruct'"
 #define LLAMA_70B "'model':'meta-llama/Llama-3.1-70B-Instruct'"
 #define LLAMA_405B "'model':'meta-llama/Llama-3.1-405B-Instruct'"
+#define GPT_OSS_20B "'model':'openai/gpt-oss-20b'"
 #define FIVE_RPS "'workload':{'requests_per_second':5}"
 
 static struct snapshot *snapshot;
@@ -560,7 +561,7 @@ static void test_min_basis(void **state)
 {
     (void)state;
     struct asked *asked =
-        fleet_ask(snapshot, "{" LLAMA_8B "," FIVE_RPS ",'alternatives':50,'constraints':{'min_basis':'fitted'}}");
+        fleet_ask(snapshot, "{" GPT_OSS_20B "," FIVE_RPS ",'alternatives':50,'constraints':{'min_basis':'fitted'}}");
     const struct recommendation *found = &asked->answer.recommendation;
     bool gated = false, warned = false;
     assert_true(fleet_best(asked)->performance.basis <= BASIS_FITTED);
@@ -596,7 +597,7 @@ static void test_price_age(void **state)
 static void test_gated_without_alternatives(void **state)
 {
     (void)state;
-    struct asked *asked = fleet_ask(snapshot, "{" LLAMA_8B "," FIVE_RPS ",'alternatives':0,'constraints':{"
+    struct asked *asked = fleet_ask(snapshot, "{" GPT_OSS_20B "," FIVE_RPS ",'alternatives':0,'constraints':{"
                                               "'max_price_age_days':60,'min_basis':'fitted'}}");
     const struct recommendation *found = &asked->answer.recommendation;
     size_t by_gate = 0;
@@ -911,7 +912,7 @@ static void test_explain_gpu(void **state)
     } cases[] = {
         {"l40s", "'gpus':['l40s']", "is among the options"},
         {"h100-sxm", "'gpus':['h100-sxm','l40s']", "is among the options"},
-        {"b200-sxm", "'max_gpus':64", "than the recommended option"},
+        {"h200-sxm", "'max_gpus':64", "than the recommended option"},
         {"a100-80gb-sxm", "'budget_usd':100", "budget_usd: at least"},
         {"h100-sxm", "'gpus':['l40s']", "is excluded by gpus or exclude_gpus"},
         {"tpu-v5e", "'max_gpus':64", "does not run"},
