@@ -380,6 +380,10 @@ void load_engine_profiles(struct loading *loading)
         }
         draft->laid_over &= row->laid_over;
         if (row->as_of.days > draft->profile.as_of.days) draft->profile.as_of = row->as_of;
+        if (row->laid_over && !draft->first->laid_over) { /* what is laid over is what answers rest on */
+            draft->first = row;
+            draft->profile.source = row->source;
+        }
         draft_set(&drafts, draft, row);
     }
     for (size_t i = 0; i < drafts.count; i++)

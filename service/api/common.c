@@ -123,7 +123,7 @@ enum status api_dtype_resolve(struct call *call, const char *field, const char *
         dtype = dtype_parse(name);
         if (dtype == DTYPE_UNKNOWN) {
             return problems_add(call->problems, STATUS_INVALID_VALUE, field,
-                                "there is no number format \"%s\"; known: %s", name,
+                                "there is no number format \"%s\" (AWQ and GPTQ are int4); known: %s", name,
                                 dtype_list(call->arena, UINT32_MAX));
         }
     }

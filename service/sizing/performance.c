@@ -45,13 +45,13 @@ static const enum fit_load fit_loads[LOAD_COUNT] = {
     [LOAD_RATE] = FIT_LOAD_SERVED,
 };
 
-/* The rows of the fit that say something about just this; NULL: none. Pipeline stages, weights in host memory, drafts
- * and cached prompts were in no row. */
+/* The rows of the fit that say something about just this; NULL: none. Pipeline stages, weights in host memory, drafts,
+ * adapters and cached prompts were in no row. */
 static const struct engine_fit *fit_of(const struct roofline *roofline, enum load load)
 {
     const struct deployment *deployment = roofline->deployment;
     bool cached = roofline->computed_tokens < roofline->input_tokens;
-    if (roofline->verified_rows > 1 || cached || deployment->cpu_offload_gib > 0) return NULL;
+    if (roofline->verified_rows > 1 || cached || deployment->cpu_offload_gib > 0 || deployment->max_loras) return NULL;
     bool staged = deployment->pipeline_parallel > 1 && deployment->engine->coef.max_tensor_parallel > 1;
     return staged ? NULL : deployment->fits[fit_loads[load]];
 }

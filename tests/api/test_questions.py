@@ -510,6 +510,8 @@ def test_a_slice_is_a_gpu(service):
     ({"cpu_offload_gib": 1, "engine": "tensorrt-llm"}, "serving.cpu_offload_gib", "unsupported_combination"),
     ({"gpu_layers": 3}, "serving.gpu_layers", "unsupported_combination"),
     ({"gpu_layers": 99, "engine": "llama.cpp"}, "serving.gpu_layers", "invalid_value"),
+    ({"gpu_used_gib": 80}, "serving.gpu_used_gib", "invalid_value"),
+    ({"weight_dtype": "awq"}, "serving.weight_dtype", "invalid_value"),
     ({"lora_targets": "some"}, "serving.lora_targets", "invalid_value")])
 def test_extras_that_cannot_be(service, fields, field, code):
     problem = memory_of(service, **fields)["errors"][0]

@@ -118,6 +118,7 @@ def test_questions_and_the_service_use_it(fitted):
     plain, own = run(*QUESTION).stdout, run(*QUESTION, "--profiles", profile).stdout
     assert tpot_and_id(own)[0] > tpot_and_id(plain)[0] * 1.3
     assert tpot_and_id(own)[1] != tpot_and_id(plain)[1]
+    assert find(json.loads(own), "engine_profile")["source"].startswith("48 rows of 48 configurations (our bench)")
     assert run(*QUESTION, env={"GPUSIZE_PROFILES": str(profile)}).stdout == own
     server = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--access-log", "0", "--profiles", profile],
                               stderr=subprocess.PIPE, text=True, env={**os.environ, "DATABASE_URL": ""})
