@@ -44,7 +44,7 @@ static void apply_fits(struct roofline *roofline, const struct rates *rates)
 {
     struct roofline_terms *terms = &roofline->terms;
     double ratio = deployment_time_ratio(roofline->deployment, FIT_LOAD_SERVED);
-    double first_ratio = larger(deployment_ttft_ratio(roofline->deployment), rates->prefill_share);
+    double first_ratio = deployment_ttft_ratio(roofline->deployment); /* bounded by the price of the prompt */
     const struct {
         double *ms, least;
     } step[] = {{&terms->dense_read_ms, rates->dense_read_share},
