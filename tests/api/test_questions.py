@@ -518,6 +518,10 @@ def test_extras_that_cannot_be(service, fields, field, code):
     assert (problem["field"], problem["code"]) == (field, code)
 
 
+def test_methods_of_quantisation_are_named_with_their_format(service):
+    assert "AWQ and GPTQ are int4" in memory_of(service, weight_dtype="GPTQ")["errors"][0]["detail"]
+
+
 def test_speed_of_layers_on_a_cpu_is_not_known(service):
     query = {"model": "llama-3.1-8b-instruct", "gpu": "rtx-4090", "engine": "llama.cpp", "weight_dtype": "q4_k_m",
              "gpu_layers": 16}
