@@ -90,6 +90,7 @@ double roofline_compute_share(const struct roofline *roofline, double in_flight,
 double roofline_prefill_tokens_per_second(const struct roofline *roofline);
 /* Time under a load over that of the same work at a fixed concurrency. */
 double roofline_load_ratio(const struct roofline *roofline, enum fit_load load);
+double roofline_least_load_ratio(const struct roofline *roofline); /* ≤ 1, of all loads */
 /* Upper bound of output tokens/s of the replica whatever the load: cheap, never below the full prediction. */
 double roofline_output_bound(const struct roofline *roofline);
 

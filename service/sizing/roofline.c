@@ -119,15 +119,20 @@ double roofline_work_ms(const struct roofline *roofline, double in_flight)
            larger(in_flight, 1) * roofline_prefill_ms(roofline);
 }
 
+double roofline_least_load_ratio(const struct roofline *roofline)
+{
+    double least = 1;
+    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
+        least = smaller(least, roofline_load_ratio(roofline, load));
+    return least;
+}
+
 /* The work of n requests grows by less than n, so that requests over work is highest at the largest batch. */
 double roofline_output_bound(const struct roofline *roofline)
 {
     if (!(roofline->max_batch >= 1)) return 0;
-    double fastest = 1;
-    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
-        fastest = smaller(fastest, roofline_load_ratio(roofline, load));
     return evidence_speedup(roofline) * MS_PER_S * roofline->max_batch * roofline->output_tokens /
-           (roofline_work_ms(roofline, roofline->max_batch) * fastest);
+           (roofline_work_ms(roofline, roofline->max_batch) * roofline_least_load_ratio(roofline));
 }
 
 /* Time of the products of one output token, whatever else goes on beside them; ms. */

@@ -607,6 +607,18 @@ static void check_alone(const struct replica *replica)
     assert_same_latencies(&alone, &expected);
 }
 
+/* No load is faster than one request alone by more than the least ratio. */
+static void check_least_load_ratio(const struct replica *replica)
+{
+    const struct roofline *roofline = &replica->roofline;
+    double least = roofline_least_load_ratio(roofline);
+    struct load_point load = {.load = LOAD_SATURATED};
+    struct performance saturated = predict(replica, load), alone = at_concurrency(replica, 1);
+    for (enum fit_load kind = 0; kind < FIT_LOAD_COUNT; kind++)
+        assert_true(least <= roofline_load_ratio(roofline, kind));
+    assert_true(saturated.e2e_ms.value >= alone.e2e_ms.value * least * (1 - 1e-5));
+}
+
 static void check_finite(const struct performance *performance)
 {
     const struct predicted quantities[] = {
@@ -885,6 +897,7 @@ static void test_random_deployments(void **state)
         struct slo none = {UNKNOWN, UNKNOWN, UNKNOWN, 95, 0.9};
         double capacity = performance_capacity_rps(&replica.roofline, &none, 1, 0.9);
         check_monotone_in_flight(&replica);
+        check_least_load_ratio(&replica);
         check_alone(&replica);
         check_loads(&replica, capacity);
         check_facts(&replica);
