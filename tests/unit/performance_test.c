@@ -530,6 +530,7 @@ static struct replica random_replica(void)
     static const char *const engines[] = {"vllm", "sglang", "tensorrt-llm", "llama.cpp"};
     static const uint32_t dtypes[] = {DTYPE_BF16, DTYPE_FP8, DTYPE_INT4, DTYPE_NVFP4, DTYPE_Q4_K_M};
     struct replica replica = {.model = random_model(), .gpu = h100, .engine = *profile_of(engines[random_bits() % 4])};
+    replica.engine.coef.saturated_time_ratio = 0.895; /* TensorRT-LLM 0.17 to 0.19 */
     struct gpu *gpu = &replica.gpu;
     gpu->vendor = random_bits() % 3 ? VENDOR_NVIDIA : VENDOR_AMD;
     gpu->memory_bandwidth_gb_per_s = uniform(300, 8000);
