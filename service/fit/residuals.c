@@ -155,7 +155,7 @@ static void add_run(struct run *run, const struct workspace *workspace, uint32_t
     run->deployment.engine = &workspace->profiles[profile];
     for (enum fit_load load = 0; load < FIT_LOAD_COUNT && workspace->bare; load++) {
         run->deployment.fits[load] = NULL;
-        run->deployment.kin[load] = (struct engine_kin){1, 1};
+        run->deployment.kin[load] = (struct engine_kin){1, 1, 0};
     }
     if (run->refused) {
         residuals->refused++;

@@ -70,6 +70,23 @@ static void apply_fits(struct roofline *roofline)
         *first_ms[i] *= ttft_ratio;
 }
 
+static bool kin_counts(const struct engine_kin *kin)
+{
+    return ratio_or_1(kin->time_ratio) != 1 || ratio_or_1(kin->ttft_ratio) != 1;
+}
+
+/* A kind of load without rows of its own, or of its kin, has the ratio of served requests. */
+struct engine_kin roofline_kin(const struct deployment *deployment, enum fit_load load)
+{
+    static const struct engine_kin none = {1, 1, 0};
+    const enum fit_load kinds[] = {load, FIT_LOAD_SERVED};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (deployment->fits[kinds[i]]) return none;
+        if (kin_counts(&deployment->kin[kinds[i]])) return deployment->kin[kinds[i]];
+    }
+    return none;
+}
+
 double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
 {
     const struct deployment *deployment = roofline->deployment;

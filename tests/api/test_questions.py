@@ -481,6 +481,17 @@ def test_what_takes_memory_beside_the_model(service):
     assert some["serving"]["gpu_layers"] == 16 and some["memory"]["weights_gib"] < 2.2
 
 
+def test_rows_of_other_gpus_of_the_architecture_are_named(service):
+    query = {"model": "llama-3.1-70b-instruct", "weight_dtype": "fp8", "tp": 2, "concurrency": 8}
+    measured, kin, none = (service.call("GET", "/v1/throughput", query=query | {"gpu": gpu}).json["provenance"]
+                           for gpu in ("h200-sxm", "gh200-96gb", "l40s"))
+    assert measured["fit"]["gpu"] == "h200-sxm" and measured["kin"] is None
+    assert kin["fit"] is None and kin["kin"]["architecture"] == "Hopper"
+    assert kin["kin"]["rows"] == measured["fit"]["rows"], "only this GPU has rows of the family in this format"
+    assert kin["kin"]["time_ratio"] == pytest.approx(measured["fit"]["time_ratio"] ** 0.7, rel=1e-5)
+    assert none["fit"] is None and none["kin"] is None
+
+
 def test_a_slice_is_a_gpu(service):
     answer = memory_of(service, mig_profile="3G.40GB")
     assert answer["mig_profile"] == answer["request"]["mig_profile"] == "3g.40gb" and answer["gpu"] == "h100-sxm"
