@@ -38,10 +38,10 @@ static bool same(double ratio)
     return fabs(ratio - 1) <= EXACT_RATIO;
 }
 
-/* What a row ran with: nobody else on the GPU, no slots for adapters, and caches no longer than its requests. */
+/* What a row ran with: nobody else on the GPU, and caches no longer than its requests. */
 static void reset_settings(struct deployment *own)
 {
-    own->max_batched_tokens = own->max_sequences = own->max_loras = 0;
+    own->max_batched_tokens = own->max_sequences = 0;
     own->gpu_memory_utilization_ratio = UNKNOWN;
     own->gpu_used_gib = 0;
     own->max_model_len_tokens = 1; /* a cache holds at least the request */
@@ -54,8 +54,8 @@ static void twin_init(const struct roofline *roofline, struct twin *ret_twin)
     struct deployment *own = &ret_twin->deployment;
     *own = *asked;
     reset_settings(own);
-    bool pool = same(own->gpu_memory_utilization_ratio / asked->gpu_memory_utilization_ratio) &&
-                !(asked->gpu_used_gib > 0) && asked->max_loras == 0;
+    bool pool =
+        same(own->gpu_memory_utilization_ratio / asked->gpu_memory_utilization_ratio) && !(asked->gpu_used_gib > 0);
     ret_twin->own_settings =
         pool && own->max_batched_tokens == asked->max_batched_tokens && own->max_sequences == asked->max_sequences;
     ret_twin->ready = true;
@@ -248,14 +248,15 @@ static void take_repeats(struct evidence *evidence, const struct roofline *roofl
     add_point(evidence, &point);
 }
 
-/* Measured runs have neither drafts nor cached prompts, weights in host memory or lengths that spread as told. */
+/* Measured runs have neither drafts nor adapters nor cached prompts, weights in host memory or lengths that spread as
+ * told. */
 static bool is_plain(const struct roofline *roofline)
 {
     const struct traffic *traffic = roofline->traffic;
     const struct deployment *deployment = roofline->deployment;
     bool spread = traffic && (traffic->input.count > 1 || traffic->output.count > 1);
     return roofline->verified_rows <= 1 && roofline->computed_tokens >= roofline->input_tokens && !spread &&
-           !(deployment->cpu_offload_gib > 0) && !(deployment->gpu_layers > 0);
+           !(deployment->cpu_offload_gib > 0) && !(deployment->gpu_layers > 0) && !deployment->max_loras;
 }
 
 static bool holds(const struct snapshot *snapshot, const struct gpu *gpu)

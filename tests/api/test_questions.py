@@ -482,7 +482,7 @@ def test_what_takes_memory_beside_the_model(service):
 
 
 def test_rows_of_other_gpus_of_the_architecture_are_named(service):
-    query = {"model": "llama-3.1-70b-instruct", "weight_dtype": "fp8", "tp": 2, "concurrency": 8}
+    query = {"model": "llama-3.1-8b-instruct", "weight_dtype": "fp8", "concurrency": 8}
     measured, kin, none = (service.call("GET", "/v1/throughput", query=query | {"gpu": gpu}).json["provenance"]
                            for gpu in ("h200-sxm", "gh200-96gb", "l40s"))
     assert measured["fit"]["gpu"] == "h200-sxm" and measured["kin"] is None
@@ -521,10 +521,16 @@ def test_a_slice_is_a_gpu(service):
     ({"cpu_offload_gib": 1, "engine": "tensorrt-llm"}, "serving.cpu_offload_gib", "unsupported_combination"),
     ({"gpu_layers": 3}, "serving.gpu_layers", "unsupported_combination"),
     ({"gpu_layers": 99, "engine": "llama.cpp"}, "serving.gpu_layers", "invalid_value"),
+    ({"gpu_used_gib": 80}, "serving.gpu_used_gib", "invalid_value"),
+    ({"weight_dtype": "awq"}, "serving.weight_dtype", "invalid_value"),
     ({"lora_targets": "some"}, "serving.lora_targets", "invalid_value")])
 def test_extras_that_cannot_be(service, fields, field, code):
     problem = memory_of(service, **fields)["errors"][0]
     assert (problem["field"], problem["code"]) == (field, code)
+
+
+def test_methods_of_quantisation_are_named_with_their_format(service):
+    assert "AWQ and GPTQ are int4" in memory_of(service, weight_dtype="GPTQ")["errors"][0]["detail"]
 
 
 def test_speed_of_layers_on_a_cpu_is_not_known(service):
