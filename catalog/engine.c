@@ -45,7 +45,7 @@ bool engine_keeps_kv(const struct engine_support *support, enum dtype dtype)
 struct engine_kin engine_find_kin(const struct engine_profile *profile, enum fit_load load, const char *architecture,
                                   const char *family, enum dtype weight_dtype)
 {
-    double time = 0, ttft = 0, time_count = 0, ttft_count = 0;
+    double time = 0, ttft = 0, time_count = 0, ttft_count = 0, rows = 0;
     for (size_t i = 0; i < profile->fit_count; i++) {
         const struct engine_fit *fit = &profile->fits[i];
         if (fit->load != load || fit->weight_dtype != weight_dtype || strcmp(fit->architecture, architecture) != 0 ||
@@ -53,6 +53,7 @@ struct engine_kin engine_find_kin(const struct engine_profile *profile, enum fit
             continue;
         time += log(fit->time_ratio);
         time_count++;
+        rows += fit->rows;
         if (!is_known(fit->ttft_ratio)) continue;
         ttft += log(fit->ttft_ratio);
         ttft_count++;
@@ -60,6 +61,7 @@ struct engine_kin engine_find_kin(const struct engine_profile *profile, enum fit
     return (struct engine_kin){
         .time_ratio = time_count > 0 ? exp(ENGINE_KIN_WEIGHT * time / time_count) : 1,
         .ttft_ratio = ttft_count > 0 ? exp(ENGINE_KIN_WEIGHT * ttft / ttft_count) : 1,
+        .rows = rows,
     };
 }
 

@@ -48,6 +48,7 @@ int engine_fit_compare(const void *a, const void *b);
 /* What fits of other GPUs of the same architecture say of a model family in this format: 1 where there are none. */
 struct engine_kin {
     double time_ratio, ttft_ratio;
+    double rows; /* of those fits */
 };
 struct engine_kin engine_find_kin(const struct engine_profile *profile, enum fit_load load, const char *architecture,
                                   const char *family, enum dtype weight_dtype);

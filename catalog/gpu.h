@@ -30,6 +30,7 @@ struct gpu {
     uint32_t node_gpus;        /* most GPUs of one usual host */
     double tdp_watts;
     const char *form_factor;
+    bool is_mig_slice; /* what programs see of a part of the GPU: see mig.h */
     date_t launch_date;
     const char *source;
     date_t as_of;

@@ -99,8 +99,6 @@ const char *mig_list(const struct gpu *gpu, struct arena *arena)
     return list;
 }
 
-static const char slice_form[] = "MIG slice";
-
 void mig_slice(const struct gpu *gpu, const struct mig_profile *profile, struct gpu *ret_slice)
 {
     struct gpu slice = *gpu;
@@ -121,11 +119,7 @@ void mig_slice(const struct gpu *gpu, const struct mig_profile *profile, struct 
     slice.link_gb_per_s = 0;
     slice.link_domain_gpus = slice.node_gpus = 1;
     slice.tdp_watts *= share;
-    slice.form_factor = slice_form;
+    slice.form_factor = "MIG slice";
+    slice.is_mig_slice = true;
     *ret_slice = slice;
-}
-
-bool mig_is_slice(const struct gpu *gpu)
-{
-    return gpu->form_factor == slice_form;
 }

@@ -20,4 +20,3 @@ const char *mig_list(const struct gpu *gpu, struct arena *arena);
 /* What programs see of the GPU: memory, bandwidth and peaks of the slice, no link to others. The id is its own, since
  * no measurement of the whole GPU holds for it. */
 void mig_slice(const struct gpu *gpu, const struct mig_profile *profile, struct gpu *ret_slice);
-bool mig_is_slice(const struct gpu *gpu);

@@ -285,9 +285,23 @@ static void put_fit(struct out *out, const struct engine_fit *fit)
     out_object_end(out);
 }
 
-void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct engine_fit *fit,
+static void put_kin(struct out *out, const struct engine_kin *kin, const char *architecture)
+{
+    if (!(kin->rows > 0)) {
+        out_null(out, "kin");
+        return;
+    }
+    out_object(out, "kin");
+    out_text(out, "architecture", architecture);
+    out_integer(out, "rows", (int64_t)kin->rows);
+    api_put_number(out, "time_ratio", kin->time_ratio);
+    out_object_end(out);
+}
+
+void api_put_provenance(struct out *out, const struct deployment *deployment, const struct performance *performance,
                         const struct provenance *provenance)
 {
+    const struct engine_profile *profile = deployment->engine;
     out_object(out, "provenance");
     out_object(out, "engine_profile");
     out_text(out, "engine", profile->engine);
@@ -296,7 +310,8 @@ void api_put_provenance(struct out *out, const struct engine_profile *profile, c
     out_date(out, "as_of", profile->as_of);
     out_text(out, "source", profile->source);
     out_object_end(out);
-    put_fit(out, fit);
+    put_fit(out, performance->fit);
+    put_kin(out, &performance->kin, deployment->gpu->architecture);
     out_integer(out, "measurements_used", provenance ? (int64_t)provenance->measurements : 0);
     out_integer(out, "measurements_implausible", provenance ? (int64_t)provenance->implausible : 0);
     out_array(out, "measurements");

@@ -174,8 +174,8 @@ void api_put_number(struct out *out, const char *key, double value);
 void api_put_gib(struct out *out, const char *key, double bytes);
 void api_put_model(struct out *out, const struct api_model *model);
 void api_put_predicted(struct out *out, const char *key, struct predicted quantity);
-/* "provenance": the engine's profile and what measurements the figures rest on (NULL: none). */
-void api_put_provenance(struct out *out, const struct engine_profile *profile, const struct engine_fit *fit,
+/* "provenance": the engine's profile, the groups of its fit, and what measurements the figures rest on (NULL: none). */
+void api_put_provenance(struct out *out, const struct deployment *deployment, const struct performance *performance,
                         const struct provenance *provenance);
 /* "percentiles" (null where no requests arrive), "power_watts", "tokens_per_joule", "joules_per_token". */
 void api_put_percentiles(struct out *out, const struct performance *performance);

@@ -307,7 +307,7 @@ void fleet_put_option(struct out *out, const char *key, const struct call *call,
     if (article)
         out_null(out, "provenance");
     else
-        api_put_provenance(out, option->deployment.engine, option->performance.fit, option->provenance);
+        api_put_provenance(out, &option->deployment, &option->performance, option->provenance);
     out_text(out, "launch_command", option->launch_command);
     out_text(out, "verify_command", option->verify_command);
     out_text(out, "explanation", option->explanation);

@@ -22,7 +22,7 @@ static uint32_t tensor_parallel_max(const struct gpu *gpu)
 /* Stages talk over the network between hosts, but a MIG slice to no other. */
 static uint32_t pipeline_parallel_max(const struct gpu *gpu)
 {
-    return mig_is_slice(gpu) ? 1 : LAYOUT_STAGES_MAX;
+    return gpu->is_mig_slice ? 1 : LAYOUT_STAGES_MAX;
 }
 
 /* `stages` 0 = any number of them. */
@@ -90,7 +90,7 @@ static enum status check_layout(struct call *call, const struct replica_request 
         return problems_add(problems, STATUS_INVALID_VALUE, "layout.expert_parallel",
                             model_is_moe(model) ? "must be 1 or tensor_parallel" : "the model has no experts");
     }
-    if (mig_is_slice(deployment->gpu) && gpus > 1) {
+    if (deployment->gpu->is_mig_slice && gpus > 1) {
         return problems_add(problems, STATUS_UNSUPPORTED_COMBINATION,
                             shards > 1 ? "layout.tensor_parallel" : "layout.pipeline_parallel",
                             "slices of a GPU do not talk to each other: a replica has one");

@@ -423,7 +423,7 @@ static enum status answer(struct call *call, struct throughput_request *request)
     put_performance(call->out, &speed->performance, speed->parts);
     put_objective(call->out, speed);
     put_split(call->out, speed, replica.replicas);
-    api_put_provenance(call->out, replica.deployment.engine, speed->performance.fit, &speed->provenance);
+    api_put_provenance(call->out, &replica.deployment, &speed->performance, &speed->provenance);
     return STATUS_OK;
 }
 

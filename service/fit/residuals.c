@@ -157,7 +157,7 @@ static void forget_groups(struct deployment *deployment)
 {
     for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++) {
         deployment->fits[load] = NULL;
-        deployment->kin[load] = (struct engine_kin){1, 1};
+        deployment->kin[load] = (struct engine_kin){1, 1, 0};
     }
 }
 

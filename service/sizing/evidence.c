@@ -28,34 +28,56 @@ struct twin {
     struct deployment deployment;
     struct memory memory;
     struct roofline roofline; /* at the lengths of the last row */
-    double settings_ratio;    /* largest batch as asked over that of the engine's own settings; 0: there is none */
+    double max_batch;         /* with the engine's own settings, at the asked lengths; 0: they leave no room */
+    bool own_settings;        /* those are the asked ones */
     bool ready;
 };
+
+static bool same(double ratio)
+{
+    return fabs(ratio - 1) <= EXACT_RATIO;
+}
+
+/* What a row ran with: nobody else on the GPU, and caches no longer than its requests. */
+static void reset_settings(struct deployment *own)
+{
+    own->max_batched_tokens = own->max_sequences = 0;
+    own->gpu_memory_utilization_ratio = UNKNOWN;
+    own->gpu_used_gib = 0;
+    own->max_model_len_tokens = 1; /* a cache holds at least the request */
+    deployment_default(own);
+}
 
 static void twin_init(const struct roofline *roofline, struct twin *ret_twin)
 {
     const struct deployment *asked = roofline->deployment;
     struct deployment *own = &ret_twin->deployment;
     *own = *asked;
-    own->max_batched_tokens = own->max_sequences = 0;
-    own->gpu_memory_utilization_ratio = UNKNOWN;
-    deployment_default(own);
-    bool same = own->max_batched_tokens == asked->max_batched_tokens && own->max_sequences == asked->max_sequences &&
-                own->gpu_memory_utilization_ratio == asked->gpu_memory_utilization_ratio;
+    reset_settings(own);
+    bool pool =
+        same(own->gpu_memory_utilization_ratio / asked->gpu_memory_utilization_ratio) && !(asked->gpu_used_gib > 0);
+    ret_twin->own_settings =
+        pool && own->max_batched_tokens == asked->max_batched_tokens && own->max_sequences == asked->max_sequences;
     ret_twin->ready = true;
-    ret_twin->settings_ratio = 0;
+    ret_twin->max_batch = 0;
     ret_twin->memory = *roofline->memory;
-    if (!same && memory_size(own, &ret_twin->memory) != STATUS_OK) return;
+    if (!ret_twin->own_settings && memory_size(own, &ret_twin->memory) != STATUS_OK) return;
     roofline_init(&ret_twin->roofline, own, &ret_twin->memory, roofline->input_tokens, roofline->output_tokens);
-    if (ret_twin->roofline.max_batch >= 1)
-        ret_twin->settings_ratio = roofline->max_batch / ret_twin->roofline.max_batch;
+    ret_twin->max_batch = ret_twin->roofline.max_batch;
+}
+
+/* The batch that the row's load makes as asked over that of the engine's own settings. */
+static double settings_ratio(const struct roofline *roofline, const struct twin *twin, const struct measurement *row)
+{
+    double most = row->load == MEASURED_SATURATED ? INFINITY : row->concurrency;
+    return fmin(most, roofline->max_batch) / fmin(most, twin->max_batch);
 }
 
 /* False if the engine's own settings leave no room. */
 static bool twin_ready(const struct roofline *roofline, struct twin *twin)
 {
     if (!twin->ready) twin_init(roofline, twin);
-    return twin->settings_ratio > 0;
+    return twin->max_batch >= 1;
 }
 
 static void predict_twin(struct twin *twin, const struct measurement *measured, struct performance *ret_performance)
@@ -122,11 +144,6 @@ static bool plausible(const struct deployment *deployment, const struct measurem
 static double closeness(double log2_ratio)
 {
     return fmax(0, 1 - fabs(log2_ratio));
-}
-
-static bool same(double ratio)
-{
-    return fabs(ratio - 1) <= EXACT_RATIO;
 }
 
 static double median(double values[], size_t count)
@@ -220,12 +237,13 @@ static void take_repeats(struct evidence *evidence, const struct roofline *roofl
     double output = roofline->output_tokens / begin->output_tokens;
     bool near = input > 0.5 && input < 2 && output > 0.5 && output < 2;
     if (!near || !twin_ready(roofline, twin)) return;
-    double settings = begin->load == MEASURED_SATURATED ? twin->settings_ratio : 1;
+    double settings = settings_ratio(roofline, twin, begin);
     struct evidence_point point;
     double close = closeness(log2(input)) * closeness(log2(output)) * closeness(log2(settings));
     if (!(close > 0) || !make_point(evidence, twin, begin, end, version, &point)) return;
     point.closeness = close;
-    point.exact = *point.measurement->engine_version && same(input) && same(output) && same(settings);
+    point.exact =
+        *point.measurement->engine_version && same(input) && same(output) && same(settings) && twin->own_settings;
     point.log2_concurrency = begin->load == MEASURED_SATURATED ? 0 : log2(begin->concurrency);
     add_point(evidence, &point);
 }
@@ -235,9 +253,10 @@ static void take_repeats(struct evidence *evidence, const struct roofline *roofl
 static bool is_plain(const struct roofline *roofline)
 {
     const struct traffic *traffic = roofline->traffic;
+    const struct deployment *deployment = roofline->deployment;
     bool spread = traffic && (traffic->input.count > 1 || traffic->output.count > 1);
     return roofline->verified_rows <= 1 && roofline->computed_tokens >= roofline->input_tokens && !spread &&
-           !(roofline->deployment->cpu_offload_gib > 0) && !roofline->deployment->max_loras;
+           !(deployment->cpu_offload_gib > 0) && !(deployment->gpu_layers > 0) && !deployment->max_loras;
 }
 
 static bool holds(const struct snapshot *snapshot, const struct gpu *gpu)

@@ -338,6 +338,7 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
     *performance = (struct performance){
         .basis = fit ? BASIS_FITTED : BASIS_EXTRAPOLATED,
         .fit = fit,
+        .kin = roofline_kin(roofline->deployment, fit_loads[load->load]),
         .in_flight = round6(point->in_flight),
         .waiting_ms = round6(point->waiting_ms),
         .utilization_ratio = round6(point->utilization_ratio),

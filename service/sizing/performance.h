@@ -92,6 +92,9 @@ double roofline_compute_share(const struct roofline *roofline, double in_flight,
 double roofline_prefill_tokens_per_second(const struct roofline *roofline);
 /* Time under a load over that of the same work at a fixed concurrency. */
 double roofline_load_ratio(const struct roofline *roofline, enum fit_load load);
+double roofline_least_load_ratio(const struct roofline *roofline); /* ≤ 1, of all loads */
+/* What the kin of this GPU change of times under a load; no rows where they do not, or the GPU has fits of its own. */
+struct engine_kin roofline_kin(const struct deployment *deployment, enum fit_load load);
 /* Upper bound of output tokens/s of the replica whatever the load: cheap, never below the full prediction. */
 double roofline_output_bound(const struct roofline *roofline);
 
@@ -130,13 +133,15 @@ struct performance {
     struct latencies percentiles[PERCENTILE_COUNT];
     enum basis basis;
     const struct engine_fit *fit; /* rows of just this model, GPU, format and kind of load; NULL: none */
+    struct engine_kin kin;        /* else what other GPUs of the architecture changed; no rows: nothing */
 };
 
 /* One replica under one load. Allocates nothing. */
 void performance_predict(const struct roofline *roofline, const struct load_point *load,
                          struct performance *ret_performance);
 
-/* The latencies of a request that has a replica for itself: those of LOAD_CONCURRENCY at 1, at less cost. */
+/* The formula's latencies of a request that has a replica for itself: those of LOAD_CONCURRENCY at 1 without what was
+ * measured, at less cost. */
 void performance_alone(const struct roofline *roofline, struct latencies *ret_latencies);
 
 /* Mean power, and output tokens for each joule. */

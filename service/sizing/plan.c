@@ -57,6 +57,15 @@ static double rate_bound_under_slo(const struct question *question, const struct
     return limited < saturated ? share * limited + (1 - share) * saturated : saturated;
 }
 
+/* What a limit must be at least. Measurements may make other loads faster than the formula's request alone, and their
+ * intervals narrower. */
+static double least_limit_ms(const struct question *question, const struct plan *plan, struct predicted alone)
+{
+    double safe = demand_safe_ratio(alone, question->deviate);
+    if (!plan->roofline.evidence) return alone.value / safe;
+    return alone.value / fmax(safe, 1) / evidence_speedup(&plan->roofline);
+}
+
 /* With nobody else on the replica: if that misses a limit, no load meets it. Else the bound of the rate is lowered to
  * what the limits leave. */
 static struct shortfall apply_slo(const struct question *question, struct plan *plan)
@@ -78,7 +87,7 @@ static struct shortfall apply_slo(const struct question *question, struct plan *
     const bool varies[] = {false, prompts_vary, prompts_vary || answers_vary}; /* the percentile may be a short one's */
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
         if (!is_known(limits[i].limit_ms) || varies[i]) continue;
-        double needed_ms = limits[i].quantity.value / demand_safe_ratio(limits[i].quantity, question->deviate);
+        double needed_ms = least_limit_ms(question, plan, limits[i].quantity);
         if (needed_ms > limits[i].limit_ms) {
             return (struct shortfall){REJECT_SLO, round6(needed_ms), limits[i].limit_ms, limits[i].unit};
         }
@@ -159,18 +168,39 @@ static double capacity_rps(const struct question *question, const struct plan *p
                                probability);
 }
 
-/* Replicas for requests in flight: latency falls with the share of each replica, so bisect on the number. */
+static bool share_meets(const struct question *question, const struct plan *plan, double replicas, double probability)
+{
+    struct performance performance;
+    predict_at(question, plan, LOAD_CONCURRENCY, fmax(1, question->demand.concurrency / replicas), &performance);
+    return performance_slo_probability(&performance, &question->slo) >= probability;
+}
+
+/* The fewest replicas in [least, most] whose share was measured and meets the limits; INFINITY: none. */
+static double replicas_as_measured(const struct question *question, const struct plan *plan, double least, double most,
+                                   double probability)
+{
+    const struct evidence *evidence = plan->roofline.evidence;
+    double fewest = INFINITY;
+    for (size_t i = 0; evidence && i < evidence->count; i++) {
+        double replicas = ceil(question->demand.concurrency / exp2(evidence->points[i].log2_concurrency));
+        if (replicas < least || replicas > fmin(most, fewest)) continue;
+        if (share_meets(question, plan, replicas, probability)) fewest = replicas;
+    }
+    return fewest;
+}
+
+/* Replicas for requests in flight: latency falls with the share of each replica, so bisect on the number; what was
+ * measured may meet limits that fewer requests, which nobody measured, miss. */
 static double replicas_for_concurrency(const struct question *question, const struct plan *plan, double probability)
 {
     double least = plan_least_replicas(question, plan), most = ceil(question->demand.concurrency);
     if (!question->has_slo || most < least) return least;
-    struct performance performance;
-    predict_at(question, plan, LOAD_CONCURRENCY, 1, &performance);
-    if (performance_slo_probability(&performance, &question->slo) < probability) return INFINITY;
+    if (!share_meets(question, plan, most, probability))
+        most = replicas_as_measured(question, plan, least, most, probability);
+    if (!isfinite(most)) return INFINITY;
     while (least < most) {
         double middle = floor((least + most) / 2);
-        predict_at(question, plan, LOAD_CONCURRENCY, fmax(1, question->demand.concurrency / middle), &performance);
-        if (performance_slo_probability(&performance, &question->slo) >= probability)
+        if (share_meets(question, plan, middle, probability))
             most = middle;
         else
             least = middle + 1;
@@ -178,9 +208,15 @@ static double replicas_for_concurrency(const struct question *question, const st
     return least;
 }
 
+/* Requests in flight that were measured may meet limits that no rate meets: few at a time were not measured. */
+static bool may_meet_as_measured(const struct question *question, const struct plan *plan)
+{
+    return question->demand.kind == DEMAND_CONCURRENCY && question->has_slo && plan->roofline.evidence;
+}
+
 static double replicas_at(const struct question *question, const struct plan *plan, double capacity, double probability)
 {
-    if (!(capacity > 0)) return INFINITY;
+    if (!(capacity > 0) && !may_meet_as_measured(question, plan)) return INFINITY;
     switch (question->demand.kind) {
     case DEMAND_NONE: return 1;
     case DEMAND_CONCURRENCY: return replicas_for_concurrency(question, plan, probability);
@@ -266,5 +302,9 @@ struct shortfall plan_size(const struct question *question, struct plan *plan)
                                   "GPUs"};
     }
     plan_share(question, plan, (uint32_t)replicas);
+    if (!(plan->safe_requests_per_second > 0)) { /* what is in flight meets the limits: its rate does */
+        struct predicted rate = plan->performance.requests_per_second;
+        plan->safe_requests_per_second = round6(rate.value * demand_safe_ratio(rate, question->deviate));
+    }
     return no_shortfall;
 }

@@ -65,6 +65,23 @@ static void apply_fits(struct roofline *roofline, const struct rates *rates)
         *first_ms[i] *= first_ratio;
 }
 
+static bool kin_counts(const struct engine_kin *kin)
+{
+    return ratio_or_1(kin->time_ratio) != 1 || ratio_or_1(kin->ttft_ratio) != 1;
+}
+
+/* A kind of load without rows of its own, or of its kin, has the ratio of served requests. */
+struct engine_kin roofline_kin(const struct deployment *deployment, enum fit_load load)
+{
+    static const struct engine_kin none = {1, 1, 0};
+    const enum fit_load kinds[] = {load, FIT_LOAD_SERVED};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (deployment->fits[kinds[i]]) return none;
+        if (kin_counts(&deployment->kin[kinds[i]])) return deployment->kin[kinds[i]];
+    }
+    return none;
+}
+
 double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
 {
     const struct deployment *deployment = roofline->deployment;
@@ -113,15 +130,20 @@ double roofline_work_ms(const struct roofline *roofline, double in_flight)
            larger(in_flight, 1) * roofline_prefill_ms(roofline);
 }
 
+double roofline_least_load_ratio(const struct roofline *roofline)
+{
+    double least = 1;
+    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
+        least = smaller(least, roofline_load_ratio(roofline, load));
+    return least;
+}
+
 /* The work of n requests grows by less than n, so that requests over work is highest at the largest batch. */
 double roofline_output_bound(const struct roofline *roofline)
 {
     if (!(roofline->max_batch >= 1)) return 0;
-    double fastest = 1;
-    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
-        fastest = smaller(fastest, roofline_load_ratio(roofline, load));
     return evidence_speedup(roofline) * MS_PER_S * roofline->max_batch * roofline->output_tokens /
-           (roofline_work_ms(roofline, roofline->max_batch) * fastest);
+           (roofline_work_ms(roofline, roofline->max_batch) * roofline_least_load_ratio(roofline));
 }
 
 /* Time of the products of one output token, whatever else goes on beside them; ms. */

@@ -208,7 +208,7 @@ static double least_latency_ms(const struct question *question, const struct pla
                                            roofline_first_token_mean_ms(&plan->roofline));
     return (ttft_ms * fmin(ratio, 1) +
             roofline_tpot_ms(&plan->roofline, 1, NULL) * (traffic->output.classes[0].tokens - 1)) /
-           evidence_speedup(&plan->roofline);
+           evidence_speedup(&plan->roofline) * roofline_least_load_ratio(&plan->roofline);
 }
 
 /* Energy of one output token at least: a GPU that has just enough to do at its best speed, bound by memory; those that

@@ -481,6 +481,19 @@ def test_what_takes_memory_beside_the_model(service):
     assert some["serving"]["gpu_layers"] == 16 and some["memory"]["weights_gib"] < 2.2
 
 
+def test_rows_of_other_gpus_of_the_architecture_are_named(service):
+    query = {"model": "gpt-oss-120b", "engine": "vllm", "engine_version": "0.20", "tp": 2, "concurrency": 8}
+    h100, h200, kin, none = (service.call("GET", "/v1/throughput", query=query | {"gpu": gpu}).json["provenance"]
+                             for gpu in ("h100-sxm", "h200-sxm", "gh200-96gb", "l40s"))
+    for one in (h100, h200):
+        assert one["fit"]["weight_dtype"] == "mxfp4" and one["kin"] is None
+    assert kin["fit"] is None and kin["kin"]["architecture"] == "Hopper"
+    assert kin["kin"]["rows"] == h100["fit"]["rows"] + h200["fit"]["rows"]
+    mean = (h100["fit"]["time_ratio"] * h200["fit"]["time_ratio"]) ** 0.5
+    assert kin["kin"]["time_ratio"] == pytest.approx(mean ** 0.7, rel=1e-5)
+    assert none["fit"] is None and none["kin"] is None
+
+
 def test_a_slice_is_a_gpu(service):
     answer = memory_of(service, mig_profile="3G.40GB")
     assert answer["mig_profile"] == answer["request"]["mig_profile"] == "3g.40gb" and answer["gpu"] == "h100-sxm"

@@ -325,6 +325,66 @@ static void test_saturated(void **state)
                 predict(&asked.formula, load).output_tokens_per_second.value, 1e-12);
 }
 
+static void assert_basis(double concurrency, enum basis basis)
+{
+    deploy();
+    find(1000, 500);
+    assert_int_equal(at(&asked.roofline, concurrency).basis, basis);
+    assert_int_equal(predict(&asked.roofline, (struct load_point){.load = LOAD_SATURATED}).basis, basis);
+}
+
+/* A row tells nothing of settings, so that it ran with the engine's own: with others nothing was measured. */
+static void test_other_settings_were_not_measured(void **state)
+{
+    (void)state;
+    measure(arena_printf(&arena, "%s%s", row("1", "0.19", "concurrency", "64,1000,500,3000,,,,"),
+                         row("2", "0.19", "saturated", ",1000,500,5000,,,,")));
+    const struct deployment plain = asked.deployment;
+    const enum basis formula = at(&asked.formula, 64).basis;
+    assert_basis(64, BASIS_MEASURED);
+    struct deployment others[] = {plain, plain, plain, plain, plain};
+    others[0].max_sequences = 8;
+    others[1].gpu_used_gib = 5;
+    others[2].max_batched_tokens = 512;
+    others[3].max_loras = 8, others[3].max_lora_rank = 64;
+    others[4].gpu_memory_utilization_ratio = 0.7;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        asked.deployment = others[i];
+        assert_basis(64, formula);
+    }
+    asked.deployment = others[0]; /* of eight at a time the 64 say nothing */
+    deploy();
+    find(1000, 500);
+    assert_near("eight", at(&asked.roofline, 64).output_tokens_per_second.value,
+                at(&asked.formula, 64).output_tokens_per_second.value, 1e-12);
+    asked.deployment = plain; /* what a shorter limit takes no memory from is the same */
+    asked.deployment.max_model_len_tokens = 2048;
+    assert_basis(64, BASIS_MEASURED);
+}
+
+/* Slots of llama.cpp are of the longest request: with such that leave room for fewer, that was not measured. */
+static void test_longer_slots_were_not_measured(void **state)
+{
+    (void)state;
+    measure("false,bench,1,llama.cpp,0.1,meta-llama/Llama-3.1-8B-Instruct,h100-sxm,1,1,,,bf16,,saturated,,1000,500,"
+            "400,,,,,A,2026\n");
+    assert_int_equal(snapshot_find_profile(asked.snapshot, "llama.cpp", "", "", &problems, &asked.deployment.engine),
+                     STATUS_OK);
+    asked.deployment.max_sequences = asked.deployment.max_batched_tokens = 0;
+    asked.deployment.gpu_memory_utilization_ratio = UNKNOWN;
+    asked.deployment.max_model_len_tokens = 1500;
+    deploy();
+    find(1000, 500);
+    const struct load_point load = {.load = LOAD_SATURATED};
+    assert_int_equal(predict(&asked.roofline, load).basis, BASIS_MEASURED);
+    double most = asked.roofline.max_batch;
+    asked.deployment.max_model_len_tokens = 262144;
+    deploy();
+    find(1000, 500);
+    assert_true(asked.roofline.max_batch < most);
+    assert_int_equal(predict(&asked.roofline, load).basis, predict(&asked.formula, load).basis);
+}
+
 /* Arrivals see the step times that were measured at a concurrency; the setup must be the same. */
 static void test_rates_and_other_setups(void **state)
 {
@@ -423,6 +483,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_own_measurements_are_shrunk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_absurd_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_saturated, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_settings_were_not_measured, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_longer_slots_were_not_measured, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rates_and_other_setups, setup, teardown),
         cmocka_unit_test_setup_teardown(test_holds_of_any_measurements, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_points, setup, teardown),

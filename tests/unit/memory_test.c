@@ -764,7 +764,7 @@ static void test_slices_and_links(void **state)
         const struct mig_profile *profile = mig_find(part, slices[i].profile);
         assert_non_null(profile);
         mig_slice(part, profile, &slice);
-        assert_true(mig_is_slice(&slice) && !mig_is_slice(part) && slice.link_domain_gpus == 1);
+        assert_true(slice.is_mig_slice && !part->is_mig_slice && slice.link_domain_gpus == 1);
         assert_near(slices[i].profile, slice.memory_cuda_mib / 1024, slices[i].gib, 1e-4);
         assert_near("bandwidth", slice.memory_bandwidth_gb_per_s,
                     part->memory_bandwidth_gb_per_s * slices[i].bandwidth_ratio, 1e-9);

@@ -532,6 +532,7 @@ static struct replica random_replica(void)
     static const char *const engines[] = {"vllm", "sglang", "tensorrt-llm", "llama.cpp"};
     static const uint32_t dtypes[] = {DTYPE_BF16, DTYPE_FP8, DTYPE_INT4, DTYPE_NVFP4, DTYPE_Q4_K_M};
     struct replica replica = {.model = random_model(), .gpu = h100, .engine = *profile_of(engines[random_bits() % 4])};
+    replica.engine.coef.saturated_time_ratio = 0.895; /* TensorRT-LLM 0.17 to 0.19 */
     struct gpu *gpu = &replica.gpu;
     gpu->vendor = random_bits() % 3 ? VENDOR_NVIDIA : VENDOR_AMD;
     gpu->memory_bandwidth_gb_per_s = uniform(300, 8000);
@@ -607,6 +608,18 @@ static void check_alone(const struct replica *replica)
     performance_alone(&replica->roofline, &alone);
     struct latencies expected = latencies_of(&performance);
     assert_same_latencies(&alone, &expected);
+}
+
+/* No load is faster than one request alone by more than the least ratio. */
+static void check_least_load_ratio(const struct replica *replica)
+{
+    const struct roofline *roofline = &replica->roofline;
+    double least = roofline_least_load_ratio(roofline);
+    struct load_point load = {.load = LOAD_SATURATED};
+    struct performance saturated = predict(replica, load), alone = at_concurrency(replica, 1);
+    for (enum fit_load kind = 0; kind < FIT_LOAD_COUNT; kind++)
+        assert_true(least <= roofline_load_ratio(roofline, kind));
+    assert_true(saturated.e2e_ms.value >= alone.e2e_ms.value * least * (1 - 1e-5));
 }
 
 static void check_finite(const struct performance *performance)
@@ -887,6 +900,7 @@ static void test_random_deployments(void **state)
         struct slo none = {UNKNOWN, UNKNOWN, UNKNOWN, 95, 0.9};
         double capacity = performance_capacity_rps(&replica.roofline, &none, 1, 0.9);
         check_monotone_in_flight(&replica);
+        check_least_load_ratio(&replica);
         check_alone(&replica);
         check_loads(&replica, capacity);
         check_facts(&replica);

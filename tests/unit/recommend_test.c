@@ -175,6 +175,32 @@ static void test_concurrency(void **state)
     fleet_done(asked);
 }
 
+/* What was measured of eight in flight meets a limit that a request alone, which nobody measured, is likely to miss. */
+static void test_measured_requests_in_flight_meet_limits(void **state)
+{
+    (void)state;
+    static const char question[] =
+        "{" LLAMA_8B ",'workload':{'concurrency':%d,'input_tokens':1000,'output_tokens':500},"
+        "'slo':{'tpot_ms':6.5},'serving':{'engine':'vllm','engine_version':'0.20'},"
+        "'constraints':{'gpus':['h100-sxm'],'max_gpus':%d}}";
+    struct snapshot *measured = fleet_catalog_measured(
+        "s,1,vllm,0.20,meta-llama/Llama-3.1-8B-Instruct,h100-sxm,1,1,1,,,,concurrency,8,1000,500,1500,,90,5,,A,2026\n"
+        "s,2,vllm,0.20,meta-llama/"
+        "Llama-3.1-8B-Instruct,h100-sxm,2,2,1,,,,concurrency,24,1000,500,900,,90,20,,A,2026\n");
+    for (int replicas = 1; replicas <= 3; replicas += 2) {
+        struct asked *asked = fleet_ask(measured, question, 8 * replicas, replicas);
+        const struct option *best = fleet_best(asked);
+        assert_int_equal(best->replicas, replicas);
+        assert_int_equal(best->performance.basis, BASIS_MEASURED);
+        assert_true(best->safe_requests_per_second > 0);
+        fleet_done(asked);
+    }
+    struct asked *asked = fleet_ask(measured, question, 1, 1);
+    assert_false(asked->answer.recommendation.has_recommended);
+    fleet_done(asked);
+    snapshot_free(measured);
+}
+
 static void test_demand_contradictions(void **state)
 {
     (void)state;
@@ -1259,6 +1285,7 @@ int main(void)
         cmocka_unit_test(test_demand_forms),
         cmocka_unit_test(test_job),
         cmocka_unit_test(test_concurrency),
+        cmocka_unit_test(test_measured_requests_in_flight_meet_limits),
         cmocka_unit_test(test_demand_contradictions),
         cmocka_unit_test(test_histogram),
         cmocka_unit_test(test_rented_money),
