@@ -27,8 +27,14 @@ static double total_weight(const struct length_histogram *histogram)
     return weight;
 }
 
-/* Joins a bucket to the last class as long as that stays below its part of all requests, so that few classes stand for
- * any histogram and the shares of the tails stay small. */
+/* Whether a bucket goes into the last class: as long as that is below its part of all requests, so that the shares of
+ * the tails stay small, and where no class is left, as after buckets that are nearly all of the weight. */
+static bool joins_last(const struct lengths *lengths, double seen)
+{
+    return lengths->count &&
+           (lengths->count == LENGTH_CLASSES_MAX || seen * LENGTH_CLASSES_MAX < (double)lengths->count);
+}
+
 static void add_bucket(struct lengths *lengths, struct length_bucket bucket, double share, bool joins)
 {
     struct length_class *last = &lengths->classes[lengths->count ? lengths->count - 1 : 0];
@@ -59,8 +65,7 @@ struct lengths lengths_of_histogram(const struct length_histogram *histogram)
     for (struct length_bucket bucket = next_longer(histogram, 0); isfinite(bucket.tokens);
          bucket = next_longer(histogram, bucket.tokens)) {
         double share = bucket.weight / total;
-        bool joins = !few && lengths.count && seen * LENGTH_CLASSES_MAX < (double)lengths.count;
-        add_bucket(&lengths, bucket, share, joins);
+        add_bucket(&lengths, bucket, share, !few && joins_last(&lengths, seen));
         seen += share;
         sum += share * bucket.tokens;
         squares += share * bucket.tokens * bucket.tokens;

@@ -900,6 +900,20 @@ static void test_random_deployments(void **state)
     assert_true(served > 100);
 }
 
+/* Buckets that are all of the weight, to the last bit, fill the classes; what is left joins the last of them. */
+static void test_lengths_of_tiny_tails(void **state)
+{
+    (void)state;
+    struct length_bucket buckets[LENGTH_CLASSES_MAX + 4];
+    const size_t count = sizeof buckets / sizeof *buckets;
+    for (size_t i = 0; i < count; i++)
+        buckets[i] = (struct length_bucket){100 * (double)(i + 1), i < LENGTH_CLASSES_MAX ? 1e12 : 1e-9};
+    struct lengths lengths = lengths_of_histogram(&(struct length_histogram){buckets, count});
+    assert_int_equal(lengths.count, LENGTH_CLASSES_MAX);
+    assert_near("longest", lengths.classes[LENGTH_CLASSES_MAX - 1].tokens, 100 * LENGTH_CLASSES_MAX, 1e-6);
+    assert_near("mean", lengths.mean, 50 * (LENGTH_CLASSES_MAX + 1), 1e-9);
+}
+
 static void test_lengths_by_hand(void **state)
 {
     (void)state;
@@ -1023,6 +1037,7 @@ int main(void)
         cmocka_unit_test(test_capacity_is_the_edge),
         cmocka_unit_test(test_static_batch_runs_in_waves),
         cmocka_unit_test(test_lengths_by_hand),
+        cmocka_unit_test(test_lengths_of_tiny_tails),
         cmocka_unit_test(test_cached_and_drafted_by_hand),
         cmocka_unit_test(test_shared_prefix_is_held_once),
         cmocka_unit_test(test_energy),
