@@ -754,7 +754,7 @@ static void check_cache(struct replica replica)
 /* Drafts that are never accepted help nobody, and better ones help more; the bound holds for all of them. */
 static void check_drafts(struct replica replica)
 {
-    static const enum draft_kind kinds[] = {DRAFT_NONE, DRAFT_NGRAM, DRAFT_EAGLE, DRAFT_MODEL};
+    static const enum draft_kind kinds[] = {DRAFT_NGRAM, DRAFT_MTP, DRAFT_EAGLE, DRAFT_MODEL};
     struct model small = llama;
     struct traffic traffic = traffic_of_means(replica.roofline.input_tokens, fmax(replica.roofline.output_tokens, 1));
     double n = fmax(1, floor(uniform(0, 1) * replica.roofline.max_batch));
