@@ -194,6 +194,7 @@ void disaggregation_predict(const struct roofline *roofline, const struct disagg
     point.watts = fleet_watts(roofline, split, answer->prefill_utilization_ratio, in_flight);
     point_predict(roofline, load, &point, &answer->performance);
     answer->performance.breakdown.prefill_ms = 0;
-    if (answer->prefill_utilization_ratio > answer->decode_utilization_ratio)
-        answer->performance.bound_by = BOUND_COMPUTE;
+    bool prompts = answer->prefill_utilization_ratio > answer->decode_utilization_ratio;
+    answer->performance.bound_by =
+        prompts ? BOUND_COMPUTE : roofline_bound(roofline, point.batch, &answer->performance.breakdown);
 }

@@ -342,9 +342,9 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
         .waiting_ms = round6(point->waiting_ms),
         .utilization_ratio = round6(point->utilization_ratio),
         .stable = point->stable,
-        .bound_by = roofline_bound(roofline, point->batch),
     };
     (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
+    performance->bound_by = roofline_bound(roofline, point->batch, &performance->breakdown);
     struct factors factors = factors_of(roofline, fit, load->load);
     set_latency(roofline, load, point, &factors, performance);
     set_throughput(roofline, load, point, factors.throughput, performance);

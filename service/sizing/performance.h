@@ -80,8 +80,9 @@ double roofline_ttft_ms(const struct roofline *roofline, double in_flight);
  * output_tokens - 1 decode steps; ms. Never more than ttft + (output_tokens - 1)·tpot. */
 double roofline_prefill_ms(const struct roofline *roofline);
 double roofline_work_ms(const struct roofline *roofline, double in_flight);
-/* The resource that takes most of a step with n requests in flight; KV_CAPACITY when a fuller batch would help. */
-enum bound roofline_bound(const struct roofline *roofline, double in_flight);
+/* The resource that takes most of a step with n requests in flight, whose terms are `step`; KV_CAPACITY when a fuller
+ * batch would help. */
+enum bound roofline_bound(const struct roofline *roofline, double in_flight, const struct step_breakdown *step);
 /* Time to the first token of a prompt of this length over that of the mean prompt, on an engine without others. */
 double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens);
 /* Of the time of one output token, whose terms are `step`, what products fill: 1 when the GPU only computes. */

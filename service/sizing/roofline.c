@@ -143,18 +143,16 @@ double roofline_compute_share(const struct roofline *roofline, double in_flight,
     return smaller(1, (products_ms(roofline, in_flight) + step->prefill_ms) / sum_of(step));
 }
 
-enum bound roofline_bound(const struct roofline *roofline, double in_flight)
+enum bound roofline_bound(const struct roofline *roofline, double in_flight, const struct step_breakdown *step)
 {
     const struct roofline_terms *terms = &roofline->terms;
     double rows = rows_of(roofline, in_flight) * roofline->verified_rows;
-    struct step_breakdown breakdown;
-    roofline_tpot_ms(roofline, in_flight, &breakdown);
     double read_ms = (terms->dense_read_ms + expert_read_ms(terms, rows)) / roofline->tokens_per_step;
     const double times_ms[BOUND_COUNT] = {
-        [BOUND_MEMORY_BANDWIDTH] = read_ms + breakdown.attention_ms + breakdown.draft_ms,
-        [BOUND_COMPUTE] = products_ms(roofline, in_flight) + breakdown.prefill_ms,
-        [BOUND_COMMUNICATION] = breakdown.communication_ms,
-        [BOUND_OVERHEAD] = breakdown.overhead_ms,
+        [BOUND_MEMORY_BANDWIDTH] = read_ms + step->attention_ms + step->draft_ms,
+        [BOUND_COMPUTE] = products_ms(roofline, in_flight) + step->prefill_ms,
+        [BOUND_COMMUNICATION] = step->communication_ms,
+        [BOUND_OVERHEAD] = step->overhead_ms,
     };
     enum bound most = BOUND_MEMORY_BANDWIDTH;
     for (enum bound bound = most; bound < BOUND_COUNT; bound++) {

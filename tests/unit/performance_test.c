@@ -823,6 +823,23 @@ static void check_disaggregation(const struct replica *replica)
                 1e-4);
 }
 
+/* Where decoding is the narrower side, prompts in its steps would be all that is computed, and none are there. */
+static void test_decode_replicas_read_no_prompts(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 4000, 200);
+    replica.roofline.max_batch = 64;
+    replica.roofline.kv_limited = false;
+    const struct load_point full = {.load = LOAD_SATURATED};
+    struct performance together = predict(&replica, full);
+    struct disaggregated apart;
+    disaggregation_predict(&replica.roofline, &(struct disaggregation){7, 1, 50}, &full, &apart);
+    assert_true(apart.decode_utilization_ratio > apart.prefill_utilization_ratio);
+    assert_int_equal(together.bound_by, BOUND_COMPUTE);
+    assert_int_equal(apart.performance.bound_by, BOUND_MEMORY_BANDWIDTH);
+}
+
 /* Looser limits are met more surely. */
 static void check_probability(const struct replica *replica, double capacity)
 {
@@ -1038,6 +1055,7 @@ int main(void)
         cmocka_unit_test(test_static_batch_runs_in_waves),
         cmocka_unit_test(test_lengths_by_hand),
         cmocka_unit_test(test_lengths_of_tiny_tails),
+        cmocka_unit_test(test_decode_replicas_read_no_prompts),
         cmocka_unit_test(test_cached_and_drafted_by_hand),
         cmocka_unit_test(test_shared_prefix_is_held_once),
         cmocka_unit_test(test_energy),
