@@ -840,6 +840,26 @@ static void test_decode_replicas_read_no_prompts(void **state)
     assert_int_equal(apart.performance.bound_by, BOUND_MEMORY_BANDWIDTH);
 }
 
+/* A crowd before a narrow side waits: it is neither in flight nor does it take more power than the fleet at its full.
+ */
+static void test_waiting_is_not_in_flight(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 4000, 200);
+    const struct disaggregation split = {1, 3, 50};
+    struct disaggregated full, crowd, one;
+    disaggregation_predict(&replica.roofline, &split, &(struct load_point){.load = LOAD_SATURATED}, &full);
+    disaggregation_predict(&replica.roofline, &split,
+                           &(struct load_point){.load = LOAD_CONCURRENCY, .concurrency = 5000}, &crowd);
+    disaggregation_predict(&replica.roofline, &split, &(struct load_point){.load = LOAD_CONCURRENCY, .concurrency = 1},
+                           &one);
+    assert_near("in flight", crowd.performance.in_flight, full.performance.in_flight, 1e-4);
+    assert_near("watts", crowd.performance.watts, full.performance.watts, 1e-4);
+    assert_true(crowd.performance.in_flight <= 3 * replica.roofline.max_batch);
+    assert_true(one.performance.in_flight < 1 && one.performance.watts < full.performance.watts);
+}
+
 /* Looser limits are met more surely. */
 static void check_probability(const struct replica *replica, double capacity)
 {
@@ -1056,6 +1076,7 @@ int main(void)
         cmocka_unit_test(test_lengths_by_hand),
         cmocka_unit_test(test_lengths_of_tiny_tails),
         cmocka_unit_test(test_decode_replicas_read_no_prompts),
+        cmocka_unit_test(test_waiting_is_not_in_flight),
         cmocka_unit_test(test_cached_and_drafted_by_hand),
         cmocka_unit_test(test_shared_prefix_is_held_once),
         cmocka_unit_test(test_energy),
