@@ -9,21 +9,14 @@
 static void init_draft(struct roofline *roofline, const struct workload *work, const struct traffic *traffic)
 {
     const struct memory resident = {.kv_block_tokens = roofline->memory->kv_block_tokens};
-    struct deployment deployment = *roofline->deployment;
-    roofline->verified_rows = deployment.draft_tokens + 1;
-    roofline->tokens_per_step = traffic_tokens_per_step(traffic, deployment.draft_tokens);
-    if (deployment.draft_kind == DRAFT_NGRAM) return;
-    struct workload drafting = workload_head(deployment.model, work);
+    const struct deployment *target = roofline->deployment;
+    roofline->verified_rows = target->draft_tokens + 1;
+    roofline->tokens_per_step = traffic_tokens_per_step(traffic, target->draft_tokens);
+    if (target->draft_kind == DRAFT_NGRAM) return;
+    struct deployment deployment = target->draft_model ? draft_deployment(target) : *target;
+    struct workload drafting = workload_head(target->model, work);
     deployment.pipeline_parallel = 1;
-    if (deployment.draft_model) {
-        enum dtype native = deployment.draft_model->native_dtype;
-        deployment.model = deployment.draft_model;
-        deployment.weight_dtype = native == DTYPE_UNKNOWN ? DTYPE_BF16 : native;
-        deployment.expert_parallel = 1;
-        while (!deployment_layout_valid(&deployment) && deployment.tensor_parallel > 1)
-            deployment.tensor_parallel /= 2;
-        workload_init(&deployment, traffic_context_tokens(traffic), &drafting);
-    }
+    if (target->draft_model) workload_init(&deployment, traffic_context_tokens(traffic), &drafting);
     struct roofline draft = {.deployment = &deployment,
                              .memory = &resident,
                              .input_tokens = roofline->input_tokens,

@@ -1004,6 +1004,38 @@ static void test_cached_and_drafted_by_hand(void **state)
     assert_near("all", traffic_tokens_per_step(&traffic, 3), 4, 1e-12);
 }
 
+static struct roofline_terms draft_terms(const struct model *draft, struct gpu gpu, uint32_t tensor_parallel)
+{
+    struct replica replica = llama_on_h100("vllm");
+    replica.gpu = gpu;
+    replica.deployment.tensor_parallel = tensor_parallel;
+    replica.deployment.draft_kind = DRAFT_MODEL;
+    replica.deployment.draft_model = draft;
+    replica.deployment.draft_tokens = 3;
+    replica_init(&replica, 1000, 200);
+    return replica.roofline.draft;
+}
+
+/* A draft takes the time of what its memory is counted as: 32-bit weights are loaded in 16, before Ampere as fp16, and
+ * heads that do not divide by the GPUs are whole on each. */
+static void test_draft_runs_as_it_is_held(void **state)
+{
+    (void)state;
+    struct gpu before = h100;
+    before.cuda_cc = 7.5;
+    struct model small = llama;
+    small.layers = small.full_attention_layers = 4;
+    small.attention_heads = 6, small.kv_heads = 2;
+    struct model wide = small;
+    wide.native_dtype = DTYPE_FP32;
+    double whole_ms = draft_terms(&small, h100, 1).dense_read_ms;
+    assert_true(whole_ms > 0);
+    assert_near("32 bits", draft_terms(&wide, h100, 1).dense_read_ms, whole_ms, 1e-12);
+    assert_near("before Ampere", draft_terms(&wide, before, 1).dense_read_ms, whole_ms, 1e-12);
+    assert_near("halves", draft_terms(&small, h100, 2).dense_read_ms, whole_ms / 2, 1e-12);
+    assert_near("whole on each", draft_terms(&small, h100, 4).dense_read_ms, whole_ms, 1e-12);
+}
+
 /* A prefix of 1,600 tokens is held once: sixteen requests of it and 400 tokens of their own take 1,600 + 16·400. */
 static void test_shared_prefix_is_held_once(void **state)
 {
@@ -1078,6 +1110,7 @@ int main(void)
         cmocka_unit_test(test_decode_replicas_read_no_prompts),
         cmocka_unit_test(test_waiting_is_not_in_flight),
         cmocka_unit_test(test_cached_and_drafted_by_hand),
+        cmocka_unit_test(test_draft_runs_as_it_is_held),
         cmocka_unit_test(test_shared_prefix_is_held_once),
         cmocka_unit_test(test_energy),
         cmocka_unit_test(test_long_answers_come_last),
