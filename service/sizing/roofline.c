@@ -92,8 +92,8 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     rates_init(deployment, &rates);
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
-    if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
     apply_fits(roofline);
+    if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
 }
 
 void roofline_init(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,

@@ -1036,6 +1036,28 @@ static void test_draft_runs_as_it_is_held(void **state)
     assert_near("whole on each", draft_terms(&small, h100, 4).dense_read_ms, whole_ms, 1e-12);
 }
 
+/* What rows of the target showed says nothing of the draft's prompts. */
+static void test_ratios_are_of_the_target(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_of_means(1000, 200);
+    double drafted_ms[2];
+    for (int slow = 0; slow < 2; slow++) {
+        struct replica replica = llama_on_h100("vllm");
+        replica_init(&replica, 1000, 200);
+        replica.deployment.fits[FIT_LOAD_SERVED] = NULL;
+        replica.deployment.kin[FIT_LOAD_SERVED] = (struct engine_kin){.time_ratio = 1 + slow, .ttft_ratio = 1 + slow};
+        roofline_init_traffic(&replica.roofline, &replica.deployment, &replica.memory, &traffic);
+        double plain_ms = roofline_prefill_ms(&replica.roofline);
+        replica.deployment.draft_kind = DRAFT_EAGLE;
+        replica.deployment.draft_tokens = 3;
+        roofline_init_traffic(&replica.roofline, &replica.deployment, &replica.memory, &traffic);
+        drafted_ms[slow] = roofline_prefill_ms(&replica.roofline) - plain_ms;
+    }
+    assert_true(drafted_ms[0] > 0);
+    assert_near("the draft's prompt", drafted_ms[1], drafted_ms[0], 1e-9);
+}
+
 /* A prefix of 1,600 tokens is held once: sixteen requests of it and 400 tokens of their own take 1,600 + 16·400. */
 static void test_shared_prefix_is_held_once(void **state)
 {
@@ -1111,6 +1133,7 @@ int main(void)
         cmocka_unit_test(test_waiting_is_not_in_flight),
         cmocka_unit_test(test_cached_and_drafted_by_hand),
         cmocka_unit_test(test_draft_runs_as_it_is_held),
+        cmocka_unit_test(test_ratios_are_of_the_target),
         cmocka_unit_test(test_shared_prefix_is_held_once),
         cmocka_unit_test(test_energy),
         cmocka_unit_test(test_long_answers_come_last),
