@@ -250,6 +250,18 @@ static void test_prompts_in_chunks(void **state)
     assert_true(prompt_ms(&replica, 512) > roofline_prefill_ms(&replica.roofline)); /* one chunk: nothing to share */
 }
 
+/* Stages take one chunk one after the other, and share many: of 15 and two stages, the first and the last are alone. */
+static void test_a_prompt_passes_all_stages(void **state)
+{
+    (void)state;
+    struct replica one = llama_on_h100("vllm"), two = llama_on_h100("vllm");
+    two.deployment.pipeline_parallel = 2;
+    one.deployment.max_batched_tokens = two.deployment.max_batched_tokens = 512;
+    assert_true(prompt_ms(&two, 512) >= prompt_ms(&one, 512));
+    double overhead_ms = two.roofline.terms.overhead_step_ms - one.roofline.terms.overhead_step_ms;
+    assert_near("15 chunks", prompt_ms(&two, 7680), (prompt_ms(&one, 7680) + overhead_ms) * 16 / 30, 1e-3);
+}
+
 /* Scores that cross the memory cost more with the square of the prompt; what GeForce does in 16 bits, and what power
  * sustains, changes the rate of products. */
 static void test_prompts_by_power_and_scores(void **state)
@@ -1116,6 +1128,7 @@ int main(void)
         cmocka_unit_test(test_what_was_not_fitted_is_extrapolated),
         cmocka_unit_test(test_multiprocessors_limit_reading),
         cmocka_unit_test(test_prompts_in_chunks),
+        cmocka_unit_test(test_a_prompt_passes_all_stages),
         cmocka_unit_test(test_prompts_by_power_and_scores),
         cmocka_unit_test(test_apple_ratios),
         cmocka_unit_test(test_zero_is_off),
