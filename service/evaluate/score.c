@@ -37,7 +37,7 @@ static size_t measured_count(const struct run *run)
 static void add_scores(const struct run *run, struct scores *scores)
 {
     struct predicted predicted[METRIC_COUNT];
-    run_predict(run, NULL, predicted);
+    run_predict(run, predicted);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         if (is_known(run->measured[metric])) scores->items[scores->count++] = score_of(run, metric, predicted[metric]);
     }
