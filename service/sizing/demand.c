@@ -97,11 +97,6 @@ enum status demand_read(const struct recommend_request *request, struct problems
     return STATUS_OK;
 }
 
-bool slo_limits(const struct slo *slo)
-{
-    return is_known(slo->ttft_ms) || is_known(slo->tpot_ms) || is_known(slo->e2e_ms);
-}
-
 double demand_capacity_rps(const struct roofline *roofline, const struct performance *saturated, const struct slo *slo,
                            double arrival_cv2, double probability)
 {

@@ -36,7 +36,6 @@ double demand_capacity_rps(const struct roofline *roofline, const struct perform
  */
 double demand_probability(const struct performance *performance, const struct performance *saturated,
                           const struct slo *slo, double requests_per_second);
-bool slo_limits(const struct slo *slo);
 
 /* The deviate z of the standard normal with P(Z ≤ z) = probability. */
 double demand_deviate(double probability);

@@ -4,8 +4,6 @@
 #include "sizing/point.h"
 #include "sizing/power.h"
 
-#define MS_PER_S 1e3
-
 /* One output token where nobody reads prompts. */
 static double decode_ms(const struct roofline *roofline, double in_flight)
 {

@@ -148,6 +148,7 @@ struct slo {
     double percentile;            /* 95 */
     double min_probability_ratio; /* 0.9: of meeting the limits, from the predictions' intervals */
 };
+bool slo_limits(const struct slo *slo);
 /* P(all limits met) under the predicted distributions. 1 without limits when stable, 0 when not stable. */
 double performance_slo_probability(const struct performance *performance, const struct slo *slo);
 
