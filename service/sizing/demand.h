@@ -22,6 +22,8 @@ struct demand {
     double arrival_cv2;
 };
 
+/* What the fields of a request say of its requests; histograms are borrowed. */
+struct asked_traffic demand_traffic(const struct recommend_request *request);
 /* Reads the demand of a request whose defaults are filled in. Two demands at once are a CONTRADICTION that names
  * every field given; half of a pair (users without requests_per_user_hour) is a MISSING_FIELD. */
 enum status demand_read(const struct recommend_request *request, struct problems *problems,

@@ -91,6 +91,23 @@ void traffic_set_cache(struct traffic *traffic, double shared_prefix_tokens, dou
     traffic->prefix_cache_hit_ratio = prefix_cache_hit_ratio;
 }
 
+struct traffic traffic_of_asked(const struct asked_traffic *asked)
+{
+    struct traffic traffic = traffic_of_means(asked->input_tokens, asked->output_tokens);
+    if (asked->input_histogram->count) traffic.input = lengths_of_histogram(asked->input_histogram);
+    if (asked->output_histogram->count) traffic.output = lengths_of_histogram(asked->output_histogram);
+    traffic_set_cache(&traffic, asked->shared_prefix_tokens, asked->prefix_cache_hit_ratio);
+    if (is_known(asked->draft_acceptance_ratio)) traffic.draft_acceptance_ratio = asked->draft_acceptance_ratio;
+    return traffic;
+}
+
+double traffic_longest_tokens(double mean, const struct length_histogram *histogram)
+{
+    for (size_t i = 0; i < histogram->count; i++)
+        mean = fmax(i ? mean : 0, histogram->items[i].tokens);
+    return mean;
+}
+
 /* The last token is always computed: its output is the first token of the answer. */
 static double cached_tokens(const struct traffic *traffic, double input_tokens, double block_tokens)
 {
