@@ -101,7 +101,9 @@ static bool fit_begin(struct drafts *drafts, const struct coefficient_row *row, 
     struct engine_fit fit = {.load = FIT_LOAD_SERVED, .gpu = row->gpu, .family = row->family, .architecture = ""};
     const struct snapshot *snapshot = drafts->loading->snapshot;
     for (size_t i = 0; i < snapshot->gpu_count; i++) {
-        if (strcasecmp(snapshot->gpus[i].id, row->gpu) == 0) fit.architecture = snapshot->gpus[i].architecture;
+        if (strcasecmp(snapshot->gpus[i].id, row->gpu) != 0) continue;
+        fit.gpu = snapshot->gpus[i].id;
+        fit.architecture = snapshot->gpus[i].architecture;
     }
     fit.weight_dtype = dtype_parse(row->weight_dtype);
     fit.rows = fit.time_ratio = fit.time_factor = fit.ttft_ratio = fit.ttft_factor = UNKNOWN;
@@ -267,6 +269,10 @@ static void draft_check(struct drafts *drafts, struct draft *draft, const struct
     }
     for (size_t i = 0; i < draft->profile.fit_count; i++) {
         const struct engine_fit *fit = &draft->fits[i];
+        if (i > 0 && engine_fit_compare(fit - 1, fit) == 0)
+            loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "gpu",
+                           "%s %s has two fits of %s to %s", draft->profile.engine, draft->profile.version_from,
+                           fit->gpu, fit->family);
         if (!is_known(fit->rows + fit->time_ratio + fit->time_factor))
             loading_refuse(drafts->loading, draft->first->file_name, draft->first->row.line, "coefficient",
                            "the fit of %s %s to %s on %s does not give rows, time_ratio and time_factor",
@@ -374,6 +380,10 @@ void load_engine_profiles(struct loading *loading)
         }
         draft->laid_over &= row->laid_over;
         if (row->as_of.days > draft->profile.as_of.days) draft->profile.as_of = row->as_of;
+        if (row->laid_over && !draft->first->laid_over) { /* what is laid over is what answers rest on */
+            draft->first = row;
+            draft->profile.source = row->source;
+        }
         draft_set(&drafts, draft, row);
     }
     for (size_t i = 0; i < drafts.count; i++)

@@ -200,13 +200,26 @@ static void check_model(struct loading *loading, const struct rows *rows, const 
         loading_refuse(loading, rows->file_name, line, "kv_heads", "more than attention_heads");
 }
 
+/* Two digits of the parameters tell the sizes of a family apart, and not a model from its variants. */
+static void name_size(struct loading *loading, struct model *model)
+{
+    double billions = model->parameters / 1e9, step = billions < 10 ? 0.1 : billions < 100 ? 1 : 10;
+    if (!*model->family) return;
+    model->sized_family = arena_printf(&loading->snapshot->arena, "%s %.*fB", model->family, billions < 10,
+                                       round(billions / step) * step);
+    loading->out_of_memory |= !model->sized_family;
+}
+
 void load_models(struct loading *loading)
 {
     struct rows rows = table_read(loading, &model_table);
     for (size_t i = 0; i < rows.count; i++)
         check_model(loading, &rows, rows_at(&rows, i));
-    for (size_t i = 0; i < rows.count; i++)
-        model_add_known(&((struct model_row *)rows_at(&rows, i))->model);
+    for (size_t i = 0; i < rows.count; i++) {
+        struct model *model = &((struct model_row *)rows_at(&rows, i))->model;
+        model_add_known(model);
+        name_size(loading, model);
+    }
     rows_sort(&rows, compare_models);
     rows_refuse_equal(loading, &rows, "id", compare_models);
     loading->snapshot->models = rows_take(loading, &rows, offsetof(struct model_row, model), sizeof(struct model));

@@ -34,6 +34,7 @@ double stored_weights_sum(const struct stored_weights *parts);
 struct model {
     const char *id; /* Hugging Face id; "" for a model given by its size */
     const char *family, *architecture;
+    const char *sized_family; /* family and size, "Llama 3.1 8.0B": whose measured rows say something; NULL: of none */
     double parameters;        /* of the text model; embeddings counted once if tied, twice if not */
     double active_parameters; /* the same with experts_per_token routed experts */
     double vision_parameters; /* of the vision tower, loaded beside it; 0 if none or unknown */

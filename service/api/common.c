@@ -122,9 +122,10 @@ enum status api_dtype_resolve(struct call *call, const char *field, const char *
     if (name && strcmp(name, "native") != 0 && strcmp(name, "auto") != 0) {
         dtype = dtype_parse(name);
         if (dtype == DTYPE_UNKNOWN) {
+            bool method = strcasecmp(name, "awq") == 0 || strcasecmp(name, "gptq") == 0;
             return problems_add(call->problems, STATUS_INVALID_VALUE, field,
-                                "there is no number format \"%s\"; known: %s", name,
-                                dtype_list(call->arena, UINT32_MAX));
+                                "there is no number format \"%s\"%s; known: %s", name,
+                                method ? ": AWQ and GPTQ are int4" : "", dtype_list(call->arena, UINT32_MAX));
         }
     }
     *ret_dtype = dtype;

@@ -229,6 +229,15 @@ static enum status check_gpu_layers(struct call *call, const struct deployment *
     return STATUS_OK;
 }
 
+static enum status check_gpu_used(struct call *call, const struct deployment *deployment)
+{
+    const struct gpu *gpu = deployment->gpu;
+    if (!(deployment->gpu_used_gib * GIB >= gpu->memory_cuda_mib * MIB)) return STATUS_OK;
+    return problems_add(call->problems, STATUS_INVALID_VALUE, "serving.gpu_used_gib",
+                        "others cannot take all of the GPU: %s has %.4g GiB", gpu->id,
+                        gpu->memory_cuda_mib * MIB / GIB);
+}
+
 enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica)
 {
     struct replica *replica = ret_replica;
@@ -247,6 +256,7 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
     fill_deployment(request, replica);
     status = api_support_check(call, &replica->deployment);
     if (status == STATUS_OK) status = check_gpu_layers(call, &replica->deployment);
+    if (status == STATUS_OK) status = check_gpu_used(call, &replica->deployment);
     if (status != STATUS_OK) return status;
     struct deployment smallest = replica->deployment;
     if (replica_smallest_layout(&smallest, 0, 0)) replica->smallest_gpus = deployment_gpus(&smallest);

@@ -345,14 +345,19 @@ static void judge(const struct throughput_request *request, struct speed *speed)
 static void put_notes(struct call *call, const struct throughput_request *request, const struct replica *replica,
                       const struct speed *speed)
 {
-    const char *notes[TRAFFIC_NOTES_MAX + 1];
-    size_t count = traffic_notes(&speed->traffic, replica->deployment.draft_tokens, request->load == LOAD_RATE,
-                                 call->arena, notes);
+    const char *notes[TRAFFIC_NOTES_MAX + 2];
+    size_t count = traffic_notes(&speed->traffic, replica->deployment.draft_tokens, replica->deployment.max_loras > 0,
+                                 request->load == LOAD_RATE, call->arena, notes);
     if (speed->split) {
         notes[count++] = arena_printf(call->arena,
                                       "A prompt's cache is sent at %.6g GB/s by each GPU once the prompt is read. No "
                                       "measured row is disaggregated.",
                                       speed->sides.transfer_gb_per_s);
+    }
+    if (!speed->performance.stable) {
+        notes[count++] =
+            "More requests arrive than these GPUs serve: throughput is what they serve, and waits are those "
+            "of a full queue, which without a limit grow without end.";
     }
     replica_put(call->out, replica, notes, count);
 }

@@ -78,7 +78,8 @@ int cli_completion(const struct cli *cli, int argc, char **argv)
         shells[i].print(shells[i].first_line);
         return CLI_OK;
     }
-    (void)fprintf(stderr, "Usage: gpusize completion bash|zsh|fish\n"
-                          "  for example: source <(gpusize completion bash)\n");
-    return CLI_USAGE;
+    bool asked = argc > 1 && strcmp(argv[1], "--help") == 0;
+    (void)fprintf(asked ? stdout : stderr, "Usage: gpusize completion bash|zsh|fish\n"
+                                           "  for example: source <(gpusize completion bash)\n");
+    return asked ? CLI_OK : CLI_USAGE;
 }

@@ -12,7 +12,7 @@
 
 enum { TABLE_COLUMNS_MAX = 16, TABLE_ROWS_MAX = 2000, BAR_CELLS = 40 };
 
-enum cell_form { AS_IS, SHORT, MONEY };
+enum cell_form { AS_IS, SHORT, MONEY, IF_ANY }; /* IF_ANY: a last column that is left out where it is empty */
 
 struct column {
     const char *path, *title; /* path in the CSV; NULL ends the list */
@@ -42,6 +42,7 @@ static const struct column fleet_columns[] = {
     {"performance_tpot_ms_value", "TPOT ms", SHORT},
     {"cost_cost_per_hour_usd", "USD/h", MONEY},
     {"cost_total_cost_usd", "total USD", MONEY},
+    {"excluded_by", "barred by", IF_ANY},
     {NULL, NULL, AS_IS},
 };
 static const struct column gpu_columns[] = {
@@ -198,10 +199,10 @@ static double number_at(struct reader *reader, const char *parent, const char *m
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 
 struct grid {
-    const char **cells; /* row after row; row 0 holds the titles */
-    size_t rows, columns;
+    const char **cells;          /* row after row; row 0 holds the titles */
+    size_t rows, columns, shown; /* columns, and those of them that are printed */
     size_t width[TABLE_COLUMNS_MAX];
-    bool numeric[TABLE_COLUMNS_MAX];
+    bool numeric[TABLE_COLUMNS_MAX], filled[TABLE_COLUMNS_MAX];
 };
 
 /* Characters that a terminal shows: bytes that do not continue a UTF-8 sequence. */
@@ -217,7 +218,7 @@ static size_t shown_width(const char *text)
 static const char *human_cell(const char *text, enum cell_form form, struct arena *arena)
 {
     double value = 0;
-    if (form == AS_IS || !text_parse_double(text, &value)) return text;
+    if (form == AS_IS || form == IF_ANY || !text_parse_double(text, &value)) return text;
     int digits = fabs(value) >= 1000 ? 0 : form == MONEY ? 2 : fabs(value) >= 100 ? 1 : 2;
     const char *human = arena_printf(arena, "%.*f", digits, value);
     return human ? human : text;
@@ -228,6 +229,7 @@ static void note_cell(struct grid *grid, size_t column, const char *text)
     double value = 0;
     size_t width = shown_width(text);
     if (width > grid->width[column]) grid->width[column] = width;
+    if (*text) grid->filled[column] = true;
     if (*text && !text_parse_double(text, &value)) grid->numeric[column] = false;
 }
 
@@ -261,16 +263,18 @@ static bool read_grid(struct out *csv_text, const struct column *columns, struct
             note_cell(grid, i, cell);
         }
     }
+    size_t last = grid->columns - 1;
+    grid->shown = columns[last].form == IF_ANY && !grid->filled[last] ? last : grid->columns;
     return true;
 }
 
 static void print_grid(const struct grid *grid)
 {
     for (size_t row = 0; row <= grid->rows; row++) {
-        for (size_t i = 0; i < grid->columns; i++) {
+        for (size_t i = 0; i < grid->shown; i++) {
             const char *text = grid->cells[row * grid->columns + i];
             int pad = (int)(grid->width[i] - shown_width(text));
-            bool last = i + 1 == grid->columns;
+            bool last = i + 1 == grid->shown;
             if (grid->numeric[i])
                 (void)printf("%*s%s%s", pad, "", text, last ? "" : "  ");
             else

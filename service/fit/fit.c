@@ -66,7 +66,6 @@ static enum status make_workspace(struct fitting *fitting)
     workspace->originals = ARENA_ARRAY(fitting->arena, most, const struct engine_profile *);
     workspace->owners = ARENA_ARRAY(fitting->arena, most, int);
     workspace->owner_count = (int)options->profile_count;
-    workspace->bare = options->prior.physical;
     if (!workspace->profiles || !workspace->originals || !workspace->owners)
         return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for profiles");
     for (size_t i = 0; i < snapshot->profile_count; i++) {

@@ -8,6 +8,7 @@
  * the rows of a group say that is not true of further ones (docs/fit.md, "Groups"). */
 #define SHRINK_CONFIGURATIONS 5.0
 #define SHRINK_ROWS 10.0
+#define LEAST_FACTOR 1.05    /* what is measured twice differs by 2.6 % (median; docs/accuracy.md) */
 enum { POOL_ROWS_MIN = 20 }; /* of fewer, the largest error would be the width */
 
 /* Rows of the same key; those of the first token apart from the others. */
@@ -17,8 +18,10 @@ struct group {
     bool first_token;
     enum fit_kind kind;
     size_t rows;
-    double log_ratio; /* measured over computed */
-    double spread;    /* usual error beside it */
+    bool tells;        /* a ratio, too */
+    double log_former; /* before the fit; 0 where former fits do not count */
+    double log_ratio;  /* measured over computed */
+    double spread;     /* usual error beside it */
     double factor;
 };
 
@@ -29,13 +32,6 @@ struct grouping {
     uint32_t *of;   /* each residual */
     double *values; /* room for all of them */
 };
-
-static enum fit_load load_of(const struct run *run)
-{
-    if (run->kind != RUN_SERVED) return FIT_LOAD_SERVED;
-    if (run->load.load == LOAD_SATURATED) return FIT_LOAD_SATURATED;
-    return run->load.load == LOAD_STATIC_BATCH ? FIT_LOAD_STATIC : FIT_LOAD_SERVED;
-}
 
 /* Whether its error is one of step times, or of first tokens. A prompt alone tells the width of first tokens, but no
  * ratio: nothing waits for it. */
@@ -56,10 +52,10 @@ static struct group group_of(const struct residual *residual)
 {
     const struct deployment *deployment = &residual->run->deployment;
     return (struct group){
-        .key = {.load = load_of(residual->run),
+        .key = {.load = residual->load,
                 .gpu = deployment->gpu->id,
                 .architecture = deployment->gpu->architecture,
-                .family = deployment->model->family,
+                .family = deployment->model->sized_family ? deployment->model->sized_family : "",
                 .weight_dtype = deployment->weight_dtype},
         .owner = residual->owner,
         .first_token = residual->kind == FIT_TTFT,
@@ -88,9 +84,25 @@ static enum status make_groups(struct grouping *grouping)
             at++;
         if (at == grouping->count) grouping->groups[grouping->count++] = group;
         grouping->groups[at].rows++;
+        grouping->groups[at].tells |= tells_ratio(&residuals->items[i]);
+        if (!grouping->fitting->options->prior.physical)
+            grouping->groups[at].log_former = residuals->items[i].log_former;
         grouping->of[i] = (uint32_t)at;
     }
     return STATUS_OK;
+}
+
+/* The group whose ratio is applied to a row: prompts alone have that of steps. grouping->count: none. */
+static size_t applied_group(const struct grouping *grouping, size_t row)
+{
+    const struct group *own = &grouping->groups[grouping->of[row]];
+    struct group steps = *own;
+    size_t g = 0;
+    if (tells_ratio(&grouping->fitting->residuals.items[row])) return grouping->of[row];
+    steps.first_token = false;
+    while (g < grouping->count && !same_group(&grouping->groups[g], &steps))
+        g++;
+    return g;
 }
 
 struct weighted {
@@ -103,7 +115,7 @@ static int compare_weighted(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Shrunk median of what the group's rows say, without those of one fold; UNKNOWN without rows. */
+/* Median of what the group's rows say, without those of one fold, near what was known before; UNKNOWN without rows. */
 static double log_ratio_without(const struct grouping *grouping, size_t group, const double *errors,
                                 const struct partition *folds, uint32_t fold, struct weighted *room)
 {
@@ -120,20 +132,22 @@ static double log_ratio_without(const struct grouping *grouping, size_t group, c
     qsort(room, count, sizeof *room, compare_weighted);
     while (middle + 1 < count && (below += room[middle].weight) < all / 2)
         middle++;
-    return room[middle].value * all / (all + SHRINK_CONFIGURATIONS);
+    double former = grouping->groups[group].log_former;
+    return (room[middle].value * all + former * SHRINK_CONFIGURATIONS) / (all + SHRINK_CONFIGURATIONS);
 }
 
 /* Takes off each fold's errors what the other folds say of their groups. */
-static void take_off_folds(const struct grouping *grouping, const struct partition *folds, double *errors,
-                           double *adjusted, struct weighted *room)
+static void take_off_folds(const struct grouping *grouping, const struct partition *folds, const size_t *applied,
+                           double *errors, double *adjusted, struct weighted *room)
 {
     size_t rows = grouping->fitting->residuals.count;
+    memcpy(adjusted, errors, rows * sizeof *errors);
     for (size_t group = 0; group < grouping->count; group++) {
         for (uint32_t fold = 0; fold < folds->count; fold++) {
             double log_ratio = log_ratio_without(grouping, group, errors, folds, fold, room);
-            if (!is_known(log_ratio)) log_ratio = 0;
+            if (!is_known(log_ratio)) log_ratio = grouping->groups[group].log_former;
             for (size_t i = 0; i < rows; i++) {
-                if (grouping->of[i] == group && folds->of[i] == fold) adjusted[i] = errors[i] + log_ratio;
+                if (applied[i] == group && folds->of[i] == fold) adjusted[i] = errors[i] + log_ratio;
             }
         }
     }
@@ -181,27 +195,18 @@ static void set_factors(struct grouping *grouping, const double *errors)
 /* Where rows are too few for a width, that of the profile stays. */
 static double factor_of(const struct grouping *grouping, const struct group *group)
 {
-    const struct engine_profile *profile = grouping->fitting->options->profiles[group->owner];
+    const struct fit_options *options = grouping->fitting->options;
+    const struct engine_profile *profile = options->profiles[group->owner];
     const struct engine_coefs *coef = &profile->coef;
     const double unseen[FIT_LOAD_COUNT] = {coef->tpot_extrapolated_factor, coef->saturated_extrapolated_factor,
                                            coef->static_extrapolated_factor};
-    const struct engine_fit *before =
-        engine_find_fit(profile, group->key.load, group->key.gpu, group->key.family, group->key.weight_dtype);
-    if (is_known(group->factor)) return group->factor;
-    if (group->first_token) return before ? before->ttft_factor : coef->ttft_extrapolated_factor;
-    return before ? before->time_factor : unseen[group->key.load];
-}
-
-/* What the fit kept of a former ratio stays in it. */
-static double ratio_of(const struct grouping *grouping, const struct group *group)
-{
-    const struct fit_options *options = grouping->fitting->options;
-    const struct engine_fit *before = options->prior.physical
-                                          ? NULL
-                                          : engine_find_fit(options->profiles[group->owner], group->key.load,
-                                                            group->key.gpu, group->key.family, group->key.weight_dtype);
-    double former = before ? (group->first_token ? before->ttft_ratio : before->time_ratio) : 1;
-    return round6(exp(group->log_ratio) * (is_known(former) ? former : 1));
+    const struct engine_fit *former =
+        options->prior.physical
+            ? NULL
+            : engine_find_fit(profile, group->key.load, group->key.gpu, group->key.family, group->key.weight_dtype);
+    if (is_known(group->factor)) return fmax(group->factor, LEAST_FACTOR);
+    if (!group->first_token) return former ? former->time_factor : unseen[group->key.load];
+    return former && is_known(former->ttft_factor) ? former->ttft_factor : coef->ttft_extrapolated_factor;
 }
 
 /* Groups of step times, with what their first tokens say beside it. Those of first tokens alone have no row. */
@@ -216,7 +221,7 @@ static enum status write_groups(const struct grouping *grouping, struct fit *fit
         struct fitted_group *written = &fit->groups[fit->group_count++];
         *written = (struct fitted_group){.owner = group->owner, .fit = group->key};
         written->fit.rows = (double)group->rows;
-        written->fit.time_ratio = ratio_of(grouping, group);
+        written->fit.time_ratio = round6(exp(group->log_ratio));
         written->fit.time_factor = round6(factor_of(grouping, group));
         written->fit.ttft_ratio = written->fit.ttft_factor = UNKNOWN;
         struct group wanted = *group;
@@ -224,7 +229,7 @@ static enum status write_groups(const struct grouping *grouping, struct fit *fit
         for (size_t i = 0; i < grouping->count; i++) {
             const struct group *first = &grouping->groups[i];
             if (!same_group(first, &wanted)) continue;
-            written->fit.ttft_ratio = ratio_of(grouping, first);
+            if (first->tells) written->fit.ttft_ratio = round6(exp(first->log_ratio));
             written->fit.ttft_factor = round6(factor_of(grouping, first));
         }
     }
@@ -283,19 +288,22 @@ enum status groups_set(const struct fitting *fitting, const struct partition *fo
     size_t rows = fitting->residuals.count;
     struct weighted *room = ARENA_ARRAY(fitting->arena, rows + 1, struct weighted);
     double *adjusted = ARENA_ARRAY(fitting->arena, rows + 1, double);
+    size_t *applied = ARENA_ARRAY(fitting->arena, rows + 1, size_t);
     enum status status = make_groups(&grouping);
     if (status != STATUS_OK) return status;
-    if (!room || !adjusted) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
+    if (!room || !adjusted || !applied)
+        return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
     turn_rates(&fitting->residuals, errors);
     turn_rates(&fitting->residuals, fold_errors);
     for (size_t g = 0; g < grouping.count; g++) {
-        grouping.groups[g].log_ratio = log_ratio_without(&grouping, g, errors, NULL, 0, room);
-        if (!is_known(grouping.groups[g].log_ratio)) grouping.groups[g].log_ratio = 0; /* prompts alone */
+        double log_ratio = log_ratio_without(&grouping, g, errors, NULL, 0, room);
+        grouping.groups[g].log_ratio = is_known(log_ratio) ? log_ratio : 0; /* prompts alone */
     }
     for (size_t i = 0; i < rows; i++) {
-        if (tells_ratio(&fitting->residuals.items[i])) errors[i] += grouping.groups[grouping.of[i]].log_ratio;
+        applied[i] = applied_group(&grouping, i);
+        if (applied[i] < grouping.count) errors[i] += grouping.groups[applied[i]].log_ratio;
     }
-    take_off_folds(&grouping, folds, fold_errors, adjusted, room);
+    take_off_folds(&grouping, folds, applied, fold_errors, adjusted, room);
     set_spreads(&grouping, fold_errors);
     set_factors(&grouping, fold_errors);
     turn_rates(&fitting->residuals, errors);

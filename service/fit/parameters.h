@@ -32,7 +32,6 @@ struct workspace {
     int *owners;
     size_t count;
     int owner_count;
-    bool bare; /* runs forget what former rows of their group said beside the coefficients */
 };
 
 /* Where a fit starts from, and how far rows can take it from there. */

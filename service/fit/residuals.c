@@ -145,6 +145,22 @@ static size_t workspace_index(const struct workspace *workspace, const struct en
     return i;
 }
 
+static enum fit_load load_of(const struct run *run)
+{
+    if (run->kind != RUN_SERVED) return FIT_LOAD_SERVED;
+    if (run->load.load == LOAD_SATURATED) return FIT_LOAD_SATURATED;
+    return run->load.load == LOAD_STATIC_BATCH ? FIT_LOAD_STATIC : FIT_LOAD_SERVED;
+}
+
+/* Coefficients are fitted to what the formula says by itself: what rows of groups said goes. */
+static void forget_groups(struct deployment *deployment)
+{
+    for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++) {
+        deployment->fits[load] = NULL;
+        deployment->kin[load] = (struct engine_kin){1, 1};
+    }
+}
+
 /* Adds the figures of one run. Its profile becomes the workspace's, which a fit changes: memory, and all else that
  * belongs to the run, stays as it is. */
 static void add_run(struct run *run, const struct workspace *workspace, uint32_t configuration, uint32_t counts[WANTS],
@@ -152,11 +168,10 @@ static void add_run(struct run *run, const struct workspace *workspace, uint32_t
 {
     size_t profile = workspace_index(workspace, run->deployment.engine);
     if (profile == workspace->count) return;
+    double log_time = log(deployment_time_ratio(&run->deployment, load_of(run)));
+    double log_ttft = log(deployment_ttft_ratio(&run->deployment));
     run->deployment.engine = &workspace->profiles[profile];
-    for (enum fit_load load = 0; load < FIT_LOAD_COUNT && workspace->bare; load++) {
-        run->deployment.fits[load] = NULL;
-        run->deployment.kin[load] = (struct engine_kin){1, 1};
-    }
+    forget_groups(&run->deployment);
     if (run->refused) {
         residuals->refused++;
         return;
@@ -178,6 +193,8 @@ static void add_run(struct run *run, const struct workspace *workspace, uint32_t
             .kind = wants[i].kind,
             .stage = wants[i].stage,
             .log_measured = log(run->measured[metric]),
+            .load = load_of(run),
+            .log_former = wants[i].stage == FIT_FIRST_TOKEN ? log_ttft : log_time,
             .repeats = &counts[i],
             .configuration = configuration,
         };
@@ -234,7 +251,8 @@ void residuals_evaluate(const struct residual *items, size_t count, int owner, u
     pthread_t thread[THREADS_MAX];
     bool started[THREADS_MAX] = {false};
     for (size_t i = parts; i-- > 0;) { /* the first part is this thread's own */
-        part[i] = (struct part){items, count * i / parts, count * (i + 1) / parts, owner, &ret_errors[0]};
+        part[i] = (struct part){items, count * i / parts, count * (i + 1) / parts, owner, NULL};
+        part[i].errors = ret_errors;
         started[i] = i > 0 && pthread_create(&thread[i], NULL, evaluate_part, &part[i]) == 0;
         if (!started[i]) (void)evaluate_part(&part[i]);
     }

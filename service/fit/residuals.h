@@ -16,6 +16,8 @@ struct residual {
     enum fit_kind kind;
     enum fit_stage stage;
     double log_measured;
+    enum fit_load load;
+    double log_former;       /* ln of the ratio that the run's profile had for it before the fit */
     const uint32_t *repeats; /* how many runs of the same configuration say it */
     double weight;           /* 1 / those */
     uint32_t configuration;  /* runs that differ in nothing that is stated have the same */

@@ -91,7 +91,7 @@ static void default_parallelism(struct deployment *deployment)
 static void default_fits(struct deployment *deployment)
 {
     const struct gpu *gpu = deployment->gpu;
-    const char *family = deployment->model->family ? deployment->model->family : ""; /* of no row */
+    const char *family = deployment->model->sized_family ? deployment->model->sized_family : ""; /* of no row */
     for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++) {
         deployment->fits[load] = engine_find_fit(deployment->engine, load, gpu->id, family, deployment->weight_dtype);
         deployment->kin[load] =
@@ -122,6 +122,23 @@ void deployment_default(struct deployment *deployment)
     if (!is_known(deployment->gpu_used_gib)) deployment->gpu_used_gib = 0;
     default_fits(deployment);
     if (!is_known(deployment->cpu_offload_gib)) deployment->cpu_offload_gib = 0;
+}
+
+double deployment_time_ratio(const struct deployment *deployment, enum fit_load load)
+{
+    const struct engine_fit *fit = deployment->fits[load];
+    double kin = deployment->kin[load].time_ratio;
+    if (fit) return fit->time_ratio;
+    if (kin > 0 && kin != 1) return kin;
+    return load == FIT_LOAD_SERVED ? 1 : deployment_time_ratio(deployment, FIT_LOAD_SERVED);
+}
+
+double deployment_ttft_ratio(const struct deployment *deployment)
+{
+    const struct engine_fit *fit = deployment->fits[FIT_LOAD_SERVED];
+    double kin = deployment->kin[FIT_LOAD_SERVED].ttft_ratio;
+    if (!(deployment->engine->coef.ttft_engine_ratio > 0)) return deployment_time_ratio(deployment, FIT_LOAD_SERVED);
+    return fit && is_known(fit->ttft_ratio) ? fit->ttft_ratio : kin > 0 ? kin : 1;
 }
 
 void deployment_set_layout(struct deployment *deployment, uint32_t tensor_parallel, uint32_t pipeline_parallel)

@@ -47,6 +47,12 @@ struct deployment {
  * native weight dtype, KV "auto" (the model's 16-bit type), T, S, utilisation, link. */
 void deployment_default(struct deployment *deployment);
 
+/* What measured rows say of this model and format on this GPU, or on others of its architecture, beside the
+ * coefficients: times over computed ones, under a load, and of the first token. Where the step that ends the prompt
+ * makes the first token, that has the ratio of steps. */
+double deployment_time_ratio(const struct deployment *deployment, enum fit_load load);
+double deployment_ttft_ratio(const struct deployment *deployment);
+
 /* Another layout for a deployment whose defaults are filled in. */
 void deployment_set_layout(struct deployment *deployment, uint32_t tensor_parallel, uint32_t pipeline_parallel);
 

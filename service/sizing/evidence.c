@@ -229,13 +229,14 @@ static void take_repeats(struct evidence *evidence, const struct roofline *roofl
     add_point(evidence, &point);
 }
 
-/* Measured runs have neither drafts nor cached prompts, weights in host memory or lengths that spread as told. */
+/* Measured runs have neither drafts nor adapters nor cached prompts, weights in host memory or lengths that spread as
+ * told. */
 static bool is_plain(const struct roofline *roofline)
 {
     const struct traffic *traffic = roofline->traffic;
     bool spread = traffic && (traffic->input.count > 1 || traffic->output.count > 1);
     return roofline->verified_rows <= 1 && roofline->computed_tokens >= roofline->input_tokens && !spread &&
-           !(roofline->deployment->cpu_offload_gib > 0);
+           !(roofline->deployment->cpu_offload_gib > 0) && !roofline->deployment->max_loras;
 }
 
 static bool holds(const struct snapshot *snapshot, const struct gpu *gpu)

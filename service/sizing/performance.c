@@ -43,13 +43,13 @@ static const enum fit_load fit_loads[LOAD_COUNT] = {
     [LOAD_RATE] = FIT_LOAD_SERVED,
 };
 
-/* The rows of the fit that say something about just this; NULL: none. Pipeline stages, weights in host memory, drafts
- * and cached prompts were in no row. */
+/* The rows of the fit that say something about just this; NULL: none. Pipeline stages, weights in host memory, drafts,
+ * adapters and cached prompts were in no row. */
 static const struct engine_fit *fit_of(const struct roofline *roofline, enum load load)
 {
     const struct deployment *deployment = roofline->deployment;
     bool cached = roofline->computed_tokens < roofline->input_tokens;
-    if (roofline->verified_rows > 1 || cached || deployment->cpu_offload_gib > 0) return NULL;
+    if (roofline->verified_rows > 1 || cached || deployment->cpu_offload_gib > 0 || deployment->max_loras) return NULL;
     bool staged = deployment->pipeline_parallel > 1 && deployment->engine->coef.max_tensor_parallel > 1;
     return staged ? NULL : deployment->fits[fit_loads[load]];
 }
@@ -130,11 +130,11 @@ static void mix_prompts(const struct roofline *roofline, struct line *line)
 {
     struct queue_mix *mix = &line->mix;
     const struct lengths *input = &roofline->traffic->input;
-    double squares = 0;
+    double mean_ms = roofline_first_token_mean_ms(roofline), squares = 0;
     mix->prompts = line->prompts;
     mix->prompt_count = input->count;
     for (size_t i = 0; i < input->count; i++) {
-        double ratio = roofline_first_token_ratio(roofline, input->classes[i].tokens);
+        double ratio = roofline_first_token_ratio(roofline, input->classes[i].tokens, mean_ms);
         line->prompts[i] = (struct queue_class){input->classes[i].share, ratio};
         squares += input->classes[i].share * ratio * ratio;
     }

@@ -83,8 +83,10 @@ double roofline_work_ms(const struct roofline *roofline, double in_flight);
 /* The resource that takes most of a step with n requests in flight, whose terms are `step`; KV_CAPACITY when a fuller
  * batch would help. */
 enum bound roofline_bound(const struct roofline *roofline, double in_flight, const struct step_breakdown *step);
-/* Time to the first token of a prompt of this length over that of the mean prompt, on an engine without others. */
-double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens);
+/* Time to the first token of a prompt of this length over that of the prompts on average (of all their lengths), on an
+ * engine without others. */
+double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens, double mean_ms);
+double roofline_first_token_mean_ms(const struct roofline *roofline);
 /* Of the time of one output token, whose terms are `step`, what products fill: 1 when the GPU only computes. */
 double roofline_compute_share(const struct roofline *roofline, double in_flight, const struct step_breakdown *step);
 /* Prefill alone: prompt tokens per second when nothing else runs. */

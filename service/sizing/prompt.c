@@ -72,13 +72,20 @@ static double first_token_offload_ms(const struct roofline *roofline)
     return counted ? 0 : chunks * offload_step_ms(roofline);
 }
 
+static double typical_ms(const struct roofline *roofline)
+{
+    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
+    return coef->ttft_typical_ms * pow(roofline->computed_tokens / 1000, coef->ttft_typical_input_exponent) *
+           pow(roofline->output_tokens / 1000, coef->ttft_typical_output_exponent);
+}
+
 void init_prefill(struct roofline *roofline, const struct workload *work, const struct rates *rates,
                   const struct traffic *traffic)
 {
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     struct roofline_terms *terms = &roofline->terms;
-    double block_tokens = roofline->memory->kv_block_tokens, output = roofline->output_tokens / 1000;
+    double block_tokens = roofline->memory->kv_block_tokens;
     struct prompt_work prompt = traffic_prompt_work(traffic, block_tokens);
     terms->prefill_ms = busy_ms(deployment, work, rates, prompt);
     terms->prompt_ms = alone_ms(roofline, work, rates, prompt);
@@ -91,28 +98,52 @@ void init_prefill(struct roofline *roofline, const struct workload *work, const 
     terms->first_token_fixed_ms = coef->ttft_fixed_ms;
     terms->first_token_offload_ms = first_token_offload_ms(roofline);
     terms->first_token_exponent = coef->ttft_batch_exponent;
-    terms->first_token_batch_ratio = coef->ttft_batch_ratio * pow(output, -coef->ttft_output_exponent);
-    terms->typical_ms = coef->ttft_typical_ms * pow(prompt.tokens / 1000, coef->ttft_typical_input_exponent) *
-                        pow(output, coef->ttft_typical_output_exponent);
+    terms->first_token_batch_ratio =
+        coef->ttft_batch_ratio * pow(roofline->output_tokens / 1000, -coef->ttft_output_exponent);
+    terms->typical_ms = typical_ms(roofline);
     terms->typical_exponent = coef->ttft_typical_batch_exponent;
     terms->typical_share = coef->ttft_typical_share;
 }
 
-/* By the formula alone for both lengths: what rows of this model on this GPU showed is true of all. */
-double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens)
+/* What rows of all engines usually show, by its share. */
+static double with_typical_ms(const struct roofline_terms *terms, double first_ms, double in_flight)
+{
+    double share = terms->typical_share;
+    if (!(share > 0)) return first_ms;
+    return pow(first_ms, 1 - share) * pow(terms->typical_ms * pow(in_flight, terms->typical_exponent), share);
+}
+
+/* What rows of this model on this GPU showed is true of all lengths: without it. */
+static double first_token_alone_ms(const struct roofline *roofline, double input_tokens)
 {
     const struct deployment *deployment = roofline->deployment;
-    const struct traffic *traffic = roofline->traffic;
-    struct roofline computed = *roofline;
+    struct roofline one = *roofline;
     struct workload work;
     struct rates rates;
     workload_init(deployment, input_tokens, &work);
     rates_init(deployment, &rates);
-    init_decode(&computed, &work, &rates);
-    init_prefill(&computed, &work, &rates, traffic);
-    struct prompt_work prompt = traffic_prompt_work_of(traffic, input_tokens, roofline->memory->kv_block_tokens);
-    double fixed_ms = computed.terms.first_token_fixed_ms + computed.terms.first_token_offload_ms;
-    return (first_token_ms(&computed, &work, &rates, prompt) + fixed_ms) / (computed.terms.first_token_ms + fixed_ms);
+    init_decode(&one, &work, &rates);
+    struct prompt_work prompt =
+        traffic_prompt_work_of(roofline->traffic, input_tokens, roofline->memory->kv_block_tokens);
+    one.computed_tokens = prompt.tokens;
+    one.terms.typical_ms = typical_ms(&one);
+    one.terms.typical_share = roofline->terms.typical_share;
+    double first_ms = first_token_ms(&one, &work, &rates, prompt) + deployment->engine->coef.ttft_fixed_ms;
+    return with_typical_ms(&one.terms, first_ms, 1) + first_token_offload_ms(&one);
+}
+
+double roofline_first_token_mean_ms(const struct roofline *roofline)
+{
+    const struct lengths *input = &roofline->traffic->input;
+    double mean_ms = 0;
+    for (size_t i = 0; i < input->count; i++)
+        mean_ms += input->classes[i].share * first_token_alone_ms(roofline, input->classes[i].tokens);
+    return mean_ms;
+}
+
+double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens, double mean_ms)
+{
+    return first_token_alone_ms(roofline, input_tokens) / mean_ms;
 }
 
 double roofline_prefill_ms(const struct roofline *roofline)
@@ -128,10 +159,8 @@ double roofline_ttft_ms(const struct roofline *roofline, double in_flight)
     double growth = others > 0 ? 1 + terms->first_token_batch_ratio * pow(others, terms->first_token_exponent) : 1;
     double among_ms = roofline_prefill_ms(roofline) * (1 + others / roofline->output_tokens);
     double first_ms = terms->first_token_ms * growth + terms->first_token_fixed_ms;
-    if (terms->typical_share > 0)
-        first_ms = pow(first_ms, 1 - terms->typical_share) *
-                   pow(terms->typical_ms * pow(others + 1, terms->typical_exponent), terms->typical_share);
-    return larger(first_ms + terms->first_token_offload_ms, larger(terms->prefill_ms, among_ms));
+    first_ms = with_typical_ms(terms, first_ms, others + 1) + terms->first_token_offload_ms;
+    return larger(first_ms, larger(terms->prefill_ms, among_ms));
 }
 
 double roofline_prefill_tokens_per_second(const struct roofline *roofline)

@@ -109,6 +109,11 @@ void rates_init(const struct deployment *deployment, struct rates *ret_rates)
         .prefill_attention_flops_per_ms = peak16_flops * coef->prefill_attention_ratio,
         .attention_half_tokens =
             coef->attention_half_tokens + coef->attention_half_tokens_per_tflops * gpu->peak_tflops[PEAK_FP16],
+        .dense_read_share = coef->dense_bandwidth_ratio * (amd ? coef->amd_bandwidth_ratio : 1),
+        .expert_read_share = coef->expert_bandwidth_ratio * (amd ? coef->amd_bandwidth_ratio : 1),
+        .kv_read_share = coef->kv_bandwidth_ratio * (amd ? coef->amd_bandwidth_ratio : 1),
+        .decode_share = decode[peak] * (amd ? coef->amd_compute_ratio : 1),
+        .prefill_share = prefill[peak] * (amd ? coef->amd_compute_ratio : 1),
         .overhead_ratio = amd ? coef->amd_overhead_ratio : 1,
         .launch_ratio = amd ? coef->ttft_amd_ratio : 1,
         .link_bytes_per_ms = link_gb_per_s(deployment) * GB / MS_PER_S * coef->link_ratio,

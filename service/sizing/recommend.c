@@ -206,8 +206,9 @@ static void note_assumptions(const struct recommend_context *context, const stru
                                  question->demand.arrival_cv2));
     }
     const char *notes_of_traffic[TRAFFIC_NOTES_MAX];
-    size_t count = traffic_notes(&question->demand.traffic, question->extras.draft_tokens,
-                                 question->demand.kind == DEMAND_RATE, arena, notes_of_traffic);
+    size_t count =
+        traffic_notes(&question->demand.traffic, question->extras.draft_tokens, question->extras.max_loras > 0,
+                      question->demand.kind == DEMAND_RATE, arena, notes_of_traffic);
     for (size_t i = 0; i < count; i++)
         note(notes, notes_of_traffic[i]);
     const struct slo *slo = &question->slo;

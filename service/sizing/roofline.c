@@ -31,36 +31,31 @@ static void init_draft(struct roofline *roofline, const struct workload *work, c
     roofline->terms.first_token_ms += draft.terms.prefill_ms;
 }
 
-static double time_ratio_of(const struct deployment *deployment, enum fit_load load)
-{
-    const struct engine_fit *fit = deployment->fits[load];
-    return fit ? fit->time_ratio : ratio_or_1(deployment->kin[load].time_ratio);
-}
-
-/* Where the step that ends the prompt makes the first token, it has the ratio of steps. */
-static double ttft_ratio_of(const struct deployment *deployment)
-{
-    const struct engine_fit *fit = deployment->fits[FIT_LOAD_SERVED];
-    if (!(deployment->engine->coef.ttft_engine_ratio > 0)) return time_ratio_of(deployment, FIT_LOAD_SERVED);
-    return fit && is_known(fit->ttft_ratio) ? fit->ttft_ratio : ratio_or_1(deployment->kin[FIT_LOAD_SERVED].ttft_ratio);
-}
-
-/* All times of a step by what rows of this model on this GPU showed, or those of its kin, and those of the first token
- * by their own. */
-static void apply_fits(struct roofline *roofline)
+/* All times of a step by what rows said of steps, and those of the first token by what they said of it; but nothing
+ * becomes faster than the hardware is. */
+static void apply_fits(struct roofline *roofline, const struct rates *rates)
 {
     struct roofline_terms *terms = &roofline->terms;
-    double time_ratio = time_ratio_of(roofline->deployment, FIT_LOAD_SERVED);
-    double ttft_ratio = ttft_ratio_of(roofline->deployment);
-    double *const step_ms[] = {&terms->dense_read_ms,    &terms->dense_row_ms,       &terms->expert_read_ms,
-                               &terms->expert_row_ms,    &terms->kv_row_ms,          &terms->link_step_ms,
-                               &terms->link_row_ms,      &terms->prefill_ms,         &terms->prompt_ms,
-                               &terms->overhead_step_ms, &terms->overhead_request_ms};
+    double ratio = deployment_time_ratio(roofline->deployment, FIT_LOAD_SERVED);
+    double first_ratio = deployment_ttft_ratio(roofline->deployment); /* bounded by the price of the prompt */
+    const struct {
+        double *ms, least;
+    } step[] = {{&terms->dense_read_ms, rates->dense_read_share},
+                {&terms->dense_row_ms, rates->decode_share},
+                {&terms->expert_read_ms, rates->expert_read_share},
+                {&terms->expert_row_ms, rates->decode_share},
+                {&terms->kv_row_ms, rates->kv_read_share},
+                {&terms->link_step_ms, 0},
+                {&terms->link_row_ms, 0},
+                {&terms->prefill_ms, rates->prefill_share},
+                {&terms->prompt_ms, rates->prefill_share},
+                {&terms->overhead_step_ms, 0},
+                {&terms->overhead_request_ms, 0}};
     double *const first_ms[] = {&terms->first_token_ms, &terms->first_token_fixed_ms, &terms->typical_ms};
-    for (size_t i = 0; i < sizeof step_ms / sizeof *step_ms; i++)
-        *step_ms[i] *= time_ratio;
+    for (size_t i = 0; i < sizeof step / sizeof *step; i++)
+        *step[i].ms *= larger(ratio, step[i].least);
     for (size_t i = 0; i < sizeof first_ms / sizeof *first_ms; i++)
-        *first_ms[i] *= ttft_ratio;
+        *first_ms[i] *= first_ratio;
 }
 
 double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
@@ -68,8 +63,7 @@ double roofline_load_ratio(const struct roofline *roofline, enum fit_load load)
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     const double ratios[FIT_LOAD_COUNT] = {1, coef->saturated_time_ratio, coef->static_time_ratio};
-    bool own = deployment->fits[load] || ratio_or_1(deployment->kin[load].time_ratio) != 1;
-    return ratios[load] * (own ? time_ratio_of(deployment, load) / time_ratio_of(deployment, FIT_LOAD_SERVED) : 1);
+    return ratios[load] * deployment_time_ratio(deployment, load) / deployment_time_ratio(deployment, FIT_LOAD_SERVED);
 }
 
 void roofline_init_traffic(struct roofline *roofline, const struct deployment *deployment, const struct memory *memory,
@@ -92,7 +86,7 @@ void roofline_init_traffic(struct roofline *roofline, const struct deployment *d
     rates_init(deployment, &rates);
     init_decode(roofline, &work, &rates);
     init_prefill(roofline, &work, &rates, traffic);
-    apply_fits(roofline);
+    apply_fits(roofline, &rates);
     if (deployment->draft_tokens > 0) init_draft(roofline, &work, traffic);
 }
 

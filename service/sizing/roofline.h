@@ -23,6 +23,8 @@ struct rates {
     double read_bytes_per_ms; /* of weights, by the multiprocessors; INFINITY: no such limit */
     double decode_flops_per_ms, prefill_flops_per_ms, prefill_attention_flops_per_ms;
     double attention_half_tokens; /* of a prompt at which attention reaches half of its rate */
+    /* Shares of what the hardware can do: nothing that rows say makes one more than 1. */
+    double dense_read_share, expert_read_share, kv_read_share, decode_share, prefill_share;
     double overhead_ratio, launch_ratio;
     double link_bytes_per_ms;
 };

@@ -203,7 +203,9 @@ static double least_latency_ms(const struct question *question, const struct pla
 {
     const struct traffic *traffic = &question->demand.traffic;
     double ttft_ms = roofline_ttft_ms(&plan->roofline, 1), ratio = 1;
-    if (traffic->input.count > 1) ratio = roofline_first_token_ratio(&plan->roofline, traffic->input.classes[0].tokens);
+    if (traffic->input.count > 1)
+        ratio = roofline_first_token_ratio(&plan->roofline, traffic->input.classes[0].tokens,
+                                           roofline_first_token_mean_ms(&plan->roofline));
     return (ttft_ms * fmin(ratio, 1) +
             roofline_tpot_ms(&plan->roofline, 1, NULL) * (traffic->output.classes[0].tokens - 1)) /
            evidence_speedup(&plan->roofline);

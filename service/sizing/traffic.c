@@ -150,8 +150,8 @@ double traffic_tokens_per_step(const struct traffic *traffic, double draft_token
     return accepted < 1 ? (1 - pow(accepted, draft_tokens + 1)) / (1 - accepted) : draft_tokens + 1;
 }
 
-size_t traffic_notes(const struct traffic *traffic, double draft_tokens, bool queued, struct arena *arena,
-                     const char *ret_notes[TRAFFIC_NOTES_MAX])
+size_t traffic_notes(const struct traffic *traffic, double draft_tokens, bool adapters, bool queued,
+                     struct arena *arena, const char *ret_notes[TRAFFIC_NOTES_MAX])
 {
     size_t count = 0;
     if (queued && traffic->input.count == 1 && traffic->output.count == 1) {
@@ -173,5 +173,8 @@ size_t traffic_notes(const struct traffic *traffic, double draft_tokens, bool qu
                          "tokens in a step. No measured row drafts.",
                          traffic->draft_acceptance_ratio, traffic_tokens_per_step(traffic, draft_tokens));
     }
+    if (adapters)
+        ret_notes[count++] =
+            "Adapters take memory, and no time: their products are not predicted. No measured row has adapters.";
     return count;
 }

@@ -67,6 +67,6 @@ double traffic_context_tokens(const struct traffic *traffic);
 double traffic_tokens_per_step(const struct traffic *traffic, double draft_tokens);
 
 /* What an answer assumes of the requests: sentences, NULL where there was no memory. `queued`: they arrive and wait. */
-enum { TRAFFIC_NOTES_MAX = 3 };
-size_t traffic_notes(const struct traffic *traffic, double draft_tokens, bool queued, struct arena *arena,
-                     const char *ret_notes[TRAFFIC_NOTES_MAX]);
+enum { TRAFFIC_NOTES_MAX = 4 };
+size_t traffic_notes(const struct traffic *traffic, double draft_tokens, bool adapters, bool queued,
+                     struct arena *arena, const char *ret_notes[TRAFFIC_NOTES_MAX]);

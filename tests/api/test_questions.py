@@ -511,10 +511,16 @@ def test_a_slice_is_a_gpu(service):
     ({"cpu_offload_gib": 1, "engine": "tensorrt-llm"}, "serving.cpu_offload_gib", "unsupported_combination"),
     ({"gpu_layers": 3}, "serving.gpu_layers", "unsupported_combination"),
     ({"gpu_layers": 99, "engine": "llama.cpp"}, "serving.gpu_layers", "invalid_value"),
+    ({"gpu_used_gib": 80}, "serving.gpu_used_gib", "invalid_value"),
+    ({"weight_dtype": "awq"}, "serving.weight_dtype", "invalid_value"),
     ({"lora_targets": "some"}, "serving.lora_targets", "invalid_value")])
 def test_extras_that_cannot_be(service, fields, field, code):
     problem = memory_of(service, **fields)["errors"][0]
     assert (problem["field"], problem["code"]) == (field, code)
+
+
+def test_methods_of_quantisation_are_named_with_their_format(service):
+    assert "AWQ and GPTQ are int4" in memory_of(service, weight_dtype="GPTQ")["errors"][0]["detail"]
 
 
 def test_speed_of_layers_on_a_cpu_is_not_known(service):

@@ -17,6 +17,23 @@ def without(answer, *names):
     return {name: value for name, value in answer.items() if name not in names}
 
 
+def test_an_overloaded_fleet_is_called_so(service):
+    assert not any("More requests arrive" in text for text in ask(service)["assumptions"])
+    answer = ask(service, rps=200)
+    assert not answer["stable"] and any("More requests arrive" in text for text in answer["assumptions"])
+
+
+def test_no_row_is_of_adapters(service):
+    """A measured run without adapters is not the answer for a deployment that has some."""
+    fields = {"rps": None, "engine": "tensorrt-llm", "engine_version": "0.20", "weight_dtype": "fp8", "kv_dtype": "fp8",
+              "gpus_total": 1, "load": "saturated", "in": 128, "out": 128}
+    assert ask(service, **fields)["basis"] == "measured"
+    answer = ask(service, **fields, max_loras=4)
+    assert answer["basis"] == "extrapolated" and any("Adapters" in text for text in answer["assumptions"])
+    recommended = service.call("GET", "/v1/recommend", query={"model": LLAMA, "rps": 1, "max_loras": 4}).json
+    assert any("Adapters" in text for text in recommended["assumptions"])
+
+
 @pytest.mark.parametrize("load", [{"rps": 8}, {"load": "saturated"}, {"concurrency": 20}, {"batch_size": 40}])
 def test_a_histogram_of_one_length_is_the_mean(service, load):
     mean = service.call("GET", "/v1/throughput", query=BASE | load | {"in": 1000, "out": 200}).json

@@ -157,6 +157,13 @@ def test_help_about_a_command_is_its_own(command):
     assert f"Usage: gpusize {command}" in run("help", command).stdout
 
 
+def test_options_that_are_barred_say_why():
+    """Else they read as if they could be recommended, under "Nothing fits" of all things."""
+    barred = run("recommend", *QUESTION, "--min-basis", "measured", status=1).stdout.splitlines()
+    assert barred[1].endswith("barred by") and barred[2].endswith("basis")
+    assert "barred" not in run("recommend", *QUESTION).stdout
+
+
 def test_lists_are_tables():
     assert "h100-sxm" in run("gpus").stdout
     assert "meta-llama/Llama-3.1-70B-Instruct" in run("models", "--q", "llama-3.1-70b").stdout

@@ -67,7 +67,7 @@ def test_the_rows_of_a_profile(fitted):
     assert values["layer_us"] > 15
     group = {row["coefficient"]: float(row["value"]) for row in rows if row["load"]}
     assert {(row["load"], row["gpu"], row["family"], row["weight_dtype"]) for row in rows if row["load"]} == {
-        ("served", "h100-sxm", "Llama 3.1", "bf16")}
+        ("served", "h100-sxm", "Llama 3.1 8.0B", "bf16")}
     assert group["rows"] == 48 and 1 < group["time_factor"] < 1.3 and 1 < group["ttft_factor"] < 2
     assert 0.9 < group["time_ratio"] < 1.1
     assert "amd_compute_ratio" not in values and "tpot_extrapolated_factor" not in values
@@ -118,6 +118,7 @@ def test_questions_and_the_service_use_it(fitted):
     plain, own = run(*QUESTION).stdout, run(*QUESTION, "--profiles", profile).stdout
     assert tpot_and_id(own)[0] > tpot_and_id(plain)[0] * 1.3
     assert tpot_and_id(own)[1] != tpot_and_id(plain)[1]
+    assert find(json.loads(own), "engine_profile")["source"].startswith("48 rows of 48 configurations (our bench)")
     assert run(*QUESTION, env={"GPUSIZE_PROFILES": str(profile)}).stdout == own
     server = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--access-log", "0", "--profiles", profile],
                               stderr=subprocess.PIPE, text=True, env={**os.environ, "DATABASE_URL": ""})

@@ -90,13 +90,19 @@ struct fixture {
 };
 static struct fixture fixture;
 
+/* Half for the first; all below 1, as shares are, but factors, which are above. */
+static double base_coefficient(size_t i)
+{
+    return (strstr(coef_infos[i].name, "_factor") ? 1.5 : 0.5) + (double)i / 1024;
+}
+
 /* Two profiles: one that gives every coefficient, one that inherits all but the first. */
 static void write_profiles(char text[TEXT_BYTES])
 {
     int used = snprintf(text, TEXT_BYTES, "engine,version_from,version_to,coefficient,value,source,as_of\n");
     for (size_t i = 0; i < coef_count; i++)
-        used += snprintf(text + used, TEXT_BYTES - (size_t)used, "vllm,0.17,0.20,%s,%zu.5,fit,2026-11-23\n",
-                         coef_infos[i].name, i);
+        used += snprintf(text + used, TEXT_BYTES - (size_t)used, "vllm,0.17,0.20,%s,%.10f,fit,2026-11-23\n",
+                         coef_infos[i].name, base_coefficient(i));
     (void)snprintf(text + used, TEXT_BYTES - (size_t)used,
                    "vllm,0.21,,inherits,vllm 0.17,notes,2026-11-23\nvllm,0.21,,%s,0.25,notes,2026-11-24\n",
                    coef_infos[0].name);
@@ -246,7 +252,7 @@ static void test_profiles_inherit(void **state)
     for (size_t i = 0; i < coef_count; i++) {
         double value = 0;
         memcpy(&value, (const char *)&newest->coef + coef_infos[i].offset, sizeof value);
-        assert_near(value, i ? (double)i + 0.5 : 0.25, 0);
+        assert_near(value, i ? base_coefficient(i) : 0.25, 0);
     }
     char day[DATE_TEXT_BYTES];
     assert_string_equal(date_format(newest->as_of, day), "2026-11-24");
@@ -320,6 +326,7 @@ static const struct {
     {FILE_ENGINE_PROFILES, "coefficient", "magic", "engine_profiles.csv:2 coefficient", "no coefficient \"magic\""},
     {FILE_ENGINE_PROFILES, "coefficient", "kv_block_tokens", "engine_profiles.csv:3 coefficient", "the same as line 2"},
     {FILE_ENGINE_PROFILES, "value", "many", "engine_profiles.csv:2 value", "is not a number"},
+    {FILE_ENGINE_PROFILES, "value", "-1", "engine_profiles.csv:2 value", "must be 0 to 1e9"},
     {FILE_ENGINE_SUPPORT, "engine", "w", "engine_support.csv:2 engine", "\"w\" has no profile"},
     {FILE_ENGINE_SUPPORT, "architecture", "Hoper", "engine_support.csv:2 architecture", "no such architecture"},
     {FILE_ENGINE_SUPPORT, "weight_dtypes", "bf16|fp9", "engine_support.csv:2 weight_dtypes", "no format \"fp9\""},

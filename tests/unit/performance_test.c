@@ -76,6 +76,7 @@ static const struct gpu h100 = {
 static const struct model llama = {
     .id = "llama-3.1-8b",
     .family = "Llama 3.1",
+    .sized_family = "Llama 3.1 8.0B",
     .architecture = "LlamaForCausalLM",
     .parameters = 8030261248,
     .active_parameters = 8030261248,
@@ -184,15 +185,16 @@ static void test_what_was_not_fitted_is_extrapolated(void **state)
         const char *gpu, *family;
         enum dtype weight_dtype;
         enum basis basis;
-    } cases[] = {{"h100-sxm", "Llama 3.1", DTYPE_BF16, BASIS_FITTED},
-                 {"l4", "Llama 3.1", DTYPE_BF16, BASIS_EXTRAPOLATED},
+    } cases[] = {{"h100-sxm", "Llama 3.1 8.0B", DTYPE_BF16, BASIS_FITTED},
+                 {"l4", "Llama 3.1 8.0B", DTYPE_BF16, BASIS_EXTRAPOLATED},
                  {"h100-sxm", "unheard of", DTYPE_BF16, BASIS_EXTRAPOLATED},
+                 {"h100-sxm", "Llama 3.1 71B", DTYPE_BF16, BASIS_EXTRAPOLATED},
                  {"h100-sxm", NULL, DTYPE_BF16, BASIS_EXTRAPOLATED},
-                 {"h100-sxm", "Llama 3.1", DTYPE_Q4_K_M, BASIS_EXTRAPOLATED}};
+                 {"h100-sxm", "Llama 3.1 8.0B", DTYPE_Q4_K_M, BASIS_EXTRAPOLATED}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct replica replica = llama_on_h100("tensorrt-llm");
         replica.gpu.id = cases[i].gpu;
-        replica.model.family = cases[i].family;
+        replica.model.sized_family = cases[i].family;
         replica.deployment.weight_dtype = cases[i].weight_dtype;
         replica_init(&replica, 1000, 100);
         struct performance guess = at_concurrency(&replica, 1);
@@ -1099,6 +1101,27 @@ static void test_energy(void **state)
     assert_true(performance_tokens_per_joule(&one).value > performance_tokens_per_joule(&idle).value);
 }
 
+/* A kind of prompt takes as long beside others as it does where all are of its length. */
+static void test_prompts_of_a_kind_are_what_they_are_alone(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 200, 200);
+    double short_ms = roofline_ttft_ms(&replica.roofline, 1);
+    replica_init(&replica, 8200, 200);
+    double long_ms = roofline_ttft_ms(&replica.roofline, 1);
+    const struct length_bucket prompts[] = {{200, 9}, {8200, 1}};
+    const struct length_histogram input = {prompts, 2};
+    struct traffic traffic = traffic_of_means(1000, 200);
+    traffic.input = lengths_of_histogram(&input);
+    retraffic(&replica, &traffic);
+    double mean_ms = roofline_first_token_mean_ms(&replica.roofline);
+    double short_ratio = roofline_first_token_ratio(&replica.roofline, 200, mean_ms);
+    double long_ratio = roofline_first_token_ratio(&replica.roofline, 8200, mean_ms);
+    assert_near("of each other", long_ratio / short_ratio, long_ms / short_ms, 1e-9);
+    assert_near("on average", 0.9 * short_ratio + 0.1 * long_ratio, 1, 1e-9);
+}
+
 /* What a distribution of lengths changes: the slow prompts, the long answers, the wait for a place. */
 static void test_long_answers_come_last(void **state)
 {
@@ -1149,6 +1172,7 @@ int main(void)
         cmocka_unit_test(test_ratios_are_of_the_target),
         cmocka_unit_test(test_shared_prefix_is_held_once),
         cmocka_unit_test(test_energy),
+        cmocka_unit_test(test_prompts_of_a_kind_are_what_they_are_alone),
         cmocka_unit_test(test_long_answers_come_last),
         cmocka_unit_test(test_random_deployments),
     };
