@@ -202,7 +202,7 @@ static void test_recovers_what_made_the_runs(void **state)
     assert_near(find(&fit, "layer_us")->value, 40, 0.2);
     assert_true(find_score(&fit, FIT_KEY_COUNT, NULL, FIT_TPOT)->median < 0.02);
     assert_true(find_score(&fit, FIT_KEY_COUNT, NULL, FIT_TTFT)->median < 0.03);
-    assert_true(fit.group_count == 5);
+    assert_true(fit.group_count == 7);
     for (size_t i = 0; i < fit.group_count; i++) {
         const struct engine_fit *group = &fit.groups[i].fit;
         assert_near(group->time_ratio, 1, 0.02); /* the coefficients say it all */

@@ -16,7 +16,7 @@
 #define LLAMA_8B "'model':'meta-llama/Llama-3.1-8B-Instruct'"
 #define LLAMA_70B "'model':'meta-llama/Llama-3.1-70B-Instruct'"
 #define LLAMA_405B "'model':'meta-llama/Llama-3.1-405B-Instruct'"
-#define GPT_OSS_20B "'model':'openai/gpt-oss-20b'"
+#define GPT_OSS_120B "'model':'openai/gpt-oss-120b'"
 #define FIVE_RPS "'workload':{'requests_per_second':5}"
 
 static struct snapshot *snapshot;
@@ -561,7 +561,7 @@ static void test_min_basis(void **state)
 {
     (void)state;
     struct asked *asked =
-        fleet_ask(snapshot, "{" GPT_OSS_20B "," FIVE_RPS ",'alternatives':50,'constraints':{'min_basis':'fitted'}}");
+        fleet_ask(snapshot, "{" GPT_OSS_120B "," FIVE_RPS ",'alternatives':50,'constraints':{'min_basis':'fitted'}}");
     const struct recommendation *found = &asked->answer.recommendation;
     bool gated = false, warned = false;
     assert_true(fleet_best(asked)->performance.basis <= BASIS_FITTED);
@@ -597,7 +597,7 @@ static void test_price_age(void **state)
 static void test_gated_without_alternatives(void **state)
 {
     (void)state;
-    struct asked *asked = fleet_ask(snapshot, "{" GPT_OSS_20B "," FIVE_RPS ",'alternatives':0,'constraints':{"
+    struct asked *asked = fleet_ask(snapshot, "{" GPT_OSS_120B "," FIVE_RPS ",'alternatives':0,'constraints':{"
                                               "'max_price_age_days':60,'min_basis':'fitted'}}");
     const struct recommendation *found = &asked->answer.recommendation;
     size_t by_gate = 0;
