@@ -169,8 +169,8 @@ static void test_measured_rows(void **state)
         struct performance performance = at_concurrency(&replica, rows[i].concurrency);
         assert_near("tpot", performance.tpot_ms.value, rows[i].tpot_ms, 0.15);
         assert_int_equal(performance.basis, BASIS_FITTED);
-        const struct engine_fit *fit =
-            engine_find_fit(&replica.engine, FIT_LOAD_SERVED, "h100-sxm", "Llama 3.1 8.0B", replica.deployment.weight_dtype);
+        const struct engine_fit *fit = engine_find_fit(&replica.engine, FIT_LOAD_SERVED, "h100-sxm", "Llama 3.1 8.0B",
+                                                       replica.deployment.weight_dtype);
         assert_non_null(fit);
         assert_near("high", performance.tpot_ms.high, performance.tpot_ms.value * fit->time_factor, 1e-5);
         assert_near("Little", performance.requests_per_second.value * performance.e2e_ms.value / 1000,
