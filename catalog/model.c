@@ -55,3 +55,9 @@ void model_add_known(struct model *model)
         return;
     }
 }
+
+double stored_weights_sum(const struct stored_weights *parts)
+{
+    return parts->embedding + parts->head + parts->norms + parts->latent + parts->kv_projection + parts->experts +
+           parts->sharded + parts->vision;
+}

@@ -28,6 +28,7 @@ struct stored_weights {
     double sharded;                /* everything else of the layers */
     double vision;
 };
+double stored_weights_sum(const struct stored_weights *parts);
 
 /* 0 means that the architecture has no such thing. Counts of parameters are doubles: exact below 2^53. */
 struct model {

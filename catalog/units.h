@@ -9,6 +9,7 @@
 #define GB 1e9 /* 10^9 bytes: nominal sizes */
 #define HOURS_PER_YEAR 8760.0
 #define HOURS_PER_MONTH 730.0 /* a twelfth of a year: the month of price lists */
+#define MS_PER_S 1e3
 #define UNKNOWN ((double)NAN) /* a figure that nobody knows; never 0 */
 
 static inline bool is_known(double value)

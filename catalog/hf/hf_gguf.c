@@ -8,25 +8,52 @@
 
 static const double PARAMETERS_MAX = 1e15;
 
-/* Blocks of a tensor's type (ggml-common.h), and the format of a file that is mostly of a plain one. */
+/* Blocks of a tensor's type (ggml-common.h) by its number (ggml.h, enum ggml_type), and the format of a file that is
+ * mostly of a plain one. */
 static const struct ggml_type {
     const char *name;
     double block_elements, block_bytes;
     enum dtype dtype;
 } ggml_types[] = {
-    {"F32", 1, 4, DTYPE_FP32},           {"F16", 1, 2, DTYPE_FP16},          {"BF16", 1, 2, DTYPE_BF16},
-    {"Q4_0", 32, 18, DTYPE_Q4_0},        {"Q4_1", 32, 20, DTYPE_UNKNOWN},    {"Q5_0", 32, 22, DTYPE_Q5_0},
-    {"Q5_1", 32, 24, DTYPE_UNKNOWN},     {"Q8_0", 32, 34, DTYPE_Q8_0},       {"Q8_1", 32, 36, DTYPE_UNKNOWN},
-    {"Q2_K", 256, 84, DTYPE_UNKNOWN},    {"Q3_K", 256, 110, DTYPE_UNKNOWN},  {"Q4_K", 256, 144, DTYPE_UNKNOWN},
-    {"Q5_K", 256, 176, DTYPE_UNKNOWN},   {"Q6_K", 256, 210, DTYPE_Q6_K},     {"Q8_K", 256, 292, DTYPE_UNKNOWN},
-    {"IQ2_XXS", 256, 66, DTYPE_UNKNOWN}, {"IQ2_XS", 256, 74, DTYPE_UNKNOWN}, {"IQ3_XXS", 256, 98, DTYPE_UNKNOWN},
-    {"IQ1_S", 256, 50, DTYPE_UNKNOWN},   {"IQ4_NL", 32, 18, DTYPE_IQ4_NL},   {"IQ3_S", 256, 110, DTYPE_UNKNOWN},
-    {"IQ2_S", 256, 82, DTYPE_UNKNOWN},   {"IQ4_XS", 256, 136, DTYPE_IQ4_XS}, {"I8", 1, 1, DTYPE_UNKNOWN},
-    {"I16", 1, 2, DTYPE_UNKNOWN},        {"I32", 1, 4, DTYPE_UNKNOWN},       {"I64", 1, 8, DTYPE_UNKNOWN},
-    {"F64", 1, 8, DTYPE_UNKNOWN},        {"IQ1_M", 256, 56, DTYPE_UNKNOWN},  {"TQ1_0", 256, 54, DTYPE_UNKNOWN},
-    {"TQ2_0", 256, 66, DTYPE_UNKNOWN},   {"MXFP4", 32, 17, DTYPE_MXFP4},
+    [0] = {"F32", 1, 4, DTYPE_FP32},
+    [1] = {"F16", 1, 2, DTYPE_FP16},
+    [2] = {"Q4_0", 32, 18, DTYPE_Q4_0},
+    [3] = {"Q4_1", 32, 20, DTYPE_UNKNOWN},
+    [6] = {"Q5_0", 32, 22, DTYPE_Q5_0},
+    [7] = {"Q5_1", 32, 24, DTYPE_UNKNOWN},
+    [8] = {"Q8_0", 32, 34, DTYPE_Q8_0},
+    [9] = {"Q8_1", 32, 36, DTYPE_UNKNOWN},
+    [10] = {"Q2_K", 256, 84, DTYPE_UNKNOWN},
+    [11] = {"Q3_K", 256, 110, DTYPE_UNKNOWN},
+    [12] = {"Q4_K", 256, 144, DTYPE_UNKNOWN},
+    [13] = {"Q5_K", 256, 176, DTYPE_UNKNOWN},
+    [14] = {"Q6_K", 256, 210, DTYPE_Q6_K},
+    [15] = {"Q8_K", 256, 292, DTYPE_UNKNOWN},
+    [16] = {"IQ2_XXS", 256, 66, DTYPE_UNKNOWN},
+    [17] = {"IQ2_XS", 256, 74, DTYPE_UNKNOWN},
+    [18] = {"IQ3_XXS", 256, 98, DTYPE_UNKNOWN},
+    [19] = {"IQ1_S", 256, 50, DTYPE_UNKNOWN},
+    [20] = {"IQ4_NL", 32, 18, DTYPE_IQ4_NL},
+    [21] = {"IQ3_S", 256, 110, DTYPE_UNKNOWN},
+    [22] = {"IQ2_S", 256, 82, DTYPE_UNKNOWN},
+    [23] = {"IQ4_XS", 256, 136, DTYPE_IQ4_XS},
+    [24] = {"I8", 1, 1, DTYPE_UNKNOWN},
+    [25] = {"I16", 1, 2, DTYPE_UNKNOWN},
+    [26] = {"I32", 1, 4, DTYPE_UNKNOWN},
+    [27] = {"I64", 1, 8, DTYPE_UNKNOWN},
+    [28] = {"F64", 1, 8, DTYPE_UNKNOWN},
+    [29] = {"IQ1_M", 256, 56, DTYPE_UNKNOWN},
+    [30] = {"BF16", 1, 2, DTYPE_BF16},
+    [34] = {"TQ1_0", 256, 54, DTYPE_UNKNOWN},
+    [35] = {"TQ2_0", 256, 66, DTYPE_UNKNOWN},
+    [39] = {"MXFP4", 32, 17, DTYPE_MXFP4},
 };
 enum { TYPE_COUNT = sizeof ggml_types / sizeof *ggml_types };
+
+const char *hf_ggml_type_name(uint64_t number)
+{
+    return number < TYPE_COUNT ? ggml_types[number].name : NULL;
+}
 
 struct gguf {
     json_t *metadata, *tensors; /* borrowed */
@@ -209,7 +236,7 @@ static enum attention_kind kind_of(const struct model *model)
 static const struct ggml_type *find_type(const char *name)
 {
     for (size_t i = 0; i < TYPE_COUNT && name; i++) {
-        if (strcmp(ggml_types[i].name, name) == 0) return &ggml_types[i];
+        if (ggml_types[i].name && strcmp(ggml_types[i].name, name) == 0) return &ggml_types[i];
     }
     return NULL;
 }
@@ -249,7 +276,7 @@ static enum status sum_tensors(const struct gguf *gguf, struct model *model)
             model->vocabulary_size = (uint32_t)fmin(json_number_value(json_array_get(shape, 1)), 1 << 24);
         if (hf_tensors_add(&tensor, model, &model->stored, &elements)) type_bytes[type - ggml_types] += tensor.bytes;
     }
-    double total = hf_tensors_sum(&elements);
+    double total = stored_weights_sum(&elements);
     model->parameters = total - elements.vision;
     model->vision_parameters = elements.vision;
     model->tied_embeddings = elements.head == 0;
@@ -259,7 +286,7 @@ static enum status sum_tensors(const struct gguf *gguf, struct model *model)
         return problems_add(gguf->problems, STATUS_MALFORMED_CONFIG, gguf->field,
                             "tensors: no token_embd.weight, or no sensible number of weights");
     }
-    model->native_dtype = nearest_dtype(type_bytes, 8 * hf_tensors_sum(&model->stored) / total);
+    model->native_dtype = nearest_dtype(type_bytes, 8 * stored_weights_sum(&model->stored) / total);
     return STATUS_OK;
 }
 

@@ -142,7 +142,7 @@ static json_t *read_metadata(struct reader *reader, uint64_t count)
     return metadata;
 }
 
-static json_t *read_tensor(struct reader *reader, const char *const *type_names, size_t type_count)
+static json_t *read_tensor(struct reader *reader)
 {
     uint64_t dimensions = read_integer(reader, 4, "a tensor");
     if (dimensions > DIMENSIONS_MAX && !reader->wrong) reader->wrong = "a tensor of more than four dimensions";
@@ -151,20 +151,10 @@ static json_t *read_tensor(struct reader *reader, const char *const *type_names,
         (void)json_array_append_new(shape, json_real((double)read_integer(reader, 8, "a tensor")));
     uint64_t type = read_integer(reader, 4, "a tensor");
     (void)read_integer(reader, 8, "a tensor"); /* its place in the file */
-    if (!reader->wrong && (type >= type_count || !type_names[type])) reader->wrong = "a tensor of no known type";
-    const char *name = reader->wrong ? "" : type_names[type];
-    return json_pack("{s:s, s:o}", "type", name, "shape", shape);
+    const char *name = hf_ggml_type_name(type);
+    if (!reader->wrong && !name) reader->wrong = "a tensor of no known type";
+    return json_pack("{s:s, s:o}", "type", reader->wrong ? "" : name, "shape", shape);
 }
-
-/* ggml.h, enum ggml_type. */
-static const char *const ggml_types[] = {
-    [0] = "F32",     [1] = "F16",    [2] = "Q4_0",     [3] = "Q4_1",    [6] = "Q5_0",     [7] = "Q5_1",
-    [8] = "Q8_0",    [9] = "Q8_1",   [10] = "Q2_K",    [11] = "Q3_K",   [12] = "Q4_K",    [13] = "Q5_K",
-    [14] = "Q6_K",   [15] = "Q8_K",  [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S",
-    [20] = "IQ4_NL", [21] = "IQ3_S", [22] = "IQ2_S",   [23] = "IQ4_XS", [24] = "I8",      [25] = "I16",
-    [26] = "I32",    [27] = "I64",   [28] = "F64",     [29] = "IQ1_M",  [30] = "BF16",    [34] = "TQ1_0",
-    [35] = "TQ2_0",  [39] = "MXFP4",
-};
 
 static json_t *read_tensors(struct reader *reader, uint64_t count)
 {
@@ -172,8 +162,7 @@ static json_t *read_tensors(struct reader *reader, uint64_t count)
     for (uint64_t i = 0; i < count && !reader->wrong; i++) {
         struct text name = read_text(reader, "a tensor");
         if (reader->wrong) break;
-        json_t *tensor = read_tensor(reader, ggml_types, sizeof ggml_types / sizeof *ggml_types);
-        put(reader, tensors, name, tensor);
+        put(reader, tensors, name, read_tensor(reader));
     }
     return tensors;
 }

@@ -54,7 +54,7 @@ static enum status sum_header(json_t *top, const struct model *model, struct pro
         }
         (void)hf_tensors_add(&tensor, model, &weights->stored, NULL);
     }
-    weights->total_bytes = hf_tensors_sum(&weights->stored);
+    weights->total_bytes = stored_weights_sum(&weights->stored);
     if (weights->total_bytes > 0 && weights->total_bytes <= BYTES_MAX) return STATUS_OK;
     return problems_add(problems, STATUS_MALFORMED_CONFIG, field, "its tensors have %.3g bytes in all",
                         weights->total_bytes);

@@ -136,9 +136,3 @@ double hf_tensors_elements(const json_t *shape)
     }
     return elements <= ELEMENTS_MAX ? elements : -1;
 }
-
-double hf_tensors_sum(const struct stored_weights *parts)
-{
-    return parts->embedding + parts->head + parts->norms + parts->latent + parts->kv_projection + parts->experts +
-           parts->sharded + parts->vision;
-}

@@ -15,4 +15,4 @@ bool hf_tensors_add(const struct tensor *tensor, const struct model *model, stru
                     struct stored_weights *elements);
 /* Elements of a JSON shape; -1 if it is none. */
 double hf_tensors_elements(const json_t *shape);
-double hf_tensors_sum(const struct stored_weights *parts);
+const char *hf_ggml_type_name(uint64_t number); /* NULL: ggml has none of this number */

@@ -123,7 +123,8 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
          .offset = offsetof(type, extras.draft_model),                                                                 \
          .help = "Speculative decoding: a model's id or alias, ngram, mtp (the model's own prediction layers) or "     \
                  "eagle."},                                                                                            \
-        API_EXTRA_COUNT(type, draft_tokens, 64, "tokens", NULL, "Tokens that are drafted in each step."),              \
+        API_EXTRA_COUNT(type, draft_tokens, 64, "tokens", NULL,                                                        \
+                        "Tokens that are drafted in each step; needs draft_model."),                                   \
     {                                                                                                                  \
         .name = "cpu_offload_gib", .group = "serving", .kind = FIELD_NUMBER,                                           \
         .offset = offsetof(type, extras.cpu_offload_gib), .min = 0, .max = 10000, .unit = "GiB", .preset = "0",        \

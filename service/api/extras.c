@@ -53,12 +53,16 @@ static enum status resolve_draft_model(struct call *call, struct memory_extras *
     return STATUS_OK;
 }
 
-/* draft_tokens alone is a draft of any kind that takes no memory. */
+/* A draft is what drafts and how much: its memory and its time follow from both. */
 static enum status resolve_draft(struct call *call, struct memory_extras *extras, const struct model *model,
                                  const struct engine_profile *engine, struct deployment *deployment)
 {
+    if (!extras->draft_model) {
+        if (extras->draft_tokens == VALUE_ABSENT) return STATUS_OK;
+        return problems_add(call->problems, STATUS_MISSING_FIELD, "serving.draft_model",
+                            "say what drafts: a model of the catalog, ngram, mtp or eagle");
+    }
     if (extras->draft_tokens != VALUE_ABSENT) deployment->draft_tokens = (uint32_t)extras->draft_tokens;
-    if (!extras->draft_model) return STATUS_OK;
     deployment->draft_kind = draft_kind(extras->draft_model);
     if (extras->draft_tokens == VALUE_ABSENT) {
         (void)problems_add(call->problems, STATUS_MISSING_FIELD, "serving.draft_tokens",

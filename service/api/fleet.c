@@ -1,6 +1,7 @@
 /* fleet.c owns the fields of fleet questions and the writing of options. */
 #include "api/fleet.h"
 #include "api/traffic.h"
+#include "sizing/demand.h"
 
 #include <assert.h>
 #include <string.h>
@@ -115,16 +116,7 @@ static_assert(sizeof fleet_fields / sizeof *fleet_fields == FLEET_FIELD_COUNT, "
 
 static bool check_traffic(struct call *call, const struct recommend_request *request)
 {
-    const struct api_traffic asked = {
-        .input_tokens = request->input_tokens,
-        .output_tokens = request->output_tokens,
-        .input_histogram = &request->input_tokens_histogram,
-        .output_histogram = &request->output_tokens_histogram,
-        .shared_prefix_tokens = request->shared_prefix_tokens,
-        .prefix_cache_hit_ratio = request->prefix_cache_hit_ratio,
-        .draft_acceptance_ratio = request->draft_acceptance_ratio,
-        .draft_tokens = request->extras.draft_tokens,
-    };
+    const struct asked_traffic asked = demand_traffic(request);
     return api_traffic_check(call, &asked) == STATUS_OK;
 }
 
@@ -147,8 +139,9 @@ static bool check_gpus_listed(struct call *call, const struct recommend_request 
 static enum status resolve_lengths(struct call *call, struct recommend_request *request, const struct model *model)
 {
     if (request->estimator == ESTIMATOR_ARTICLE) return STATUS_OK; /* knows no context */
-    return api_lengths_resolve(call, model, api_longest_tokens(request->input_tokens, &request->input_tokens_histogram),
-                               api_longest_tokens(request->output_tokens, &request->output_tokens_histogram),
+    return api_lengths_resolve(call, model,
+                               traffic_longest_tokens(request->input_tokens, &request->input_tokens_histogram),
+                               traffic_longest_tokens(request->output_tokens, &request->output_tokens_histogram),
                                &request->max_model_len_tokens);
 }
 

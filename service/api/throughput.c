@@ -109,9 +109,9 @@ static enum status resolve_load(struct call *call, struct throughput_request *re
 
 /* --- the question ----------------------------------------------------------------------------------------------- */
 
-static enum status check_traffic(struct call *call, const struct throughput_request *request)
+static struct asked_traffic asked_traffic_of(const struct throughput_request *request)
 {
-    const struct api_traffic asked = {
+    return (struct asked_traffic){
         .input_tokens = request->replica.input_tokens,
         .output_tokens = request->replica.output_tokens,
         .input_histogram = &request->input_tokens_histogram,
@@ -121,6 +121,11 @@ static enum status check_traffic(struct call *call, const struct throughput_requ
         .draft_acceptance_ratio = request->draft_acceptance_ratio,
         .draft_tokens = request->replica.extras.draft_tokens,
     };
+}
+
+static enum status check_traffic(struct call *call, const struct throughput_request *request)
+{
+    const struct asked_traffic asked = asked_traffic_of(request);
     return api_traffic_check(call, &asked);
 }
 
@@ -129,23 +134,12 @@ static enum status resolve_replica(struct call *call, struct throughput_request 
 {
     struct replica_request *asked = &request->replica;
     bool prompts = request->input_tokens_histogram.count, answers = request->output_tokens_histogram.count;
-    asked->input_tokens = api_longest_tokens(asked->input_tokens, &request->input_tokens_histogram);
-    asked->output_tokens = api_longest_tokens(asked->output_tokens, &request->output_tokens_histogram);
+    asked->input_tokens = traffic_longest_tokens(asked->input_tokens, &request->input_tokens_histogram);
+    asked->output_tokens = traffic_longest_tokens(asked->output_tokens, &request->output_tokens_histogram);
     enum status status = replica_resolve(call, asked, replica);
     if (prompts) asked->input_tokens = UNKNOWN;
     if (answers) asked->output_tokens = UNKNOWN;
     return status;
-}
-
-static struct traffic read_traffic(const struct throughput_request *request)
-{
-    struct traffic traffic = traffic_of_means(request->replica.input_tokens, request->replica.output_tokens);
-    if (request->input_tokens_histogram.count) traffic.input = lengths_of_histogram(&request->input_tokens_histogram);
-    if (request->output_tokens_histogram.count)
-        traffic.output = lengths_of_histogram(&request->output_tokens_histogram);
-    traffic_set_cache(&traffic, request->shared_prefix_tokens, request->prefix_cache_hit_ratio);
-    if (is_known(request->draft_acceptance_ratio)) traffic.draft_acceptance_ratio = request->draft_acceptance_ratio;
-    return traffic;
 }
 
 static bool is_disaggregated(const struct throughput_request *request)
@@ -406,7 +400,8 @@ static enum status answer(struct call *call, struct throughput_request *request)
         return problems_status(call->problems);
     status = check_runs(call, &replica);
     if (status != STATUS_OK) return status;
-    speed->traffic = read_traffic(request);
+    const struct asked_traffic asked = asked_traffic_of(request);
+    speed->traffic = traffic_of_asked(&asked);
     roofline_init_traffic(&speed->roofline, &replica.deployment, &replica.memory, &speed->traffic);
     speed->split = is_disaggregated(request);
     if (!speed->split) find_evidence(call, request, &replica, speed);
@@ -447,7 +442,8 @@ static const char *const examples[] = {
     "gpusize throughput --model meta-llama/Llama-3.1-8B-Instruct --gpu l40s --concurrency 32",
     "gpusize throughput --model 70B --gpu mi300x --requests-per-second 2 --ttft-ms 2000 --percentile 99",
     "gpusize throughput --model Qwen/Qwen3-32B --gpu h100-sxm --rps 3 --shared-prefix-tokens 512 --in 1500",
-    "gpusize throughput --model Qwen/Qwen3-32B --gpu h100-sxm --draft-tokens 3 --draft-acceptance-ratio 0.7",
+    "gpusize throughput --model Qwen/Qwen3-32B --gpu h100-sxm --draft-model eagle --draft-tokens 3 "
+    "--draft-acceptance-ratio 0.7",
     "gpusize throughput --model Qwen/Qwen3-32B --gpu h100-sxm --gpus-total 8 --disaggregated true",
     NULL,
 };

@@ -1,13 +1,6 @@
 /* traffic.c owns the contradictions among the fields that say what requests are like. */
 #include "api/traffic.h"
 
-double api_longest_tokens(double mean, const struct length_histogram *histogram)
-{
-    for (size_t i = 0; i < histogram->count; i++)
-        mean = fmax(i ? mean : 0, histogram->items[i].tokens);
-    return mean;
-}
-
 static double shortest_tokens(double mean, const struct length_histogram *histogram)
 {
     for (size_t i = 0; i < histogram->count; i++)
@@ -23,7 +16,7 @@ static void check_histogram(struct call *call, const char *field, const char *na
         (void)problems_add(call->problems, STATUS_CONTRADICTION, field, "give %s or its histogram, not both", name);
 }
 
-static void check_prefix(struct call *call, const struct api_traffic *asked)
+static void check_prefix(struct call *call, const struct asked_traffic *asked)
 {
     double input = is_known(asked->input_tokens) ? asked->input_tokens : DEFAULT_INPUT_TOKENS;
     double shortest = shortest_tokens(input, asked->input_histogram);
@@ -33,7 +26,7 @@ static void check_prefix(struct call *call, const struct api_traffic *asked)
     }
 }
 
-static void check_draft(struct call *call, const struct api_traffic *asked)
+static void check_draft(struct call *call, const struct asked_traffic *asked)
 {
     bool drafts = asked->draft_tokens != VALUE_ABSENT, accepts = is_known(asked->draft_acceptance_ratio);
     if (drafts && !accepts) {
@@ -45,7 +38,7 @@ static void check_draft(struct call *call, const struct api_traffic *asked)
     }
 }
 
-enum status api_traffic_check(struct call *call, const struct api_traffic *asked)
+enum status api_traffic_check(struct call *call, const struct asked_traffic *asked)
 {
     check_histogram(call, "workload.input_tokens_histogram", "input_tokens", asked->input_tokens,
                     asked->input_histogram);

@@ -34,14 +34,5 @@
         .help = "How often a drafted token is accepted when those before it were; needs draft_tokens."                 \
     }
 
-/* The fields of a request, whichever it is. */
-struct api_traffic {
-    double input_tokens, output_tokens;
-    const struct length_histogram *input_histogram, *output_histogram;
-    double shared_prefix_tokens, prefix_cache_hit_ratio, draft_acceptance_ratio;
-    int64_t draft_tokens;
-};
 /* Reports every contradiction. */
-enum status api_traffic_check(struct call *call, const struct api_traffic *asked) MUST_CHECK;
-/* The longest of a histogram, or the mean where there is none. */
-double api_longest_tokens(double mean, const struct length_histogram *histogram);
+enum status api_traffic_check(struct call *call, const struct asked_traffic *asked) MUST_CHECK;

@@ -126,17 +126,11 @@ static struct entry *sorted_entries(const struct scores *scores, const struct gr
 
 /* --- statistics --- */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Between the two nearest of `values`, which are sorted here. */
 static double quantile(double *values, size_t count, double share)
 {
     if (count == 0) return UNKNOWN;
-    qsort(values, count, sizeof *values, compare_doubles);
+    qsort(values, count, sizeof *values, score_compare_errors);
     double place = share * (double)(count - 1);
     size_t below = (size_t)place;
     size_t above = below + 1 < count ? below + 1 : below;

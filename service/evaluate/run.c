@@ -41,12 +41,11 @@ static void predict_start(const struct deployment *deployment, const struct memo
     ret_metrics[METRIC_MAX_CONCURRENCY] = certain(memory->max_concurrency);
 }
 
-static void predict_speed(const struct run *run, const struct deployment *deployment, const struct memory *memory,
-                          struct predicted ret_metrics[METRIC_COUNT])
+static void predict_speed(const struct run *run, struct predicted ret_metrics[METRIC_COUNT])
 {
     struct roofline roofline;
     struct performance performance;
-    roofline_init(&roofline, deployment, memory, run->input_tokens, run->output_tokens);
+    roofline_init(&roofline, &run->deployment, &run->memory, run->input_tokens, run->output_tokens);
     performance_predict(&roofline, &run->load, &performance);
     ret_metrics[METRIC_PREFILL_TOKENS_PER_SECOND] = performance.prefill_tokens_per_second;
     ret_metrics[METRIC_TTFT_MS] = performance.ttft_ms;
@@ -63,19 +62,13 @@ static void predict_speed(const struct run *run, const struct deployment *deploy
                                      : performance.e2e_ms;
 }
 
-void run_predict(const struct run *run, const struct engine_profile *engine, struct predicted ret_metrics[METRIC_COUNT])
+void run_predict(const struct run *run, struct predicted ret_metrics[METRIC_COUNT])
 {
-    struct deployment deployment = run->deployment;
-    struct memory memory = run->memory;
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++)
         ret_metrics[metric] = PREDICTED_UNKNOWN;
     if (run->refused) return;
-    if (engine && engine != deployment.engine) {
-        deployment.engine = engine;
-        if (memory_size(&deployment, &memory) != STATUS_OK) return;
-    }
     if (run->kind == RUN_START)
-        predict_start(&deployment, &memory, ret_metrics);
+        predict_start(&run->deployment, &run->memory, ret_metrics);
     else
-        predict_speed(run, &deployment, &memory, ret_metrics);
+        predict_speed(run, ret_metrics);
 }

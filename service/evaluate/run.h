@@ -50,7 +50,5 @@ struct runs {
 /* "concurrency", "static_batch" and so on; "decode", "prefill", "start". */
 const char *run_kind_name(const struct run *run);
 
-/* Predicted quantities of the run, of all its replicas, with the coefficients of `engine` (NULL: the run's own
- * profile). Unknown where the run says nothing that leads to the metric. */
-void run_predict(const struct run *run, const struct engine_profile *engine,
-                 struct predicted ret_metrics[METRIC_COUNT]);
+/* Predicted quantities of the run, of all its replicas. Unknown where the run says nothing that leads to the metric. */
+void run_predict(const struct run *run, struct predicted ret_metrics[METRIC_COUNT]);

@@ -37,7 +37,7 @@ static size_t measured_count(const struct run *run)
 static void add_scores(const struct run *run, struct scores *scores)
 {
     struct predicted predicted[METRIC_COUNT];
-    run_predict(run, NULL, predicted);
+    run_predict(run, predicted);
     for (enum metric metric = 0; metric < METRIC_COUNT; metric++) {
         if (is_known(run->measured[metric])) scores->items[scores->count++] = score_of(run, metric, predicted[metric]);
     }
@@ -60,4 +60,10 @@ enum status scores_make(const struct runs *runs, struct arena *arena, struct pro
     for (size_t i = 0; i < runs->count; i++)
         add_scores(&runs->items[i], ret_scores);
     return STATUS_OK;
+}
+
+int score_compare_errors(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
 }

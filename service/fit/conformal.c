@@ -1,6 +1,8 @@
 /* conformal.c owns the quantile behind intervals and the table of factors. */
 #include "fit/conformal.h"
 
+#include "evaluate/score.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,18 +19,12 @@ const struct conformal_rule conformal_rules[] = {
 };
 const size_t conformal_rule_count = sizeof conformal_rules / sizeof *conformal_rules;
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double conformal_factor(double *errors, size_t count, double coverage_ratio)
 {
     double rank = ceil(((double)count + 1) * coverage_ratio - 1e-9); /* 0.9·10 is 9, whatever doubles make of it */
     if (!(rank >= 1) || rank > (double)count) return UNKNOWN;
     for (size_t i = 0; i < count; i++)
         errors[i] = fabs(errors[i]);
-    qsort(errors, count, sizeof *errors, compare_doubles);
+    qsort(errors, count, sizeof *errors, score_compare_errors);
     return exp(errors[(size_t)rank - 1]);
 }

@@ -9,7 +9,6 @@
 #include <strings.h>
 
 enum { FOLDS = 5, SOURCES_BYTES = 400 };
-#define COVERAGE_RATIO 0.9     /* of the factors in the engine profiles */
 enum { FACTOR_ROWS_MIN = 20 }; /* of fewer, the largest error would be the width */
 #define STEADY_ROWS 2580.0     /* of the fit at fixed concurrency, whose widths those of the parameters are */
 #define WIDTH_RATIO_MAX 5.0

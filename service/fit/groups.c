@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COVERAGE_RATIO 0.9
 /* As many configurations without an error, and as many rows with the usual one, stand beside a group's own: so much do
  * the rows of a group say that is not true of further ones (docs/fit.md, "Groups"). */
 #define SHRINK_CONFIGURATIONS 5.0

@@ -1,6 +1,7 @@
 /* holdout.c owns groups, folds, and the errors of what was left out. */
 #include "fit/holdout.h"
 
+#include "evaluate/score.h"
 #include "fit/groups.h"
 
 #include <stdio.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 
 enum { VERSION_BYTES = 64 };
-#define COVERAGE_RATIO 0.9 /* of the intervals of answers */
 
 static const char *const key_names[FIT_KEY_COUNT] = {[FIT_BY_GPU] = "gpu",
                                                      [FIT_BY_MODEL] = "model",
@@ -134,12 +134,6 @@ enum status holdout_errors(struct fitting *fitting, const struct partition *part
 
 /* --- scores --- */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Collects in `values` the errors of a kind that are in the group, or in all others. */
 static size_t collect(const struct fitting *fitting, const struct partition *partition, size_t group, bool inside,
                       enum fit_kind kind, const double *errors, double *values)
@@ -165,11 +159,11 @@ static struct fit_score score_of(enum fit_key key, const char *group, enum fit_k
 {
     struct fit_score score = {.key = key, .group = group, .kind = kind, .rows = count};
     score.coverage = share_within(errors, count, factor);
-    qsort(errors, count, sizeof *errors, compare_doubles);
+    qsort(errors, count, sizeof *errors, score_compare_errors);
     score.bias = expm1(errors[count / 2]);
     for (size_t i = 0; i < count; i++)
         errors[i] = fabs(expm1(errors[i]));
-    qsort(errors, count, sizeof *errors, compare_doubles);
+    qsort(errors, count, sizeof *errors, score_compare_errors);
     score.median = errors[count / 2];
     score.p90 = errors[count * 9 / 10];
     return score;

@@ -63,7 +63,7 @@ static enum metric chosen(const struct run *run, const struct want *want)
 static double error_of(const struct residual *residual)
 {
     struct predicted metrics[METRIC_COUNT];
-    run_predict(residual->run, NULL, metrics);
+    run_predict(residual->run, metrics);
     double value = metrics[residual->metric].value;
     return value > 0 && isfinite(value) ? log(value) - residual->log_measured : 0;
 }
@@ -177,7 +177,7 @@ static void add_run(struct run *run, const struct workspace *workspace, uint32_t
         return;
     }
     struct predicted metrics[METRIC_COUNT];
-    run_predict(run, NULL, metrics);
+    run_predict(run, metrics);
     bool compared = false, answered = false;
     for (size_t i = 0; i < WANTS; i++) {
         enum metric metric = applies(&wants[i], run) ? chosen(run, &wants[i]) : METRIC_COUNT;

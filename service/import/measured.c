@@ -162,8 +162,6 @@ void measured_set_load(struct measured *measured, const char *load_mode)
                     "is none of closed-loop, static batch, max-load offline, batch-1 decode, batch-1 prefill, rate");
 }
 
-/* --- observations --- */
-
 /* --- names --- */
 
 static const struct {

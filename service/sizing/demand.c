@@ -5,24 +5,18 @@
 
 #include <string.h>
 
-static double longest_length(const struct length_histogram *histogram, double otherwise)
+struct asked_traffic demand_traffic(const struct recommend_request *request)
 {
-    double longest = 0;
-    for (size_t i = 0; i < histogram->count; i++)
-        longest = fmax(longest, histogram->items[i].tokens);
-    return histogram->count ? longest : otherwise;
-}
-
-static struct traffic traffic_read(const struct recommend_request *request)
-{
-    const struct length_histogram *input = &request->input_tokens_histogram,
-                                  *output = &request->output_tokens_histogram;
-    struct traffic traffic = traffic_of_means(request->input_tokens, request->output_tokens);
-    if (input->count) traffic.input = lengths_of_histogram(input);
-    if (output->count) traffic.output = lengths_of_histogram(output);
-    traffic_set_cache(&traffic, request->shared_prefix_tokens, request->prefix_cache_hit_ratio);
-    if (is_known(request->draft_acceptance_ratio)) traffic.draft_acceptance_ratio = request->draft_acceptance_ratio;
-    return traffic;
+    return (struct asked_traffic){
+        .input_tokens = request->input_tokens,
+        .output_tokens = request->output_tokens,
+        .input_histogram = &request->input_tokens_histogram,
+        .output_histogram = &request->output_tokens_histogram,
+        .shared_prefix_tokens = request->shared_prefix_tokens,
+        .prefix_cache_hit_ratio = request->prefix_cache_hit_ratio,
+        .draft_acceptance_ratio = request->draft_acceptance_ratio,
+        .draft_tokens = request->extras.draft_tokens,
+    };
 }
 
 struct demand_form { /* one way to say a demand: a field, and the field that must go with it */
@@ -53,7 +47,8 @@ static enum status check_partner(const struct demand_form *form, struct problems
 
 enum status demand_read(const struct recommend_request *request, struct problems *problems, struct demand *ret_demand)
 {
-    struct traffic traffic = traffic_read(request);
+    const struct asked_traffic asked = demand_traffic(request);
+    struct traffic traffic = traffic_of_asked(&asked);
     struct demand demand = {
         .kind = DEMAND_NONE,
         .requests_per_second = UNKNOWN,
@@ -61,8 +56,8 @@ enum status demand_read(const struct recommend_request *request, struct problems
         .traffic = traffic,
         .input_tokens = traffic.input.mean,
         .output_tokens = traffic.output.mean,
-        .longest_tokens = longest_length(&request->input_tokens_histogram, request->input_tokens) +
-                          longest_length(&request->output_tokens_histogram, request->output_tokens),
+        .longest_tokens = traffic_longest_tokens(asked.input_tokens, asked.input_histogram) +
+                          traffic_longest_tokens(asked.output_tokens, asked.output_histogram),
         .arrival_cv2 = request->arrival_cv2,
     };
     const struct demand_form forms[] = {
@@ -95,11 +90,6 @@ enum status demand_read(const struct recommend_request *request, struct problems
     }
     *ret_demand = demand;
     return STATUS_OK;
-}
-
-bool slo_limits(const struct slo *slo)
-{
-    return is_known(slo->ttft_ms) || is_known(slo->tpot_ms) || is_known(slo->e2e_ms);
 }
 
 double demand_capacity_rps(const struct roofline *roofline, const struct performance *saturated, const struct slo *slo,

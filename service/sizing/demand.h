@@ -22,6 +22,8 @@ struct demand {
     double arrival_cv2;
 };
 
+/* What the fields of a request say of its requests; histograms are borrowed. */
+struct asked_traffic demand_traffic(const struct recommend_request *request);
 /* Reads the demand of a request whose defaults are filled in. Two demands at once are a CONTRADICTION that names
  * every field given; half of a pair (users without requests_per_user_hour) is a MISSING_FIELD. */
 enum status demand_read(const struct recommend_request *request, struct problems *problems,
@@ -36,7 +38,6 @@ double demand_capacity_rps(const struct roofline *roofline, const struct perform
  */
 double demand_probability(const struct performance *performance, const struct performance *saturated,
                           const struct slo *slo, double requests_per_second);
-bool slo_limits(const struct slo *slo);
 
 /* The deviate z of the standard normal with P(Z ≤ z) = probability. */
 double demand_deviate(double probability);

@@ -66,6 +66,10 @@ bool deployment_embeds_on_host(const struct deployment *deployment);
 /* Tensor parallel degrees divide the attention heads; pipeline stages divide into layers. */
 bool deployment_layout_valid(const struct deployment *deployment);
 
+/* The draft model of `target` as the engine runs it: over the same GPUs if its heads divide by them, else whole on
+ * each; in the format that it would have alone. */
+struct deployment draft_deployment(const struct deployment *target);
+
 static inline uint32_t deployment_gpus(const struct deployment *deployment)
 {
     return deployment->tensor_parallel * deployment->pipeline_parallel;

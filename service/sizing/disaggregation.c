@@ -4,8 +4,6 @@
 #include "sizing/point.h"
 #include "sizing/power.h"
 
-#define MS_PER_S 1e3
-
 /* One output token where nobody reads prompts. */
 static double decode_ms(const struct roofline *roofline, double in_flight)
 {
@@ -73,12 +71,18 @@ static struct times calm_times(const struct roofline *roofline, const struct dis
     return (struct times){ttft_ms, decode_ms(roofline, in_flight), ttft_ms + answer_ms(roofline, in_flight)};
 }
 
-static void solve_full(const struct roofline *roofline, const struct disaggregation *split, struct point *point)
+/* In flight is what decodes: who waits, or is read, is not. */
+static void set_decoding(const struct roofline *roofline, const struct disaggregation *split, struct point *point)
 {
-    point->requests_per_ms = capacity_per_ms(roofline, split);
     double each = in_flight_at(roofline, point->requests_per_ms / split->decode_replicas);
     point->batch = fmax(each, 1);
     point->in_flight = each * split->decode_replicas;
+}
+
+static void solve_full(const struct roofline *roofline, const struct disaggregation *split, struct point *point)
+{
+    point->requests_per_ms = capacity_per_ms(roofline, split);
+    set_decoding(roofline, split, point);
     point->times = calm_times(roofline, split, point->batch, 0);
 }
 
@@ -89,8 +93,7 @@ static void solve_in_flight(const struct roofline *roofline, const struct disagg
     double each = fmin(concurrency / split->decode_replicas, roofline->max_batch);
     struct times times = calm_times(roofline, split, fmax(each, 1), 0);
     point->requests_per_ms = fmin(concurrency / times.e2e_ms, capacity_per_ms(roofline, split));
-    point->batch = fmax(in_flight_at(roofline, point->requests_per_ms / split->decode_replicas), 1);
-    point->in_flight = concurrency;
+    set_decoding(roofline, split, point);
     double calm_ms = calm_times(roofline, split, point->batch, 0).e2e_ms;
     point->waiting_ms = fmax(concurrency / point->requests_per_ms - calm_ms, 0);
     point->times = calm_times(roofline, split, point->batch, point->waiting_ms);
@@ -194,6 +197,7 @@ void disaggregation_predict(const struct roofline *roofline, const struct disagg
     point.watts = fleet_watts(roofline, split, answer->prefill_utilization_ratio, in_flight);
     point_predict(roofline, load, &point, &answer->performance);
     answer->performance.breakdown.prefill_ms = 0;
-    if (answer->prefill_utilization_ratio > answer->decode_utilization_ratio)
-        answer->performance.bound_by = BOUND_COMPUTE;
+    bool prompts = answer->prefill_utilization_ratio > answer->decode_utilization_ratio;
+    answer->performance.bound_by =
+        prompts ? BOUND_COMPUTE : roofline_bound(roofline, point.batch, &answer->performance.breakdown);
 }

@@ -1,15 +1,16 @@
-/* draft.c owns the memory of speculative decoding: the weights that draft tokens, and what they keep in the KV cache.
- */
+/* draft.c owns what drafts tokens: how the engine runs its model, its weights, and what they keep in the KV cache. */
 #include "sizing/stage.h"
 
-/* The draft model as the engine runs it: over the same GPUs if its heads divide by them, else whole on each. */
-static struct deployment draft_deployment(const struct deployment *target)
+struct deployment draft_deployment(const struct deployment *target)
 {
     struct deployment draft = {
         .model = target->draft_model,
         .gpu = target->gpu,
         .engine = target->engine,
         .kv_dtype = target->kv_dtype,
+        .link_gpus = target->link_gpus,
+        .max_batched_tokens = target->max_batched_tokens,
+        .max_sequences = target->max_sequences,
         .tensor_parallel = target->tensor_parallel,
         .pipeline_parallel = 1,
         .expert_parallel = 1,

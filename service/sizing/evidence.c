@@ -7,7 +7,6 @@
 #define EXACT_RATIO 0.01   /* lengths and requests within 1 % are the same configuration */
 #define SHRINK_ROWS 5.0    /* n rows of a user count n/(n + 5): one alone made the median error worse */
 #define CLOSE_EXPONENT 4.0 /* how fast a lone row and its interval lose their weight beside their configuration */
-#define MS_PER_S 1e3
 enum { REPEATS_MAX = 16 };
 
 static_assert((int)LOAD_SATURATED == MEASURED_SATURATED && (int)LOAD_CONCURRENCY == MEASURED_CONCURRENCY &&

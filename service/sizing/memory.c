@@ -196,16 +196,6 @@ enum status memory_size(const struct deployment *deployment, struct memory *ret_
     return STATUS_OK;
 }
 
-double memory_weights_rank_bytes(const struct deployment *deployment)
-{
-    struct stage stages[3];
-    uint32_t count = make_stages(deployment, stages);
-    double most = 0;
-    for (uint32_t i = 0; i < count; i++)
-        most = fmax(most, stage_weights_bytes(deployment, &stages[i]));
-    return most;
-}
-
 double memory_sequence_bytes(const struct deployment *deployment, double tokens)
 {
     struct rank rank = size_fullest(deployment, physical_bytes_of(deployment), available_bytes_of(deployment));

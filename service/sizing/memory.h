@@ -26,8 +26,7 @@ struct memory {
     bool fits;                       /* one sequence of max_model_len_tokens fits */
 };
 
-/* Bytes of all weights of one rank (the fullest), and of the whole checkpoint in this dtype. */
-double memory_weights_rank_bytes(const struct deployment *deployment);
+/* Bytes of the whole checkpoint in this dtype. */
 double memory_weights_total_bytes(const struct model *model, enum dtype dtype);
 
 /* UNSUPPORTED_MODEL_KIND for encoder-only models, and for models given by their size to which

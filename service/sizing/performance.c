@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#define MS_PER_S 1e3
-#define COVERAGE_RATIO 0.9          /* of the factors in the engine profiles */
 #define SAFE_UTILIZATION_RATIO 0.95 /* arrivals closer to capacity than this are no load to plan for */
 #define CERTAIN 3e-5                /* what rounding to six digits can take from a probability */
 enum { BISECTION_STEPS = 24 };
@@ -343,9 +341,9 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
         .waiting_ms = round6(point->waiting_ms),
         .utilization_ratio = round6(point->utilization_ratio),
         .stable = point->stable,
-        .bound_by = roofline_bound(roofline, point->batch),
     };
     (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
+    performance->bound_by = roofline_bound(roofline, point->batch, &performance->breakdown);
     struct factors factors = factors_of(roofline, fit, load->load);
     set_latency(roofline, load, point, &factors, performance);
     set_throughput(roofline, load, point, factors.throughput, performance);
@@ -393,7 +391,7 @@ double performance_slo_probability(const struct performance *performance, const 
     return joint_probability(performance->ttft_ms, performance->tpot_ms, performance->e2e_ms, slo);
 }
 
-static bool has_limits(const struct slo *slo)
+bool slo_limits(const struct slo *slo)
 {
     return is_known(slo->ttft_ms) || is_known(slo->tpot_ms) || is_known(slo->e2e_ms);
 }
@@ -422,7 +420,7 @@ double performance_capacity_rps(const struct roofline *roofline, const struct sl
     struct line line;
     line_init(&line, roofline);
     double low = 0, high = queue_capacity_per_ms(&line.queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
-    if (!has_limits(slo)) return round6(high);
+    if (!slo_limits(slo)) return round6(high);
     struct factors factors = factors_of(roofline, fit_of(roofline, LOAD_RATE), LOAD_RATE);
     struct load_point load = {.load = LOAD_RATE, .arrival_cv2 = arrival_cv2, .percentile = slo->percentile};
     load.requests_per_second = high;

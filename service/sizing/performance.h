@@ -80,8 +80,9 @@ double roofline_ttft_ms(const struct roofline *roofline, double in_flight);
  * output_tokens - 1 decode steps; ms. Never more than ttft + (output_tokens - 1)·tpot. */
 double roofline_prefill_ms(const struct roofline *roofline);
 double roofline_work_ms(const struct roofline *roofline, double in_flight);
-/* The resource that takes most of a step with n requests in flight; KV_CAPACITY when a fuller batch would help. */
-enum bound roofline_bound(const struct roofline *roofline, double in_flight);
+/* The resource that takes most of a step with n requests in flight, whose terms are `step`; KV_CAPACITY when a fuller
+ * batch would help. */
+enum bound roofline_bound(const struct roofline *roofline, double in_flight, const struct step_breakdown *step);
 /* Time to the first token of a prompt of this length over that of the prompts on average (of all their lengths), on an
  * engine without others. */
 double roofline_first_token_ratio(const struct roofline *roofline, double input_tokens, double mean_ms);
@@ -154,6 +155,7 @@ struct slo {
     double percentile;            /* 95 */
     double min_probability_ratio; /* 0.9: of meeting the limits, from the predictions' intervals */
 };
+bool slo_limits(const struct slo *slo);
 /* P(all limits met) under the predicted distributions. 1 without limits when stable, 0 when not stable. */
 double performance_slo_probability(const struct performance *performance, const struct slo *slo);
 

@@ -9,7 +9,6 @@
 #define MEMORY_BOUND_RATIO 0.75
 #define COMPUTE_BOUND_RATIO 1.0
 #define FACTOR 1.35 /* x and / at 90 %: holds the shares above */
-#define COVERAGE_RATIO 0.9
 
 double power_gpu_watts(const struct gpu *gpu, double busy_ratio, double compute_share)
 {

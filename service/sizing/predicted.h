@@ -15,6 +15,8 @@ struct predicted {
 
 #define PREDICTED_UNKNOWN ((struct predicted){UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, BASIS_EXTRAPOLATED})
 
+#define COVERAGE_RATIO 0.9 /* of the factors in the engine profiles, and of the intervals of answers */
+
 /* value ×/÷ factor at coverage_ratio; factor NaN: no interval. All figures are rounded by round6. */
 struct predicted predicted_make(double value, double factor, double coverage_ratio, enum basis basis);
 /* The same quantity in other units (throughput per GPU, USD per token): scale > 0. */

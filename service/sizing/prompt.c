@@ -31,23 +31,23 @@ static double busy_ms(const struct deployment *deployment, const struct workload
     return work_ms(deployment, work, rates, prompt, prompt.tokens * fill);
 }
 
-/* A prompt on an engine without others. In chunks, each of them reads all weights and has the overhead of a step, and a
- * stage works on one while the others work on theirs; without, launches hide behind the work. */
+/* A prompt on an engine without others, until all stages are through: of several chunks, a stage works on one while the
+ * others work on theirs. Each chunk reads all weights and has the overhead of a step, where the engine tells them
+ * apart; else the prompt does so once. */
 static double alone_ms(const struct roofline *roofline, const struct workload *work, const struct rates *rates,
                        struct prompt_work prompt)
 {
     const struct deployment *deployment = roofline->deployment;
     const struct engine_coefs *coef = &deployment->engine->coef;
     const struct roofline_terms *terms = &roofline->terms;
-    bool chunked = coef->prefill_tile_tokens > 0;
-    double stages = terms->pipeline_stages;
-    double chunks = chunked ? larger(ceil(prompt.tokens / deployment->max_batched_tokens), 1) : 1;
-    double rows = prompt.tokens + tile_tokens(deployment) * chunks;
-    double read_ms = terms->dense_read_ms + expert_read_ms(terms, prompt.tokens / chunks);
-    double ms = norm(work_ms(deployment, work, rates, prompt, rows), read_ms * chunks, terms->norm_exponent);
-    if (!chunked) return (ms + terms->overhead_step_ms) / stages;
-    ms = norm(ms, terms->overhead_step_ms * chunks, terms->norm_exponent);
-    double overlap_ratio = 1 - (chunks + stages - 1) / (chunks * stages);
+    bool apart = coef->prefill_tile_tokens > 0;
+    double chunks = larger(ceil(prompt.tokens / deployment->max_batched_tokens), 1), passes = apart ? chunks : 1;
+    double stages = terms->pipeline_stages, overlap_ratio = 1 - (chunks + stages - 1) / (chunks * stages);
+    double rows = prompt.tokens + tile_tokens(deployment) * passes;
+    double read_ms = terms->dense_read_ms + expert_read_ms(terms, prompt.tokens / passes);
+    double ms = norm(work_ms(deployment, work, rates, prompt, rows), read_ms * passes, terms->norm_exponent);
+    if (!apart) return (ms + terms->overhead_step_ms) * (1 - overlap_ratio);
+    ms = norm(ms, terms->overhead_step_ms * passes, terms->norm_exponent);
     return ms * (1 - overlap_ratio * coef->stage_overlap_ratio);
 }
 

@@ -55,24 +55,6 @@ void queue_set_mix(struct queue *queue, const struct queue_mix *mix)
         (prefill_ms * prefill_ms * mix->prompts_cv2 + answer_ms * answer_ms * mix->answers_cv2) / (all_ms * all_ms);
 }
 
-static double between(const struct queue *queue, const double values[], double in_flight)
-{
-    if (!(in_flight > 1)) return values[1];
-    if (in_flight >= queue->servers) return values[queue->servers];
-    uint32_t below = (uint32_t)in_flight;
-    return values[below] + (in_flight - below) * (values[below + 1] - values[below]);
-}
-
-double queue_prefill_ms(const struct queue *queue, double in_flight)
-{
-    return between(queue, queue->prefill_ms, in_flight);
-}
-
-double queue_decode_ms(const struct queue *queue, double in_flight)
-{
-    return between(queue, queue->decode_ms, in_flight);
-}
-
 double queue_capacity_per_ms(const struct queue *queue)
 {
     return 1 / queue->gap_ms[queue->servers];

@@ -38,8 +38,6 @@ struct queue {
 void queue_init(struct queue *queue, queue_times *times, const void *context, double servers, double decode_steps);
 /* Requests that differ: from here on waits and percentiles follow from their classes. */
 void queue_set_mix(struct queue *queue, const struct queue_mix *mix);
-double queue_prefill_ms(const struct queue *queue, double in_flight);
-double queue_decode_ms(const struct queue *queue, double in_flight);
 double queue_capacity_per_ms(const struct queue *queue); /* completions with all servers busy */
 
 struct queue_latency {

@@ -20,12 +20,17 @@ static enum peak compute_peak(const struct deployment *deployment)
     return peak;
 }
 
+static double pcie_gb_per_s(const struct gpu *gpu)
+{
+    return is_known(gpu->pcie_gb_per_s) ? gpu->pcie_gb_per_s : PCIE_GB_PER_S;
+}
+
 static double link_gb_per_s(const struct deployment *deployment)
 {
     const struct gpu *gpu = deployment->gpu;
     bool linked = deployment->tensor_parallel <= deployment->link_gpus && gpu->link_gb_per_s > 0;
     if (linked) return gpu->link_gb_per_s / 2; /* one direction */
-    return is_known(gpu->pcie_gb_per_s) ? gpu->pcie_gb_per_s : PCIE_GB_PER_S;
+    return pcie_gb_per_s(gpu);
 }
 
 /* The catalog states 16-bit rates with 32-bit accumulation, of which GeForce does half, but not of 8-bit integers: who
@@ -137,6 +142,5 @@ double link_row_ms(const struct deployment *deployment, const struct workload *w
 /* Weights in host memory come through PCIe in every step, beside everything else. */
 double offload_step_ms(const struct roofline *roofline)
 {
-    double pcie = roofline->deployment->gpu->pcie_gb_per_s;
-    return roofline->memory->offloaded_bytes / ((is_known(pcie) ? pcie : PCIE_GB_PER_S) * GB / MS_PER_S);
+    return roofline->memory->offloaded_bytes / (pcie_gb_per_s(roofline->deployment->gpu) * GB / MS_PER_S);
 }

@@ -9,21 +9,14 @@
 static void init_draft(struct roofline *roofline, const struct workload *work, const struct traffic *traffic)
 {
     const struct memory resident = {.kv_block_tokens = roofline->memory->kv_block_tokens};
-    struct deployment deployment = *roofline->deployment;
-    roofline->verified_rows = deployment.draft_tokens + 1;
-    roofline->tokens_per_step = traffic_tokens_per_step(traffic, deployment.draft_tokens);
-    if (deployment.draft_kind == DRAFT_NGRAM) return;
-    struct workload drafting = workload_head(deployment.model, work);
+    const struct deployment *target = roofline->deployment;
+    roofline->verified_rows = target->draft_tokens + 1;
+    roofline->tokens_per_step = traffic_tokens_per_step(traffic, target->draft_tokens);
+    if (target->draft_kind == DRAFT_NGRAM) return;
+    struct deployment deployment = target->draft_model ? draft_deployment(target) : *target;
+    struct workload drafting = workload_head(target->model, work);
     deployment.pipeline_parallel = 1;
-    if (deployment.draft_model) {
-        enum dtype native = deployment.draft_model->native_dtype;
-        deployment.model = deployment.draft_model;
-        deployment.weight_dtype = native == DTYPE_UNKNOWN ? DTYPE_BF16 : native;
-        deployment.expert_parallel = 1;
-        while (!deployment_layout_valid(&deployment) && deployment.tensor_parallel > 1)
-            deployment.tensor_parallel /= 2;
-        workload_init(&deployment, traffic_context_tokens(traffic), &drafting);
-    }
+    if (target->draft_model) workload_init(&deployment, traffic_context_tokens(traffic), &drafting);
     struct roofline draft = {.deployment = &deployment,
                              .memory = &resident,
                              .input_tokens = roofline->input_tokens,
@@ -159,18 +152,16 @@ double roofline_compute_share(const struct roofline *roofline, double in_flight,
     return smaller(1, (products_ms(roofline, in_flight) + step->prefill_ms) / sum_of(step));
 }
 
-enum bound roofline_bound(const struct roofline *roofline, double in_flight)
+enum bound roofline_bound(const struct roofline *roofline, double in_flight, const struct step_breakdown *step)
 {
     const struct roofline_terms *terms = &roofline->terms;
     double rows = rows_of(roofline, in_flight) * roofline->verified_rows;
-    struct step_breakdown breakdown;
-    roofline_tpot_ms(roofline, in_flight, &breakdown);
     double read_ms = (terms->dense_read_ms + expert_read_ms(terms, rows)) / roofline->tokens_per_step;
     const double times_ms[BOUND_COUNT] = {
-        [BOUND_MEMORY_BANDWIDTH] = read_ms + breakdown.attention_ms + breakdown.draft_ms,
-        [BOUND_COMPUTE] = products_ms(roofline, in_flight) + breakdown.prefill_ms,
-        [BOUND_COMMUNICATION] = breakdown.communication_ms,
-        [BOUND_OVERHEAD] = breakdown.overhead_ms,
+        [BOUND_MEMORY_BANDWIDTH] = read_ms + step->attention_ms + step->draft_ms,
+        [BOUND_COMPUTE] = products_ms(roofline, in_flight) + step->prefill_ms,
+        [BOUND_COMMUNICATION] = step->communication_ms,
+        [BOUND_OVERHEAD] = step->overhead_ms,
     };
     enum bound most = BOUND_MEMORY_BANDWIDTH;
     for (enum bound bound = most; bound < BOUND_COUNT; bound++) {

@@ -29,7 +29,6 @@ struct rates {
     double link_bytes_per_ms;
 };
 
-#define MS_PER_S 1e3
 #define US_PER_MS 1e3
 
 static inline double larger(double a, double b)

@@ -27,8 +27,14 @@ static double total_weight(const struct length_histogram *histogram)
     return weight;
 }
 
-/* Joins a bucket to the last class as long as that stays below its part of all requests, so that few classes stand for
- * any histogram and the shares of the tails stay small. */
+/* Whether a bucket goes into the last class: as long as that is below its part of all requests, so that the shares of
+ * the tails stay small, and where no class is left, as after buckets that are nearly all of the weight. */
+static bool joins_last(const struct lengths *lengths, double seen)
+{
+    return lengths->count &&
+           (lengths->count == LENGTH_CLASSES_MAX || seen * LENGTH_CLASSES_MAX < (double)lengths->count);
+}
+
 static void add_bucket(struct lengths *lengths, struct length_bucket bucket, double share, bool joins)
 {
     struct length_class *last = &lengths->classes[lengths->count ? lengths->count - 1 : 0];
@@ -59,8 +65,7 @@ struct lengths lengths_of_histogram(const struct length_histogram *histogram)
     for (struct length_bucket bucket = next_longer(histogram, 0); isfinite(bucket.tokens);
          bucket = next_longer(histogram, bucket.tokens)) {
         double share = bucket.weight / total;
-        bool joins = !few && lengths.count && seen * LENGTH_CLASSES_MAX < (double)lengths.count;
-        add_bucket(&lengths, bucket, share, joins);
+        add_bucket(&lengths, bucket, share, !few && joins_last(&lengths, seen));
         seen += share;
         sum += share * bucket.tokens;
         squares += share * bucket.tokens * bucket.tokens;
@@ -84,6 +89,23 @@ void traffic_set_cache(struct traffic *traffic, double shared_prefix_tokens, dou
 {
     traffic->shared_prefix_tokens = is_known(shared_prefix_tokens) ? shared_prefix_tokens : 0;
     traffic->prefix_cache_hit_ratio = prefix_cache_hit_ratio;
+}
+
+struct traffic traffic_of_asked(const struct asked_traffic *asked)
+{
+    struct traffic traffic = traffic_of_means(asked->input_tokens, asked->output_tokens);
+    if (asked->input_histogram->count) traffic.input = lengths_of_histogram(asked->input_histogram);
+    if (asked->output_histogram->count) traffic.output = lengths_of_histogram(asked->output_histogram);
+    traffic_set_cache(&traffic, asked->shared_prefix_tokens, asked->prefix_cache_hit_ratio);
+    if (is_known(asked->draft_acceptance_ratio)) traffic.draft_acceptance_ratio = asked->draft_acceptance_ratio;
+    return traffic;
+}
+
+double traffic_longest_tokens(double mean, const struct length_histogram *histogram)
+{
+    for (size_t i = 0; i < histogram->count; i++)
+        mean = fmax(i ? mean : 0, histogram->items[i].tokens);
+    return mean;
 }
 
 /* The last token is always computed: its output is the first token of the answer. */

@@ -35,6 +35,17 @@ struct traffic {
 /* Without a histogram, a cache or drafts. */
 struct traffic traffic_of_means(double input_tokens, double output_tokens);
 
+/* The fields of a request, whichever it is. */
+struct asked_traffic {
+    double input_tokens, output_tokens;
+    const struct length_histogram *input_histogram, *output_histogram;
+    double shared_prefix_tokens, prefix_cache_hit_ratio, draft_acceptance_ratio;
+    int64_t draft_tokens;
+};
+struct traffic traffic_of_asked(const struct asked_traffic *asked);
+/* The longest of a histogram, or the mean where there is none. */
+double traffic_longest_tokens(double mean, const struct length_histogram *histogram);
+
 /* NaN: not given. */
 void traffic_set_cache(struct traffic *traffic, double shared_prefix_tokens, double prefix_cache_hit_ratio);
 

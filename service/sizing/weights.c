@@ -40,12 +40,6 @@ static struct stored_weights count_parts(const struct model *model)
     return parts;
 }
 
-static double sum_parts(const struct stored_weights *parts)
-{
-    return parts->embedding + parts->head + parts->norms + parts->latent + parts->kv_projection + parts->experts +
-           parts->sharded + parts->vision;
-}
-
 /* The published format, or another 16-bit one: what the checkpoint says about its tensors holds. */
 static bool is_published(const struct model *model, enum dtype dtype)
 {
@@ -67,7 +61,7 @@ static double dense_bits(const struct model *model, enum dtype dtype)
 /* Bytes of each part: as the tensors say, else counted. A tied embedding is stored as the head. */
 static struct stored_weights part_bytes(const struct model *model, enum dtype dtype)
 {
-    if (sum_parts(&model->stored) > 0 && is_published(model, dtype)) return model->stored;
+    if (stored_weights_sum(&model->stored) > 0 && is_published(model, dtype)) return model->stored;
     struct stored_weights parts = count_parts(model);
     double dense = dense_bits(model, dtype) / 8, plain = dtype_plain_bits(dtype) / 8;
     return (struct stored_weights){
@@ -86,7 +80,7 @@ static struct stored_weights part_bytes(const struct model *model, enum dtype dt
 double memory_weights_total_bytes(const struct model *model, enum dtype dtype)
 {
     struct stored_weights parts = part_bytes(model, dtype);
-    return sum_parts(&parts);
+    return stored_weights_sum(&parts);
 }
 
 /* Share of the routed experts on one rank: sliced by tp, or whole ones spread by ep. Kernels for MXFP4 want padded
@@ -146,7 +140,7 @@ struct stage_weights stage_weights_make(const struct deployment *deployment, con
     const struct model *model = deployment->model;
     double tp = deployment->tensor_parallel, known_ratio = 1;
     struct stored_weights parts = part_bytes(model, deployment->weight_dtype);
-    if (is_known(deployment->weights_bytes)) known_ratio = deployment->weights_bytes / sum_parts(&parts);
+    if (is_known(deployment->weights_bytes)) known_ratio = deployment->weights_bytes / stored_weights_sum(&parts);
     double rows = round_up(model->vocabulary_size, EMBEDDING_ROW_MULTIPLE) / model->vocabulary_size;
     double element_bytes = deployment->weight_dtype == DTYPE_FP32 ? 4 : 2;
     struct stage_weights weights = {

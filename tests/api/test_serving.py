@@ -103,7 +103,7 @@ def test_a_shared_prefix_is_read_once(service):
     assert full["held"] > 3 * full["plain"] and full["found"] == full["plain"]
 
 
-@pytest.mark.parametrize("draft", [{}, {"draft_model": "ngram"}, {"draft_model": "eagle"},
+@pytest.mark.parametrize("draft", [{"draft_model": "ngram"}, {"draft_model": "eagle"},
                                    {"draft_model": "meta-llama/Llama-3.2-1B-Instruct"}])
 def test_drafts_help_when_they_are_accepted(service, draft):
     question = BASE | {"concurrency": 4}

@@ -102,6 +102,7 @@ static struct deployment take_deployment(struct source *source, const struct mod
         .gpu_layers = take(source, model->layers + 1),
     };
     deployment.expert_parallel = model->experts && take(source, 1) ? deployment.tensor_parallel : 1;
+    if (deployment.draft_kind == DRAFT_NONE) deployment.draft_tokens = 0;
     if (deployment.draft_kind == DRAFT_MODEL) deployment.draft_model = draft;
     deployment_default(&deployment);
     return deployment;

@@ -81,9 +81,9 @@ static void test_a_served_row(void **state)
     assert_int_equal(run.deployment.tensor_parallel, 2);
     assert_true(run.replicas == 4 && run.load.concurrency == 16 && run.input_tokens == 150);
     struct predicted whole[METRIC_COUNT], single[METRIC_COUNT];
-    run_predict(&run, NULL, whole);
+    run_predict(&run, whole);
     run.replicas = 1;
-    run_predict(&run, NULL, single);
+    run_predict(&run, single);
     assert_true(whole[METRIC_TPOT_MS].value == single[METRIC_TPOT_MS].value);
     assert_true(fabs(whole[METRIC_OUTPUT_TOKENS_PER_SECOND].value / single[METRIC_OUTPUT_TOKENS_PER_SECOND].value - 4) <
                 1e-5);
@@ -96,12 +96,12 @@ static void test_decode_leaves_the_prompt_out(void **state)
     struct predicted decode[METRIC_COUNT], batch[METRIC_COUNT];
     struct run run =
         one_run("1,llama.cpp,b4000,Llama-3-8B,Q4_K_M,,RTX 4090 24GB,1,,,,2000,128,1,batch-1 decode,120,,,,,\n");
-    run_predict(&run, NULL, decode);
+    run_predict(&run, decode);
     assert_int_equal(run.kind, RUN_DECODE);
     assert_true(fabs(decode[METRIC_OUTPUT_TOKENS_PER_SECOND].value * decode[METRIC_TPOT_MS].value - 1000) < 0.1);
     assert_false(is_known(decode[METRIC_E2E_MS].value));
     run.kind = RUN_SERVED;
-    run_predict(&run, NULL, batch);
+    run_predict(&run, batch);
     assert_true(batch[METRIC_OUTPUT_TOKENS_PER_SECOND].value < decode[METRIC_OUTPUT_TOKENS_PER_SECOND].value);
 }
 

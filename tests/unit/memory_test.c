@@ -341,7 +341,7 @@ static void test_middle_stage(void **state)
     deployment_default(&deployment);
     struct stage middle = {.layers = 8, .layer_ratio = 0.25};
     assert_near("middle stage", stage_weights_bytes(&deployment, &middle) / GIB, 3.28, 0.002);
-    assert_near("ends", memory_weights_rank_bytes(&deployment) / GIB, 4.26, 0.002);
+    assert_near("ends", size(&deployment).weights_bytes / GIB, 4.26, 0.002);
 }
 
 /* Sums of tensor sizes that the checkpoints state; cases of llm-d-planner's and hf-mem's tests. The M2.5 of the

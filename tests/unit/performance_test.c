@@ -169,8 +169,8 @@ static void test_measured_rows(void **state)
         struct performance performance = at_concurrency(&replica, rows[i].concurrency);
         assert_near("tpot", performance.tpot_ms.value, rows[i].tpot_ms, 0.15);
         assert_int_equal(performance.basis, BASIS_FITTED);
-        const struct engine_fit *fit =
-            engine_find_fit(&replica.engine, FIT_LOAD_SERVED, "h100-sxm", "Llama 3.1 8.0B", replica.deployment.weight_dtype);
+        const struct engine_fit *fit = engine_find_fit(&replica.engine, FIT_LOAD_SERVED, "h100-sxm", "Llama 3.1 8.0B",
+                                                       replica.deployment.weight_dtype);
         assert_non_null(fit);
         assert_near("high", performance.tpot_ms.high, performance.tpot_ms.value * fit->time_factor, 1e-5);
         assert_near("Little", performance.requests_per_second.value * performance.e2e_ms.value / 1000,
@@ -250,6 +250,18 @@ static void test_prompts_in_chunks(void **state)
     double staged_ms = prompt_ms(&replica, 2048);
     assert_true(staged_ms < whole_ms && staged_ms > whole_ms / 2);
     assert_true(prompt_ms(&replica, 512) > roofline_prefill_ms(&replica.roofline)); /* one chunk: nothing to share */
+}
+
+/* Stages take one chunk one after the other, and share many: of 15 and two stages, the first and the last are alone. */
+static void test_a_prompt_passes_all_stages(void **state)
+{
+    (void)state;
+    struct replica one = llama_on_h100("vllm"), two = llama_on_h100("vllm");
+    two.deployment.pipeline_parallel = 2;
+    one.deployment.max_batched_tokens = two.deployment.max_batched_tokens = 512;
+    assert_true(prompt_ms(&two, 512) >= prompt_ms(&one, 512));
+    double overhead_ms = two.roofline.terms.overhead_step_ms - one.roofline.terms.overhead_step_ms;
+    assert_near("15 chunks", prompt_ms(&two, 7680), (prompt_ms(&one, 7680) + overhead_ms) * 16 / 30, 1e-3);
 }
 
 /* Scores that cross the memory cost more with the square of the prompt; what GeForce does in 16 bits, and what power
@@ -769,7 +781,7 @@ static void check_cache(struct replica replica)
 /* Drafts that are never accepted help nobody, and better ones help more; the bound holds for all of them. */
 static void check_drafts(struct replica replica)
 {
-    static const enum draft_kind kinds[] = {DRAFT_NONE, DRAFT_NGRAM, DRAFT_EAGLE, DRAFT_MODEL};
+    static const enum draft_kind kinds[] = {DRAFT_NGRAM, DRAFT_MTP, DRAFT_EAGLE, DRAFT_MODEL};
     struct model small = llama;
     struct traffic traffic = traffic_of_means(replica.roofline.input_tokens, fmax(replica.roofline.output_tokens, 1));
     double n = fmax(1, floor(uniform(0, 1) * replica.roofline.max_batch));
@@ -836,6 +848,43 @@ static void check_disaggregation(const struct replica *replica)
     assert_true(other.performance.requests_per_second.value <= capacity * (1 + 1e-5));
     assert_near("Little", other.performance.requests_per_second.value * other.performance.e2e_ms.value / 1000, few,
                 1e-4);
+}
+
+/* Where decoding is the narrower side, prompts in its steps would be all that is computed, and none are there. */
+static void test_decode_replicas_read_no_prompts(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 4000, 200);
+    replica.roofline.max_batch = 64;
+    replica.roofline.kv_limited = false;
+    const struct load_point full = {.load = LOAD_SATURATED};
+    struct performance together = predict(&replica, full);
+    struct disaggregated apart;
+    disaggregation_predict(&replica.roofline, &(struct disaggregation){7, 1, 50}, &full, &apart);
+    assert_true(apart.decode_utilization_ratio > apart.prefill_utilization_ratio);
+    assert_int_equal(together.bound_by, BOUND_COMPUTE);
+    assert_int_equal(apart.performance.bound_by, BOUND_MEMORY_BANDWIDTH);
+}
+
+/* A crowd before a narrow side waits: it is neither in flight nor does it take more power than the fleet at its full.
+ */
+static void test_waiting_is_not_in_flight(void **state)
+{
+    (void)state;
+    struct replica replica = llama_on_h100("vllm");
+    replica_init(&replica, 4000, 200);
+    const struct disaggregation split = {1, 3, 50};
+    struct disaggregated full, crowd, one;
+    disaggregation_predict(&replica.roofline, &split, &(struct load_point){.load = LOAD_SATURATED}, &full);
+    disaggregation_predict(&replica.roofline, &split,
+                           &(struct load_point){.load = LOAD_CONCURRENCY, .concurrency = 5000}, &crowd);
+    disaggregation_predict(&replica.roofline, &split, &(struct load_point){.load = LOAD_CONCURRENCY, .concurrency = 1},
+                           &one);
+    assert_near("in flight", crowd.performance.in_flight, full.performance.in_flight, 1e-4);
+    assert_near("watts", crowd.performance.watts, full.performance.watts, 1e-4);
+    assert_true(crowd.performance.in_flight <= 3 * replica.roofline.max_batch);
+    assert_true(one.performance.in_flight < 1 && one.performance.watts < full.performance.watts);
 }
 
 /* Looser limits are met more surely. */
@@ -916,6 +965,20 @@ static void test_random_deployments(void **state)
     assert_true(served > 100);
 }
 
+/* Buckets that are all of the weight, to the last bit, fill the classes; what is left joins the last of them. */
+static void test_lengths_of_tiny_tails(void **state)
+{
+    (void)state;
+    struct length_bucket buckets[LENGTH_CLASSES_MAX + 4];
+    const size_t count = sizeof buckets / sizeof *buckets;
+    for (size_t i = 0; i < count; i++)
+        buckets[i] = (struct length_bucket){100 * (double)(i + 1), i < LENGTH_CLASSES_MAX ? 1e12 : 1e-9};
+    struct lengths lengths = lengths_of_histogram(&(struct length_histogram){buckets, count});
+    assert_int_equal(lengths.count, LENGTH_CLASSES_MAX);
+    assert_near("longest", lengths.classes[LENGTH_CLASSES_MAX - 1].tokens, 100 * LENGTH_CLASSES_MAX, 1e-6);
+    assert_near("mean", lengths.mean, 50 * (LENGTH_CLASSES_MAX + 1), 1e-9);
+}
+
 static void test_lengths_by_hand(void **state)
 {
     (void)state;
@@ -967,6 +1030,60 @@ static void test_cached_and_drafted_by_hand(void **state)
     assert_near("tokens", traffic_tokens_per_step(&traffic, 3), 1 + 0.8 + 0.64 + 0.512, 1e-12);
     traffic.draft_acceptance_ratio = 1;
     assert_near("all", traffic_tokens_per_step(&traffic, 3), 4, 1e-12);
+}
+
+static struct roofline_terms draft_terms(const struct model *draft, struct gpu gpu, uint32_t tensor_parallel)
+{
+    struct replica replica = llama_on_h100("vllm");
+    replica.gpu = gpu;
+    replica.deployment.tensor_parallel = tensor_parallel;
+    replica.deployment.draft_kind = DRAFT_MODEL;
+    replica.deployment.draft_model = draft;
+    replica.deployment.draft_tokens = 3;
+    replica_init(&replica, 1000, 200);
+    return replica.roofline.draft;
+}
+
+/* A draft takes the time of what its memory is counted as: 32-bit weights are loaded in 16, before Ampere as fp16, and
+ * heads that do not divide by the GPUs are whole on each. */
+static void test_draft_runs_as_it_is_held(void **state)
+{
+    (void)state;
+    struct gpu before = h100;
+    before.cuda_cc = 7.5;
+    struct model small = llama;
+    small.layers = small.full_attention_layers = 4;
+    small.attention_heads = 6, small.kv_heads = 2;
+    struct model wide = small;
+    wide.native_dtype = DTYPE_FP32;
+    double whole_ms = draft_terms(&small, h100, 1).dense_read_ms;
+    assert_true(whole_ms > 0);
+    assert_near("32 bits", draft_terms(&wide, h100, 1).dense_read_ms, whole_ms, 1e-12);
+    assert_near("before Ampere", draft_terms(&wide, before, 1).dense_read_ms, whole_ms, 1e-12);
+    assert_near("halves", draft_terms(&small, h100, 2).dense_read_ms, whole_ms / 2, 1e-12);
+    assert_near("whole on each", draft_terms(&small, h100, 4).dense_read_ms, whole_ms, 1e-12);
+}
+
+/* What rows of the target showed says nothing of the draft's prompts. */
+static void test_ratios_are_of_the_target(void **state)
+{
+    (void)state;
+    struct traffic traffic = traffic_of_means(1000, 200);
+    double drafted_ms[2];
+    for (int slow = 0; slow < 2; slow++) {
+        struct replica replica = llama_on_h100("vllm");
+        replica_init(&replica, 1000, 200);
+        replica.deployment.fits[FIT_LOAD_SERVED] = NULL;
+        replica.deployment.kin[FIT_LOAD_SERVED] = (struct engine_kin){.time_ratio = 1 + slow, .ttft_ratio = 1 + slow};
+        roofline_init_traffic(&replica.roofline, &replica.deployment, &replica.memory, &traffic);
+        double plain_ms = roofline_prefill_ms(&replica.roofline);
+        replica.deployment.draft_kind = DRAFT_EAGLE;
+        replica.deployment.draft_tokens = 3;
+        roofline_init_traffic(&replica.roofline, &replica.deployment, &replica.memory, &traffic);
+        drafted_ms[slow] = roofline_prefill_ms(&replica.roofline) - plain_ms;
+    }
+    assert_true(drafted_ms[0] > 0);
+    assert_near("the draft's prompt", drafted_ms[1], drafted_ms[0], 1e-9);
 }
 
 /* A prefix of 1,600 tokens is held once: sixteen requests of it and 400 tokens of their own take 1,600 + 16·400. */
@@ -1048,6 +1165,7 @@ int main(void)
         cmocka_unit_test(test_what_was_not_fitted_is_extrapolated),
         cmocka_unit_test(test_multiprocessors_limit_reading),
         cmocka_unit_test(test_prompts_in_chunks),
+        cmocka_unit_test(test_a_prompt_passes_all_stages),
         cmocka_unit_test(test_prompts_by_power_and_scores),
         cmocka_unit_test(test_apple_ratios),
         cmocka_unit_test(test_zero_is_off),
@@ -1060,7 +1178,12 @@ int main(void)
         cmocka_unit_test(test_capacity_is_the_edge),
         cmocka_unit_test(test_static_batch_runs_in_waves),
         cmocka_unit_test(test_lengths_by_hand),
+        cmocka_unit_test(test_lengths_of_tiny_tails),
+        cmocka_unit_test(test_decode_replicas_read_no_prompts),
+        cmocka_unit_test(test_waiting_is_not_in_flight),
         cmocka_unit_test(test_cached_and_drafted_by_hand),
+        cmocka_unit_test(test_draft_runs_as_it_is_held),
+        cmocka_unit_test(test_ratios_are_of_the_target),
         cmocka_unit_test(test_shared_prefix_is_held_once),
         cmocka_unit_test(test_energy),
         cmocka_unit_test(test_prompts_of_a_kind_are_what_they_are_alone),

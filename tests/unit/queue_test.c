@@ -39,16 +39,16 @@ static void test_published_step_times(void **state)
     (void)state;
     struct linear_step prompt = {10, 0.01, 0.001, 1000, 0};
     queue_init(&queue, linear_times, &prompt, 64, 0);
-    assert_near(queue_prefill_ms(&queue, 1), 32, 1e-9);
+    assert_near(queue.prefill_ms[1], 32, 1e-9);
     prompt.input_tokens = 2000;
     queue_init(&queue, linear_times, &prompt, 64, 0);
-    assert_near(queue_prefill_ms(&queue, 8), 208, 1e-9);
+    assert_near(queue.prefill_ms[8], 208, 1e-9);
     struct linear_step token = {1, 0.1, 0.01, 1, 1};
     queue_init(&queue, linear_times, &token, 64, 1);
-    assert_near(queue_decode_ms(&queue, 1), 1.23, 1e-9);
-    assert_near(queue_decode_ms(&queue, 2.5), 1.4025, 1e-9);
-    assert_near(queue_decode_ms(&queue, 4), 1.575, 1e-9);
-    assert_near(queue_decode_ms(&queue, 8), 2.035, 1e-9);
+    assert_near(queue.decode_ms[1], 1.23, 1e-9);
+    assert_near(queue.decode_ms[4], 1.575, 1e-9);
+    assert_near(queue.decode_ms[8], 2.035, 1e-9);
+    assert_near(queue.decode_ms[9], 2.15, 1e-9); /* between 8 and 10 */
 }
 
 static void constant_service(const void *context, double in_flight, double *ret_prefill_ms, double *ret_decode_ms)
