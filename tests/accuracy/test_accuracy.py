@@ -28,7 +28,7 @@ KNOWN_MISSES = {
     "coverage of engine+load+dtype+basis sglang, concurrency, nvfp4, fitted, output_tokens_per_second": 78.8,
     "coverage of engine+load+dtype+basis sglang, concurrency, nvfp4, fitted, total_tokens_per_second": 76.5,
     "coverage of load decode, tpot_ms": 94.4,  # too wide, not too narrow
-    "width of static batches, AMD": 49.7,  # vLLM 0.6 on MI250 and MI300X
+    "width of static batches, AMD": 54.2,  # vLLM 0.6 on MI250 and MI300X
 }
 
 
