@@ -1,4 +1,4 @@
-"""The README shows what the program prints: each command of its console blocks, with exactly its output.
+"""README and docs/ show what the program prints: README all of it, docs/ lines of it, in their order.
 
     GPUSIZE_PROGRAM=build/run/gpusize python3 tests/cli/test_readme.py    writes the outputs into the README
 """
@@ -8,13 +8,15 @@ import re
 import shlex
 import subprocess
 
-README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
-BLOCK = re.compile(r"```console\n\$ gpusize (?P<command>.*)\n(?P<output>(?:.*\n)*?)```\n")
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+README = PROJECT / "README.md"
+BLOCK = re.compile(r"(?P<start>```\w*\n\$ gpusize (?P<command>(?:recommend|throughput)(?:.*\\\n)*.*)\n)"
+                   r"(?P<output>(?:(?!```).*\n)*)")
 
 
 def printed(command):
-    result = subprocess.run([os.environ["GPUSIZE_PROGRAM"], *shlex.split(command)], capture_output=True, timeout=120,
-                            env={**os.environ, "LC_ALL": "C.UTF-8"}, check=False)
+    result = subprocess.run([os.environ["GPUSIZE_PROGRAM"], *shlex.split(command.replace("\\\n", ""))],
+                            capture_output=True, timeout=120, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=False)
     assert result.returncode in (0, 1), result.stderr.decode()
     return "".join(line.rstrip() + "\n" for line in result.stdout.decode().splitlines())
 
@@ -26,7 +28,16 @@ def test_readme_shows_what_is_printed():
         assert block["output"] == printed(block["command"])
 
 
+def test_docs_show_what_is_printed():
+    shown = [(page.name, block) for page in sorted((PROJECT / "docs").glob("*.md"))
+             for block in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+    assert len(shown) >= 6
+    for page, block in shown:
+        lines = iter(printed(block["command"]).splitlines())
+        for line in block["output"].splitlines():
+            assert line in ("", "…") or line in lines, f"{page}: {line}"
+
+
 if __name__ == "__main__":
-    text = README.read_text(encoding="utf-8")
-    README.write_text(BLOCK.sub(lambda block: f"```console\n$ gpusize {block['command']}\n{printed(block['command'])}```\n",
-                                text), encoding="utf-8")
+    README.write_text(BLOCK.sub(lambda block: block["start"] + printed(block["command"]),
+                                README.read_text(encoding="utf-8")), encoding="utf-8")
