@@ -218,7 +218,8 @@ static void read_guidellm(struct reading *reading)
         {"metrics.tokens_per_second.total.mean", COL_TOTAL_RATE, 1},
         {"metrics.tokens_per_second.successful.mean", COL_TOTAL_RATE, 1},
     };
-    static const char *const report_models[] = {"args.model", "args.backend_kwargs.model", NULL};
+    static const char *const report_models[] = {"args.model", "args.backend.model", "args.spec.backend.model",
+                                                "args.backend_kwargs.model", NULL};
     static const char *const ids[] = {"config.id_", "id_", NULL};
     struct measured *measured = &reading->measured;
     measured->run.uid = first_text(reading->item, ids);
