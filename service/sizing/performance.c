@@ -223,8 +223,9 @@ static struct factors factors_of(const struct roofline *roofline, const struct e
         [LOAD_STATIC_BATCH] = coef->static_extrapolated_factor,
         [LOAD_RATE] = coef->tpot_extrapolated_factor,
     };
-    double time = fit ? fit->time_factor : unseen[load];
-    double ttft = fit && is_known(fit->ttft_factor) ? fit->ttft_factor : coef->ttft_extrapolated_factor;
+    double least = model_is_moe(roofline->deployment->model) ? coef->moe_extrapolated_factor : 1;
+    double time = fit ? fit->time_factor : fmax(unseen[load], least);
+    double ttft = fit && is_known(fit->ttft_factor) ? fit->ttft_factor : fmax(coef->ttft_extrapolated_factor, least);
     return (struct factors){.tpot = time, .ttft = load == LOAD_STATIC_BATCH ? time : ttft, .throughput = time};
 }
 

@@ -205,6 +205,26 @@ static void test_what_was_not_fitted_is_extrapolated(void **state)
     }
 }
 
+/* Rows of dense models say how far dense models are off. */
+static void test_experts_that_no_row_tells(void **state)
+{
+    (void)state;
+    static const char *const engines[] = {"vllm", "llama.cpp"};
+    for (size_t i = 0; i < sizeof engines / sizeof *engines; i++) {
+        struct replica replica = llama_on_h100(engines[i]);
+        replica.model.sized_family = NULL;
+        replica.model.experts = 8;
+        replica.model.experts_per_token = 2;
+        replica.model.moe_intermediate_size = replica.model.intermediate_size;
+        replica_init(&replica, 1000, 100);
+        struct performance guess = at_concurrency(&replica, 1);
+        const struct engine_coefs *coef = &replica.engine.coef;
+        assert_true((coef->moe_extrapolated_factor > coef->tpot_extrapolated_factor) == (i == 1));
+        assert_near("interval", guess.tpot_ms.high / guess.tpot_ms.value,
+                    fmax(coef->tpot_extrapolated_factor, coef->moe_extrapolated_factor), 1e-5);
+    }
+}
+
 /* Formats that only store weights: their bytes at the memory's rate and at that of the multiprocessors, joined. */
 static void test_multiprocessors_limit_reading(void **state)
 {
@@ -1163,6 +1183,7 @@ int main(void)
         cmocka_unit_test(test_step_by_hand),
         cmocka_unit_test(test_measured_rows),
         cmocka_unit_test(test_what_was_not_fitted_is_extrapolated),
+        cmocka_unit_test(test_experts_that_no_row_tells),
         cmocka_unit_test(test_multiprocessors_limit_reading),
         cmocka_unit_test(test_prompts_in_chunks),
         cmocka_unit_test(test_a_prompt_passes_all_stages),
