@@ -442,8 +442,8 @@ static const char *const examples[] = {
     "gpusize throughput --model meta-llama/Llama-3.1-8B-Instruct --gpu l40s --concurrency 32",
     "gpusize throughput --model 70B --gpu mi300x --requests-per-second 2 --ttft-ms 2000 --percentile 99",
     "gpusize throughput --model Qwen/Qwen3-32B --gpu h100-sxm --rps 3 --shared-prefix-tokens 512 --in 1500",
-    "gpusize throughput --model Qwen/Qwen3-32B --gpu h100-sxm --draft-model eagle --draft-tokens 3 "
-    "--draft-acceptance-ratio 0.7",
+    ("gpusize throughput --model Qwen/Qwen3-32B --gpu h100-sxm --draft-model eagle --draft-tokens 3 "
+     "--draft-acceptance-ratio 0.7"),
     "gpusize throughput --model Qwen/Qwen3-32B --gpu h100-sxm --gpus-total 8 --disaggregated true",
     NULL,
 };

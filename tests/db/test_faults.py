@@ -186,10 +186,11 @@ def test_a_database_that_hangs(cluster, database, sql, serve):
 
 
 def test_sessions_that_end_at_once(cluster, database, sql, serve):
-    """Whatever they ask, and however often it begins anew: changes show."""
-    sql("alter database " + database + " set idle_session_timeout = '20ms'")
+    """Whatever they ask, and however often it begins anew: changes show. A load is not idle for so long, even on a machine
+    that has other things to do."""
+    sql("alter database " + database + " set idle_session_timeout = '100ms'")
     service = serve(database, "--database-listen-url", cluster.url(database), "--poll-interval-ms", HOUR_MS)
-    for _ in range(3):
+    for _ in range(10):
         sql(RAISE_PRICES)
         await_version(service, newest(sql))
     assert metric(service, "gpusize_snapshot_load_failures_total") == [0]

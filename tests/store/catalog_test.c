@@ -282,7 +282,7 @@ static void test_bad_files_are_refused(void **state)
     int64_t before = version_of(store);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct catalog_text files[CATALOG_FILE_COUNT] = {
-            [FILE_OPERATING_COSTS] = {"operating_costs.csv", texts[i], strlen(texts[i])}};
+            [FILE_OPERATING_COSTS] = {.name = "operating_costs.csv", .text = texts[i], .length = strlen(texts[i])}};
         size_t rows = 0;
         enum status status = store_catalog_write(store, files, &problems, &rows);
         assert_int_equal(status, i < 2 ? STATUS_INVALID_VALUE : STATUS_BAD_ROW);

@@ -1127,7 +1127,8 @@ static void test_energy(void **state)
     struct replica replica = llama_on_h100("vllm");
     replica_init(&replica, 1000, 200);
     struct load_point rare = {.load = LOAD_RATE, .requests_per_second = 1e-6, .arrival_cv2 = 1};
-    struct performance idle = predict(&replica, rare), full = predict(&replica, (struct load_point){LOAD_SATURATED});
+    struct performance idle = predict(&replica, rare),
+                       full = predict(&replica, (struct load_point){.load = LOAD_SATURATED});
     assert_near("idle", performance_power_watts(&idle).value, 70, 1e-3);
     assert_true(performance_power_watts(&full).value > 525 && performance_power_watts(&full).value <= 700);
     struct performance one = at_concurrency(&replica, 1);
