@@ -112,7 +112,7 @@ static const char *source_of_parameter(const struct fit *fit, const struct fit_l
                                        const struct fitted_parameter *parameter, int owner, char *text)
 {
     const struct fitted_parameter *teller = teller_of(fit, parameter->stage, owner);
-    if (parameter == teller) return source_of(fit, label, parameter->stage == FIT_FIRST_TOKEN, text);
+    if (!teller || parameter == teller) return source_of(fit, label, parameter->stage == FIT_FIRST_TOKEN, text);
     (void)snprintf(text, SOURCE_BYTES, "fitted together with %s; seed %llu", teller->name,
                    (unsigned long long)label->seed);
     return text;

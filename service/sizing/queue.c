@@ -387,7 +387,7 @@ double queue_e2e_ms(const struct queue_answer *answer, double percentile)
     if (!mix.prompt_count) mix.prompts = &prompt, mix.prompt_count = 1;
     if (!mix.answer_count) mix.answers = &steps, mix.answer_count = 1;
     struct first_token first = first_token_of(answer);
-    struct level loads[LEVELS];
+    struct level loads[LEVELS] = {{0, 0}};
     for (int i = 0; i < LEVELS; i++)
         loads[i] = (struct level){rest_ms(&first, 1 - levels[i]), tpot_ms(answer, levels[i])};
     double low = 0, high = first.alone_ms * mix.prompts[mix.prompt_count - 1].amount + loads[LEVELS - 1].rest_ms +
