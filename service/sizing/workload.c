@@ -33,7 +33,7 @@ void workload_init(const struct deployment *deployment, double context, struct w
         .linear_layers = model->linear_layers,
         .latent_layers = model->attention_kind == ATTENTION_MLA ? model->layers : 0,
         .hidden = model->hidden_size,
-        .dense_parameters = model->parameters - experts - looked_up,
+        .dense_parameters = larger(model->parameters - experts - looked_up, 1e6),
         .expert_parameters = experts,
         .dense_active = larger(active - experts * share - looked_up, 1e6),
         .expert_active = experts * share,
@@ -53,7 +53,7 @@ struct workload workload_head(const struct model *model, const struct workload *
     head.moe_layers = smaller(1, work->moe_layers);
     head.linear_layers = 0;
     head.latent_layers = smaller(1, work->latent_layers);
-    head.dense_parameters = (work->dense_parameters - output_head) / work->layers + output_head;
+    head.dense_parameters = larger(work->dense_parameters - output_head, 0) / work->layers + output_head;
     head.dense_active = larger(work->dense_active - output_head, 0) / work->layers + output_head;
     if (work->moe_layers > 0) {
         head.expert_parameters = work->expert_parameters / work->moe_layers;
