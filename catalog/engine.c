@@ -35,6 +35,15 @@ const struct engine_fit *engine_find_fit(const struct engine_profile *profile, e
     return bsearch(&wanted, profile->fits, profile->fit_count, sizeof wanted, engine_fit_compare);
 }
 
+double engine_extrapolated_factor(const struct engine_profile *profile, enum fit_load load)
+{
+    const struct engine_coefs *coef = &profile->coef;
+    const double factors[FIT_LOAD_COUNT] = {[FIT_LOAD_SERVED] = coef->tpot_extrapolated_factor,
+                                            [FIT_LOAD_SATURATED] = coef->saturated_extrapolated_factor,
+                                            [FIT_LOAD_STATIC] = coef->static_extrapolated_factor};
+    return factors[load];
+}
+
 bool engine_keeps_kv(const struct engine_support *support, enum dtype dtype)
 {
     if (dtype == DTYPE_FP8) return support->fp8_kv;
@@ -90,6 +99,21 @@ static int suffix_rank(const char *text)
 {
     if (strncmp(text, "rc", 2) == 0 || strncmp(text, "dev", 3) == 0) return -1;
     return *text && *text != '.';
+}
+
+const char *engine_version_find(const char *text, size_t *ret_length)
+{
+    static const char digits[] = "0123456789";
+    *ret_length = 0;
+    for (text += strcspn(text, digits); *text; text += strcspn(text, digits)) {
+        size_t major = strspn(text, digits), minor = text[major] == '.' ? strspn(text + major + 1, digits) : 0;
+        if (minor > 0) {
+            *ret_length = major + 1 + minor;
+            return text;
+        }
+        text += major;
+    }
+    return text;
 }
 
 int engine_version_compare(const char *a, const char *b)

@@ -16,8 +16,8 @@ struct engine_coefs {
 enum fit_load { FIT_LOAD_SERVED, FIT_LOAD_SATURATED, FIT_LOAD_STATIC, FIT_LOAD_COUNT };
 const char *fit_load_name(enum fit_load load);
 
-/* What the measured rows of one GPU, model family and weight format say beside the formula. Ratios are of times,
- * measured over computed; factors are x and / at 90 %. */
+/* What the measured rows of one GPU, size of a model family and weight format say beside the formula. Ratios are of
+ * times, measured over computed; factors are x and / at 90 %. */
 struct engine_fit {
     enum fit_load load;
     const char *gpu, *family;
@@ -44,6 +44,8 @@ struct engine_profile {
 const struct engine_fit *engine_find_fit(const struct engine_profile *profile, enum fit_load load, const char *gpu,
                                          const char *family, enum dtype weight_dtype);
 int engine_fit_compare(const void *a, const void *b);
+/* x and / at 90 % of times under such a load, outside the fit. */
+double engine_extrapolated_factor(const struct engine_profile *profile, enum fit_load load);
 
 /* What fits of other GPUs of the same architecture say of a model family in this format: 1 where there are none. */
 struct engine_kin {
@@ -78,4 +80,6 @@ extern const size_t coef_count;
 /* Version order by dotted numbers: "0.9" < "0.19" < "0.19.1"; a profile covers from ≤ version ≤ to, where
  * "0.19.1" is covered by a range that ends in "0.19". */
 int engine_version_compare(const char *a, const char *b);
+/* The first "1.2" of a spelling, "" if there is none: of "vllm/vllm-openai:v0.18.0" 4 letters, "0.18". */
+const char *engine_version_find(const char *text, size_t *ret_length);
 bool engine_profile_covers(const struct engine_profile *profile, const char *version);

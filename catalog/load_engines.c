@@ -342,6 +342,7 @@ static struct rows read_coefficients(struct loading *loading)
     for (size_t i = 0; i < over.count; i++)
         take_range(loading, &rows, rows_at(&over, i));
     rows_sort(&over, compare_coefficients);
+    rows_refuse_equal(loading, &over, "coefficient", compare_coefficients); /* also of ranges that became one */
     for (size_t i = 0, o = 0; i < rows.count || o < over.count;) {
         int order = i == rows.count   ? 1
                     : o == over.count ? -1

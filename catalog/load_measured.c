@@ -67,6 +67,7 @@ static int compare_rows(const void *a, const void *b)
     const struct measured_row *left = a, *right = b;
     const struct measurement *x = &left->measurement, *y = &right->measurement;
     int order = left->left_out - right->left_out;
+    if (left->left_out && right->left_out) return compare_uids(a, b); /* its numbers may not be known */
     if (order == 0) order = measured_setup_compare(&x->setup, &y->setup);
     if (order == 0) order = compare_doubles(x->load, y->load);
     if (order == 0) order = compare_doubles(x->input_tokens, y->input_tokens);
@@ -80,17 +81,11 @@ static int compare_rows(const void *a, const void *b)
 /* The version in what a source calls it: the first "1.2" and what follows of it, without a leading "v"; "" if none. */
 static const char *version_in(const char *text, struct loading *loading)
 {
-    static const char digits[] = "0123456789";
-    for (; *text; text++) {
-        size_t major = strspn(text, digits);
-        if (major > 0 && text[major] == '.' && strspn(text + major + 1, digits) > 0) {
-            const char *version = arena_strndup(&loading->snapshot->arena, text, strcspn(text, "-_/ "));
-            if (!version) loading->out_of_memory = true;
-            return version ? version : "";
-        }
-        if (major > 1) text += major - 1;
-    }
-    return "";
+    size_t length;
+    const char *at = engine_version_find(text, &length);
+    const char *version = length ? arena_strndup(&loading->snapshot->arena, at, strcspn(at, "-_/ ")) : "";
+    if (!version) loading->out_of_memory = true;
+    return version ? version : "";
 }
 
 /* The profile that covers the row's version, the newest where it tells none; false if there is none. */

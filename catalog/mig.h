@@ -10,7 +10,6 @@ struct mig_profile {
     uint32_t memory_slices, of_memory_slices; /* share of memory, its bandwidth and the L2 cache */
     uint32_t sm_count;                        /* 0: as many of the GPU's as compute slices in the name */
     uint32_t of_compute_slices;
-    uint32_t instances; /* most on one GPU */
 };
 
 /* NULL if the GPU has no such profile; any case. */

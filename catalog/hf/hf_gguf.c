@@ -142,6 +142,7 @@ static enum status read_sizes(const struct gguf *gguf, struct model *model)
     if (model->mtp_layers >= model->layers) return refuse(gguf, "block_count", "no layer besides those that predict");
     model->layers -= model->mtp_layers; /* block_count holds them too */
     if (model->dense_layers > model->layers) model->dense_layers = model->layers;
+    if (model->experts_per_token > model->experts) return refuse(gguf, "expert_used_count", "more than expert_count");
     return STATUS_OK;
 }
 
@@ -153,7 +154,6 @@ static enum status settle_heads(const struct gguf *gguf, struct model *model)
     if (model->head_dim == 0) model->head_dim = model->hidden_size / model->attention_heads;
     if (model->attention_heads % model->kv_heads != 0)
         return refuse(gguf, "attention.head_count_kv", "does not divide attention.head_count");
-    if (model->experts_per_token > model->experts) return refuse(gguf, "expert_used_count", "more than expert_count");
     if (!model->kv_lora_rank) return STATUS_OK;
     double rotary = number(gguf, "rope.dimension_count"), whole = number(gguf, "attention.key_length_mla");
     double value = number(gguf, "attention.value_length_mla");
@@ -194,13 +194,19 @@ static bool is_true(const json_t *value)
     return json_is_true(value) || (json_is_number(value) && json_number_value(value) != 0);
 }
 
+/* What no rule limits, and is no size of its own: what is negative counts as not stated. */
+static double amount(const struct gguf *gguf, const char *key)
+{
+    return fmax(number(gguf, key), 0);
+}
+
 /* Layers by what they cache: a list of KV heads has 0 where a state is kept; windows by a list or a period. */
 static void count_layers(const struct gguf *gguf, struct model *model)
 {
     const struct period *period = period_of(gguf->architecture);
     const json_t *kv_heads = list(gguf, "attention.head_count_kv");
     const json_t *windows = list(gguf, "attention.sliding_window_pattern");
-    uint32_t interval = (uint32_t)fmin(number(gguf, "full_attention_interval"), HF_LAYERS_MAX);
+    uint32_t interval = (uint32_t)fmin(amount(gguf, "full_attention_interval"), HF_LAYERS_MAX);
     uint32_t linear_period = interval ? interval : period->linear;
     bool states = model->attention_heads == 0;
     if (period->window_tokens) model->sliding_window_tokens = period->window_tokens;
@@ -216,8 +222,8 @@ static void count_layers(const struct gguf *gguf, struct model *model)
     model->full_attention_layers = model->layers - model->linear_layers - model->sliding_layers;
     if (model->sliding_layers == 0) model->sliding_window_tokens = 0;
     if (model->linear_layers == 0) return;
-    double inner = number(gguf, "ssm.inner_size"), state = number(gguf, "ssm.state_size");
-    double groups = number(gguf, "ssm.group_count"), kernel = number(gguf, "ssm.conv_kernel");
+    double inner = amount(gguf, "ssm.inner_size"), state = amount(gguf, "ssm.state_size");
+    double groups = amount(gguf, "ssm.group_count"), kernel = amount(gguf, "ssm.conv_kernel");
     model->ssm_state_elements = fmin(inner * state, 1e12) * model->linear_layers;
     model->conv_state_elements = fmin(fmax(kernel - 1, 0) * (inner + 2 * groups * state), 1e12) * model->linear_layers;
     model->ssm_state_element_bytes = 4; /* llama.cpp keeps states in 32 bits */

@@ -12,7 +12,6 @@ struct reader {
     const unsigned char *data;
     size_t length, at;
     const char *wrong; /* what was being read when it did not fit; NULL: all is well */
-    bool out_of_memory;
 };
 
 static bool has(struct reader *reader, uint64_t bytes, const char *what)
@@ -189,7 +188,6 @@ static void read_header(void *context)
     json_t *metadata = read_metadata(reader, key_count), *tensors = read_tensors(reader, tensor_count);
     json_t *top = json_pack("{s:o, s:o}", "metadata", metadata, "tensors", tensors);
     if (top && !reader->wrong) header->text = json_dumps(top, JSON_COMPACT | JSON_SORT_KEYS);
-    reader->out_of_memory = !header->text;
     json_decref(top);
 }
 

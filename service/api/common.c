@@ -64,6 +64,11 @@ static enum status resolve_weights(struct call *call, const struct model_ref *re
     return STATUS_OK;
 }
 
+bool api_model_given(const struct model_ref *ref)
+{
+    return ref->name || ref->config_json || ref->gguf_json || is_known(ref->parameters) || is_known(ref->weights_gb);
+}
+
 enum status api_model_resolve(struct call *call, const struct model_ref *ref, struct api_model *ret_model)
 {
     double parameters = ref->parameters;

@@ -146,6 +146,9 @@ struct api_model {
 
 /* Every function below adds its problems to call->problems, for the field it names. */
 
+/* Whether the question says anything about the model. */
+bool api_model_given(const struct model_ref *ref);
+
 /* Finds, parses or assumes the model. Refuses encoders: UNSUPPORTED_MODEL_KIND. */
 enum status api_model_resolve(struct call *call, const struct model_ref *ref, struct api_model *ret_model) MUST_CHECK;
 /* `engine` NULL = vllm, `version` NULL = newest. */

@@ -23,14 +23,10 @@ static enum status resolve_loras(struct call *call, struct memory_extras *extras
 
 static enum draft_kind draft_kind(const char *name)
 {
-    static const struct {
-        const char *name;
-        enum draft_kind kind;
-    } kinds[] = {{"ngram", DRAFT_NGRAM}, {"mtp", DRAFT_MTP}, {"eagle", DRAFT_EAGLE}};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        if (strcasecmp(kinds[i].name, name) == 0) return kinds[i].kind;
-    }
-    return DRAFT_MODEL;
+    enum draft_kind kind = DRAFT_NGRAM;
+    while (kind < DRAFT_MODEL && strcasecmp(draft_kind_name(kind), name) != 0)
+        kind++;
+    return kind;
 }
 
 static enum status resolve_draft_model(struct call *call, struct memory_extras *extras, const struct model *model,

@@ -120,11 +120,6 @@ static bool check_traffic(struct call *call, const struct recommend_request *req
     return api_traffic_check(call, &asked) == STATUS_OK;
 }
 
-static bool names_model(const struct model_ref *ref)
-{
-    return ref->name || ref->config_json || ref->gguf_json || is_known(ref->parameters) || is_known(ref->weights_gb);
-}
-
 /* Nobody asks for no GPU at all: a list that came out empty is a mistake on the caller's side. */
 static bool check_gpus_listed(struct call *call, const struct recommend_request *request)
 {
@@ -156,7 +151,8 @@ static bool resolve(struct call *call, struct recommend_request *request, struct
         .engine = &call->snapshot->profiles[0],
         .today = call->today,
     };
-    bool model = names_model(&request->model) && api_model_resolve(call, &request->model, &answer->model) == STATUS_OK;
+    bool model =
+        api_model_given(&request->model) && api_model_resolve(call, &request->model, &answer->model) == STATUS_OK;
     bool engine = api_engine_resolve(call, request->engine, request->engine_version, &context.engine) == STATUS_OK;
     bool kv = api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &context.kv_dtype) == STATUS_OK;
     bool lengths = check_traffic(call, request), gpus = check_gpus_listed(call, request);

@@ -115,11 +115,6 @@ static enum status check_layout(struct call *call, const struct replica_request 
     return STATUS_OK;
 }
 
-static bool model_given(const struct model_ref *ref)
-{
-    return ref->name || ref->config_json || ref->gguf_json || is_known(ref->parameters) || is_known(ref->weights_gb);
-}
-
 /* The GPU as programs see it: the part, or the slice of it that is asked for. */
 static enum status resolve_slice(struct call *call, const struct replica_request *request, struct replica *replica)
 {
@@ -147,7 +142,7 @@ static enum status resolve_names(struct call *call, struct replica_request *requ
 {
     struct deployment *deployment = &replica->deployment;
     enum status statuses[] = {
-        model_given(&request->model) ? api_model_resolve(call, &request->model, &replica->model) : STATUS_OK,
+        api_model_given(&request->model) ? api_model_resolve(call, &request->model, &replica->model) : STATUS_OK,
         api_engine_resolve(call, request->engine, request->engine_version, &deployment->engine),
         api_dtype_resolve(call, "serving.weight_dtype", request->weight_dtype, &deployment->weight_dtype),
         api_dtype_resolve(call, "serving.kv_dtype", request->kv_dtype, &deployment->kv_dtype),
@@ -333,12 +328,11 @@ static void put_count(struct out *out, const char *key, uint32_t count)
 
 static void put_extras(struct out *out, const struct deployment *deployment)
 {
-    static const char *const kinds[] = {NULL, "ngram", "mtp", "eagle", NULL};
     const struct model *draft = deployment->draft_model;
     put_count(out, "max_loras", deployment->max_loras);
     put_count(out, "max_lora_rank", deployment->max_lora_rank);
     out_text(out, "lora_targets", deployment->max_loras ? lora_target_names[deployment->lora_targets] : NULL);
-    out_text(out, "draft_model", draft ? draft->id : kinds[deployment->draft_kind]);
+    out_text(out, "draft_model", draft ? draft->id : draft_kind_name(deployment->draft_kind));
     put_count(out, "draft_tokens", deployment->draft_tokens);
     api_put_number(out, "cpu_offload_gib", deployment->cpu_offload_gib);
     api_put_number(out, "gpu_used_gib", deployment->gpu_used_gib);

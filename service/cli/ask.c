@@ -50,6 +50,11 @@ struct question {
     struct snapshot *snapshot;
 };
 
+const char *cli_form_option(size_t number)
+{
+    return number < FORM_OPTIONS ? form_options[number].name : NULL;
+}
+
 static const struct form_option *find_form_option(const struct operation *operation, const char *name)
 {
     for (size_t i = 0; i < operation->field_count; i++) {

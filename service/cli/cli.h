@@ -27,6 +27,8 @@ int cli_main(const struct cli *cli, int argc, char **argv);
 
 /* An operation asked from the command line. */
 int cli_ask(const struct operation *operation, int argc, char **argv);
+/* Its options that are no field of the question, by number; NULL after the last. */
+const char *cli_form_option(size_t number);
 /* Help of one operation on standard output. */
 void cli_operation_help(const struct operation *operation);
 

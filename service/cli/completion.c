@@ -27,8 +27,8 @@ static void print_flags(const struct operation *operation, const char *prefix)
         print_dashed(operation->fields[i].name);
         (void)putchar(' ');
     }
-    (void)printf("%sjson %sformat %sfield %sconfig %sweights %sprofiles %sdatabase-url %shelp", prefix, prefix, prefix,
-                 prefix, prefix, prefix, prefix, prefix);
+    for (size_t i = 0; cli_form_option(i); i++)
+        (void)printf("%s%s ", prefix, cli_form_option(i));
 }
 
 /* zsh reads the same functions after bashcompinit. */

@@ -15,21 +15,21 @@ static void take_files(struct measured_rows *rows, int *argc, char **argv)
 {
     static const char name[] = "--measured";
     const size_t length = sizeof name - 1;
+    size_t given = 0;
     int kept = 1;
     for (int i = 1; i < *argc; i++) {
         bool whole = strcmp(argv[i], name) == 0, joined = strncmp(argv[i], name, length) == 0 && argv[i][length] == '=';
         if (!joined && !(whole && i + 1 < *argc)) {
             argv[kept++] = argv[i];
-        } else if (rows->file_count == MEASURED_FILES_MAX) {
-            (void)problems_add(rows->problems, STATUS_INVALID_VALUE, "measured", "at most %d files",
-                               MEASURED_FILES_MAX);
-            return;
-        } else {
-            const char *path = joined ? argv[i] + length + 1 : argv[++i];
-            rows->files[rows->file_count++] = (struct evaluated_file){.name = path};
+            continue;
         }
+        const char *path = joined ? argv[i] + length + 1 : argv[++i];
+        if (given++ < MEASURED_FILES_MAX) rows->files[rows->file_count++] = (struct evaluated_file){.name = path};
     }
     *argc = kept;
+    if (given > MEASURED_FILES_MAX)
+        (void)problems_add(rows->problems, STATUS_INVALID_VALUE, "measured", "%zu files are more than %d", given,
+                           MEASURED_FILES_MAX);
 }
 
 enum status measured_rows_take(struct measured_rows *rows, const struct cli_flag *flags, int argc, char **argv,

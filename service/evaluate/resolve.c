@@ -39,16 +39,9 @@ static void read_version(const char *text, char ret_version[VERSION_BYTES])
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (strstr(text, others[i])) return;
     }
-    for (; *text; text++) {
-        size_t major = strspn(text, "0123456789");
-        if (major == 0) continue;
-        size_t minor = text[major] == '.' ? strspn(text + major + 1, "0123456789") : 0;
-        if (minor > 0) {
-            (void)snprintf(ret_version, VERSION_BYTES, "%.*s", (int)(major + 1 + minor), text);
-            return;
-        }
-        text += major - 1;
-    }
+    size_t length;
+    const char *number = engine_version_find(text, &length);
+    (void)snprintf(ret_version, VERSION_BYTES, "%.*s", (int)length, number);
 }
 
 /* The newest profile that begins at the version or before; versions before the first are counted to it, and so are

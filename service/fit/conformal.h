@@ -3,6 +3,8 @@
 #pragma once
 #include "fit/residuals.h"
 
+enum { CONFORMAL_ROWS_MIN = 20 }; /* of fewer, the largest error would be the width */
+
 /* Split conformal prediction: exp of the ceil((count + 1)·coverage)-th smallest |error|, which a further exchangeable
  * row does not exceed with at least that probability (Vovk, Gammerman, Shafer: Algorithmic Learning in a Random World,
  * 2005). Sorts the absolute errors in place. UNKNOWN where there are too few. */

@@ -9,8 +9,7 @@
 #include <strings.h>
 
 enum { FOLDS = 5, SOURCES_BYTES = 400 };
-enum { FACTOR_ROWS_MIN = 20 }; /* of fewer, the largest error would be the width */
-#define STEADY_ROWS 2580.0     /* of the fit at fixed concurrency, whose widths those of the parameters are */
+#define STEADY_ROWS 2580.0 /* of the fit at fixed concurrency, whose widths those of the parameters are */
 #define WIDTH_RATIO_MAX 5.0
 #define INFORMED 0.01 /* less than a hundredth of what its prior says tells nothing of a parameter */
 
@@ -220,7 +219,7 @@ static enum status set_factors(const struct fitting *fitting, double *const grou
             for (size_t key = 0; key < keys; key++)
                 errors[count++] = group_errors[key][i];
         }
-        double value = used < FACTOR_ROWS_MIN ? UNKNOWN : conformal_factor(errors, count, COVERAGE_RATIO);
+        double value = used < CONFORMAL_ROWS_MIN ? UNKNOWN : conformal_factor(errors, count, COVERAGE_RATIO);
         const char *coefs = (const char *)&fitting->options->profiles[owner]->coef;
         if (is_known(value))
             fit->factors[fit->factor_count++] =

@@ -49,7 +49,7 @@ struct fitted_factor {
     size_t rows;
 };
 
-/* What the rows of one GPU, model family and weight format say beside the coefficients. */
+/* What the rows of one GPU, size of a model family and weight format say beside the coefficients. */
 struct fitted_group {
     int owner;
     struct engine_fit fit;

@@ -8,8 +8,7 @@
  * the rows of a group say that is not true of further ones (docs/fit.md, "Groups"). */
 #define SHRINK_CONFIGURATIONS 5.0
 #define SHRINK_ROWS 10.0
-#define LEAST_FACTOR 1.05    /* what is measured twice differs by 2.6 % (median; docs/accuracy.md) */
-enum { POOL_ROWS_MIN = 20 }; /* of fewer, the largest error would be the width */
+#define LEAST_FACTOR 1.05 /* what is measured twice differs by 2.6 % (median; docs/accuracy.md) */
 
 /* Rows of the same key; those of the first token apart from the others. */
 struct group {
@@ -20,17 +19,22 @@ struct group {
     size_t rows;
     bool tells;        /* a ratio, too */
     double log_former; /* before the fit; 0 where former fits do not count */
-    double log_ratio;  /* measured over computed */
+    double log_ratio;  /* measured over computed; UNKNOWN if no row tells one */
     double spread;     /* usual error beside it */
     double factor;
+};
+
+struct weighted {
+    double value, weight;
 };
 
 struct grouping {
     const struct fitting *fitting;
     struct group *groups;
     size_t count;
-    uint32_t *of;   /* each residual */
-    double *values; /* room for all of them */
+    uint32_t *of;            /* each residual */
+    double *values;          /* room for all of them */
+    struct weighted *ratios; /* the same */
 };
 
 /* Whether its error is one of step times, or of first tokens. A prompt alone tells the width of first tokens, but no
@@ -75,7 +79,8 @@ static enum status make_groups(struct grouping *grouping)
     grouping->groups = ARENA_ARRAY(arena, residuals->count + 1, struct group);
     grouping->of = ARENA_ARRAY(arena, residuals->count + 1, uint32_t);
     grouping->values = ARENA_ARRAY(arena, residuals->count + 1, double);
-    if (!grouping->groups || !grouping->of || !grouping->values)
+    grouping->ratios = ARENA_ARRAY(arena, residuals->count + 1, struct weighted);
+    if (!grouping->groups || !grouping->of || !grouping->values || !grouping->ratios)
         return problems_add(grouping->fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
     for (size_t i = 0; i < residuals->count; i++) {
         struct group group = group_of(&residuals->items[i]);
@@ -105,10 +110,6 @@ static size_t applied_group(const struct grouping *grouping, size_t row)
     return g;
 }
 
-struct weighted {
-    double value, weight;
-};
-
 static int compare_weighted(const void *a, const void *b)
 {
     double x = ((const struct weighted *)a)->value, y = ((const struct weighted *)b)->value;
@@ -117,34 +118,36 @@ static int compare_weighted(const void *a, const void *b)
 
 /* Median of what the group's rows say, without those of one fold, near what was known before; UNKNOWN without rows. */
 static double log_ratio_without(const struct grouping *grouping, size_t group, const double *errors,
-                                const struct partition *folds, uint32_t fold, struct weighted *room)
+                                const struct partition *folds, uint32_t fold)
 {
     const struct residuals *residuals = &grouping->fitting->residuals;
+    struct weighted *ratios = grouping->ratios;
     double all = 0, below = 0;
     size_t count = 0, middle = 0;
     for (size_t i = 0; i < residuals->count; i++) {
         const struct residual *residual = &residuals->items[i];
         if (grouping->of[i] != group || !tells_ratio(residual) || (folds && folds->of[i] == fold)) continue;
-        room[count++] = (struct weighted){-errors[i], residual->weight};
+        ratios[count++] = (struct weighted){-errors[i], residual->weight};
         all += residual->weight;
     }
     if (count == 0) return UNKNOWN;
-    qsort(room, count, sizeof *room, compare_weighted);
-    while (middle + 1 < count && (below += room[middle].weight) < all / 2)
+    qsort(ratios, count, sizeof *ratios, compare_weighted);
+    while (middle + 1 < count && (below += ratios[middle].weight) < all / 2)
         middle++;
     double former = grouping->groups[group].log_former;
-    return (room[middle].value * all + former * SHRINK_CONFIGURATIONS) / (all + SHRINK_CONFIGURATIONS);
+    return (ratios[middle].value * all + former * SHRINK_CONFIGURATIONS) / (all + SHRINK_CONFIGURATIONS);
 }
 
 /* Takes off each fold's errors what the other folds say of their groups. */
 static void take_off_folds(const struct grouping *grouping, const struct partition *folds, const size_t *applied,
-                           double *errors, double *adjusted, struct weighted *room)
+                           double *errors)
 {
     size_t rows = grouping->fitting->residuals.count;
+    double *adjusted = grouping->values;
     memcpy(adjusted, errors, rows * sizeof *errors);
     for (size_t group = 0; group < grouping->count; group++) {
         for (uint32_t fold = 0; fold < folds->count; fold++) {
-            double log_ratio = log_ratio_without(grouping, group, errors, folds, fold, room);
+            double log_ratio = log_ratio_without(grouping, group, errors, folds, fold);
             if (!is_known(log_ratio)) log_ratio = grouping->groups[group].log_former;
             for (size_t i = 0; i < rows; i++) {
                 if (applied[i] == group && folds->of[i] == fold) adjusted[i] = errors[i] + log_ratio;
@@ -187,7 +190,8 @@ static void set_factors(struct grouping *grouping, const double *errors)
             if (other->owner == group->owner && other->kind == group->kind)
                 grouping->values[count++] = errors[i] / other->spread;
         }
-        double quantile = count < POOL_ROWS_MIN ? UNKNOWN : conformal_factor(grouping->values, count, COVERAGE_RATIO);
+        double quantile =
+            count < CONFORMAL_ROWS_MIN ? UNKNOWN : conformal_factor(grouping->values, count, COVERAGE_RATIO);
         group->factor = exp(log(quantile) * group->spread);
     }
 }
@@ -197,16 +201,13 @@ static double factor_of(const struct grouping *grouping, const struct group *gro
 {
     const struct fit_options *options = grouping->fitting->options;
     const struct engine_profile *profile = options->profiles[group->owner];
-    const struct engine_coefs *coef = &profile->coef;
-    const double unseen[FIT_LOAD_COUNT] = {coef->tpot_extrapolated_factor, coef->saturated_extrapolated_factor,
-                                           coef->static_extrapolated_factor};
     const struct engine_fit *former =
         options->prior.physical
             ? NULL
             : engine_find_fit(profile, group->key.load, group->key.gpu, group->key.family, group->key.weight_dtype);
     if (is_known(group->factor)) return fmax(group->factor, LEAST_FACTOR);
-    if (!group->first_token) return former ? former->time_factor : unseen[group->key.load];
-    return former && is_known(former->ttft_factor) ? former->ttft_factor : coef->ttft_extrapolated_factor;
+    if (!group->first_token) return former ? former->time_factor : engine_extrapolated_factor(profile, group->key.load);
+    return former && is_known(former->ttft_factor) ? former->ttft_factor : profile->coef.ttft_extrapolated_factor;
 }
 
 /* Groups of step times, with what their first tokens say beside it. Those of first tokens alone have no row. */
@@ -244,12 +245,13 @@ static bool is_kin(const struct group *a, const struct group *b)
            strcmp(a->key.architecture, b->key.architecture) == 0;
 }
 
-static double kin_log_ratio(const struct grouping *grouping, size_t group, const double *log_ratios)
+static double kin_log_ratio(const struct grouping *grouping, const struct group *group)
 {
     double sum = 0, count = 0;
     for (size_t g = 0; g < grouping->count; g++) {
-        if (!is_known(log_ratios[g]) || !is_kin(&grouping->groups[g], &grouping->groups[group])) continue;
-        sum += log_ratios[g];
+        const struct group *other = &grouping->groups[g];
+        if (!is_known(other->log_ratio) || !is_kin(other, group)) continue;
+        sum += other->log_ratio;
         count++;
     }
     return count > 0 ? ENGINE_KIN_WEIGHT * sum / count : 0;
@@ -259,23 +261,20 @@ enum status groups_take_off(const struct fitting *fitting, const bool *left_out,
 {
     struct grouping grouping = {.fitting = fitting};
     size_t rows = fitting->residuals.count;
-    struct weighted *room = ARENA_ARRAY(fitting->arena, rows + 1, struct weighted);
-    double *log_ratios = ARENA_ARRAY(fitting->arena, rows + 1, double);
     uint32_t *part = ARENA_ARRAY(fitting->arena, rows + 1, uint32_t);
     enum status status = make_groups(&grouping);
     if (status != STATUS_OK) return status;
-    if (!room || !log_ratios || !part)
-        return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
+    if (!part) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
     for (size_t i = 0; i < rows; i++)
         part[i] = left_out[i];
     const struct partition parts = {NULL, 2, part};
     turn_rates(&fitting->residuals, errors);
     for (size_t g = 0; g < grouping.count; g++)
-        log_ratios[g] = log_ratio_without(&grouping, g, errors, &parts, 1, room);
+        grouping.groups[g].log_ratio = log_ratio_without(&grouping, g, errors, &parts, 1);
     for (size_t i = 0; i < rows; i++) {
-        double own = log_ratios[grouping.of[i]];
+        const struct group *own = &grouping.groups[grouping.of[i]];
         if (left_out[i] && tells_ratio(&fitting->residuals.items[i]))
-            errors[i] += is_known(own) ? own : kin_log_ratio(&grouping, grouping.of[i], log_ratios);
+            errors[i] += is_known(own->log_ratio) ? own->log_ratio : kin_log_ratio(&grouping, own);
     }
     turn_rates(&fitting->residuals, errors);
     return STATUS_OK;
@@ -286,24 +285,21 @@ enum status groups_set(const struct fitting *fitting, const struct partition *fo
 {
     struct grouping grouping = {.fitting = fitting};
     size_t rows = fitting->residuals.count;
-    struct weighted *room = ARENA_ARRAY(fitting->arena, rows + 1, struct weighted);
-    double *adjusted = ARENA_ARRAY(fitting->arena, rows + 1, double);
     size_t *applied = ARENA_ARRAY(fitting->arena, rows + 1, size_t);
     enum status status = make_groups(&grouping);
     if (status != STATUS_OK) return status;
-    if (!room || !adjusted || !applied)
-        return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
+    if (!applied) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for groups");
     turn_rates(&fitting->residuals, errors);
     turn_rates(&fitting->residuals, fold_errors);
     for (size_t g = 0; g < grouping.count; g++) {
-        double log_ratio = log_ratio_without(&grouping, g, errors, NULL, 0, room);
+        double log_ratio = log_ratio_without(&grouping, g, errors, NULL, 0);
         grouping.groups[g].log_ratio = is_known(log_ratio) ? log_ratio : 0; /* prompts alone */
     }
     for (size_t i = 0; i < rows; i++) {
         applied[i] = applied_group(&grouping, i);
         if (applied[i] < grouping.count) errors[i] += grouping.groups[applied[i]].log_ratio;
     }
-    take_off_folds(&grouping, folds, applied, fold_errors, adjusted, room);
+    take_off_folds(&grouping, folds, applied, fold_errors);
     set_spreads(&grouping, fold_errors);
     set_factors(&grouping, fold_errors);
     turn_rates(&fitting->residuals, errors);

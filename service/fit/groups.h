@@ -1,5 +1,5 @@
-/* groups.h owns what the rows of one GPU, model family, weight format and kind of load say beside the coefficients: a
- * ratio to what these predict, and the width of intervals. Method: docs/fit.md, "Groups". */
+/* groups.h owns what the rows of one GPU, size of a model family, weight format and kind of load say beside the
+ * coefficients: a ratio to what these predict, and the width of intervals. Method: docs/fit.md, "Groups". */
 #pragma once
 #include "fit/holdout.h"
 

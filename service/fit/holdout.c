@@ -30,17 +30,10 @@ static enum status no_memory(const struct fitting *fitting)
 /* The engine and the first "1.2" of the row's spelling of its version: builds of one release are one version. */
 static const char *version_name(const struct run *run, char text[VERSION_BYTES])
 {
-    const char *at = run->engine_version ? run->engine_version : "";
-    size_t length = 0;
-    for (at += strcspn(at, "0123456789"); *at && length == 0; at += length ? 0 : strcspn(at, "0123456789")) {
-        size_t major = strspn(at, "0123456789"), minor = at[major] == '.' ? strspn(at + major + 1, "0123456789") : 0;
-        if (minor > 0)
-            length = major + 1 + minor;
-        else
-            at += major;
-    }
-    (void)snprintf(text, VERSION_BYTES, "%s %.*s", run->deployment.engine->engine, length ? (int)length : 7,
-                   length ? at : "unknown");
+    size_t length;
+    const char *number = engine_version_find(run->engine_version ? run->engine_version : "", &length);
+    (void)snprintf(text, VERSION_BYTES, "%s %.*s", run->deployment.engine->engine, length ? (int)length : VERSION_BYTES,
+                   length ? number : "unknown");
     return text;
 }
 

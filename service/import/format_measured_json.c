@@ -1,5 +1,4 @@
 /* format_measured_json.c owns measured rows in the JSON of benchmark tools: vllm bench serve, GuideLLM, llama-bench. */
-#include "catalog/heap.h"
 #include "catalog/text.h"
 #include "import/measured.h"
 #include "wire/json_read.h"
@@ -13,12 +12,10 @@ enum { TEXT_BYTES = 512 };
 
 /* One row on its way, and the room for its texts. */
 struct reading {
-    struct importing *importing;
     const json_t *report; /* what the item is part of; NULL: it stands alone */
     const json_t *item;
     struct measured measured;
     char model[TEXT_BYTES], gpu[TEXT_BYTES], uid[TEXT_BYTES], engine_version[TEXT_BYTES];
-    char number[IMPORT_COLUMNS][NUMBER_TEXT_BYTES];
 };
 
 /* --- members --- */
@@ -48,9 +45,10 @@ static double find_number(const json_t *value, const char *path)
 
 static void set_value(struct reading *reading, enum import_column column, const char *name, double value)
 {
+    char text[NUMBER_TEXT_BYTES];
     if (!is_known(value)) return;
-    (void)text_format_double(value, reading->number[column]);
-    measured_set_number(&reading->measured, column, name, reading->number[column]);
+    (void)text_format_double(value, text);
+    measured_set_number(&reading->measured, column, name, text); /* which shows a wrong one as it shows CSV's */
 }
 
 /* Where a figure stands; the first of a column that is there counts. */
@@ -318,7 +316,7 @@ static const struct kind {
 
 static void take_item(struct importing *importing, const json_t *report, const json_t *item)
 {
-    struct reading reading = {.importing = importing, .report = report, .item = item};
+    struct reading reading = {.report = report, .item = item};
     importing->counts.lines++;
     importing->csv.line = (uint32_t)importing->counts.lines;
     reading.measured = import_measured_empty(importing->csv.line);

@@ -8,26 +8,32 @@
 #include <string.h>
 #include <strings.h>
 
-/* The first that is contained in the spelling, any case. `about`: the nearest of the catalog. */
+/* Spellings that are not the catalog's: the first that is contained, any case. `about`: the nearest of the catalog. */
 static const struct {
     const char *part;
     enum dtype dtype;
     bool about;
 } spellings[] = {
-    {"nvfp4", DTYPE_NVFP4, false}, {"mxfp4", DTYPE_MXFP4, false},  {"fp8", DTYPE_FP8, false},
-    {"float8", DTYPE_FP8, false},  {"w4a16", DTYPE_INT4, false},   {"w8a8", DTYPE_INT8, false},
-    {"fp4", DTYPE_NVFP4, true},    {"bf16", DTYPE_BF16, false},    {"bfloat16", DTYPE_BF16, false},
-    {"fp16", DTYPE_FP16, false},   {"half", DTYPE_FP16, false},    {"float16", DTYPE_FP16, false},
-    {"fp32", DTYPE_FP32, false},   {"float32", DTYPE_FP32, false}, {"int8", DTYPE_INT8, false},
-    {"int4 g", DTYPE_INT4, true},  {"int4", DTYPE_INT4, false},    {"awq", DTYPE_INT4, false},
-    {"gptq", DTYPE_INT4, false},   {"q8_0", DTYPE_Q8_0, false},    {"q6_k", DTYPE_Q6_K, false},
-    {"q5_k", DTYPE_Q5_K_M, false}, {"q4_k", DTYPE_Q4_K_M, false},  {"q4_0", DTYPE_INT4, true},
-    {"f16", DTYPE_FP16, false},    {"f32", DTYPE_FP32, false},
+    {"nvfp4", DTYPE_NVFP4, false},     {"mxfp4", DTYPE_MXFP4, false},     {"fp8", DTYPE_FP8, false},
+    {"float8", DTYPE_FP8, false},      {"w4a16", DTYPE_INT4, false},      {"w8a8", DTYPE_INT8, false},
+    {"fp4", DTYPE_NVFP4, true},        {"bf16", DTYPE_BF16, false},       {"bfloat16", DTYPE_BF16, false},
+    {"fp16", DTYPE_FP16, false},       {"half", DTYPE_FP16, false},       {"float16", DTYPE_FP16, false},
+    {"fp32", DTYPE_FP32, false},       {"float32", DTYPE_FP32, false},    {"int8", DTYPE_INT8, false},
+    {"int4 g", DTYPE_INT4, true},      {"int4", DTYPE_INT4, false},       {"awq", DTYPE_INT4, false},
+    {"gptq", DTYPE_INT4, false},       {"q8_0", DTYPE_Q8_0, false},       {"q6_k", DTYPE_Q6_K, false},
+    {"q5_k_s", DTYPE_Q5_K_S, false},   {"q5_k - s", DTYPE_Q5_K_S, false}, {"q5_k", DTYPE_Q5_K_M, false},
+    {"q4_k_s", DTYPE_Q4_K_S, false},   {"q4_k - s", DTYPE_Q4_K_S, false}, {"q4_k", DTYPE_Q4_K_M, false},
+    {"q3_k_l", DTYPE_Q3_K_L, false},   {"q3_k - l", DTYPE_Q3_K_L, false}, {"q3_k_s", DTYPE_Q3_K_S, false},
+    {"q3_k - s", DTYPE_Q3_K_S, false}, {"q3_k", DTYPE_Q3_K_M, false},     {"q2_k", DTYPE_Q2_K, false},
+    {"iq4_nl", DTYPE_IQ4_NL, false},   {"iq4_xs", DTYPE_IQ4_XS, false},   {"q5_0", DTYPE_Q5_0, false},
+    {"q4_0", DTYPE_Q4_0, false},       {"f16", DTYPE_FP16, false},        {"f32", DTYPE_FP32, false},
 };
 
 enum dtype import_dtype(const char *text, enum dtype native, bool *ret_same)
 {
-    *ret_same = false;
+    enum dtype named = dtype_parse(text);
+    *ret_same = named != DTYPE_UNKNOWN;
+    if (*ret_same) return named;
     for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
         if (!strcasestr(text, spellings[i].part)) continue;
         bool own = native == DTYPE_MXFP4 && strcasestr(spellings[i].part, "fp4");
@@ -293,7 +299,7 @@ static void take_observation(struct importing *importing, struct measured *measu
     struct observation *run = &measured->run;
     check(measured);
     bool found = !measured->refused_field && import_measured_names(catalog, measured, &names);
-    if (!found || !names.engine || !names.model || !names.gpu) {
+    if (!found || !names.engine || !names.model || !names.gpu) { /* all are, if found: for the analyzer */
         (void)import_refuse_field(importing, measured->line, measured->refused_field, measured->refused);
         return;
     }

@@ -3,6 +3,14 @@
 
 #include <string.h>
 
+static const char *const draft_kind_names[] = {
+    [DRAFT_NGRAM] = "ngram", [DRAFT_MTP] = "mtp", [DRAFT_EAGLE] = "eagle", [DRAFT_MODEL] = NULL};
+
+const char *draft_kind_name(enum draft_kind kind)
+{
+    return draft_kind_names[kind];
+}
+
 const char *const lora_target_names[] = {"all_linear", "attention", NULL};
 
 /* SGLang's tiers (server_args.py): chunk of a prefill and largest captured batch by GPU memory. */

@@ -13,6 +13,8 @@ enum draft_kind {
     DRAFT_EAGLE, /* a head of one layer of the model's shape */
     DRAFT_MODEL, /* another model */
 };
+/* NULL of DRAFT_NONE, and of DRAFT_MODEL, which has its own. */
+const char *draft_kind_name(enum draft_kind kind);
 
 enum lora_targets { LORA_ALL_LINEAR, LORA_ATTENTION };
 extern const char *const lora_target_names[];

@@ -216,15 +216,10 @@ struct factors {
 
 static struct factors factors_of(const struct roofline *roofline, const struct engine_fit *fit, enum load load)
 {
-    const struct engine_coefs *coef = &roofline->deployment->engine->coef;
-    const double unseen[LOAD_COUNT] = {
-        [LOAD_SATURATED] = coef->saturated_extrapolated_factor,
-        [LOAD_CONCURRENCY] = coef->tpot_extrapolated_factor,
-        [LOAD_STATIC_BATCH] = coef->static_extrapolated_factor,
-        [LOAD_RATE] = coef->tpot_extrapolated_factor,
-    };
+    const struct engine_profile *engine = roofline->deployment->engine;
+    const struct engine_coefs *coef = &engine->coef;
     double least = model_is_moe(roofline->deployment->model) ? coef->moe_extrapolated_factor : 1;
-    double time = fit ? fit->time_factor : fmax(unseen[load], least);
+    double time = fit ? fit->time_factor : fmax(engine_extrapolated_factor(engine, fit_loads[load]), least);
     double ttft = fit && is_known(fit->ttft_factor) ? fit->ttft_factor : fmax(coef->ttft_extrapolated_factor, least);
     return (struct factors){.tpot = time, .ttft = load == LOAD_STATIC_BATCH ? time : ttft, .throughput = time};
 }

@@ -27,7 +27,6 @@ KNOWN_MISSES = {
     "coverage of dtype+basis nvfp4, fitted, total_tokens_per_second": 79.9,
     "coverage of engine+load+dtype+basis sglang, concurrency, nvfp4, fitted, output_tokens_per_second": 78.8,
     "coverage of engine+load+dtype+basis sglang, concurrency, nvfp4, fitted, total_tokens_per_second": 76.5,
-    "coverage of load decode, tpot_ms": 94.4,  # too wide, not too narrow
     "width of static batches, AMD": 54.2,  # vLLM 0.6 on MI250 and MI300X
 }
 
@@ -68,7 +67,10 @@ def compare(found, expected):
                                 f"expected {figures['scored']}")
                 continue
             for name in NOISE:
-                if name not in figures or name not in now:
+                if name not in figures:
+                    continue
+                if name not in now:
+                    worsened.append(f"{table} {group}: {name} is not known any more, expected {figures[name]:g}")
                     continue
                 text = f"{table} {group}: {name} {now[name]:g}, expected {figures[name]:g}"
                 if worse(name, now[name], figures[name]):
@@ -111,11 +113,14 @@ def test_a_worse_group_is_named():
     assert compare(was, now) == ([], ["gpu h100, tpot_ms: median 5, expected 9"])
     fewer = {"gpu": {"h100, tpot_ms": {"scored": 99, "median": 5.0, "coverage": 90.0}}}
     assert compare(fewer, was)[0] == ["gpu h100, tpot_ms: 99 rows are compared, expected 100"]
+    bare = {"gpu": {"h100, tpot_ms": {"scored": 100, "median": 5.0}}}
+    assert compare(bare, was)[0] == ["gpu h100, tpot_ms: coverage is not known any more, expected 90"]
     assert compare({"gpu": {}}, was)[0] == ["gpu h100, tpot_ms: too few rows are compared, expected 100"]
 
 
 def meets(what, figure, holds):
     """A target holds, or its miss is known and no worse."""
+    looked_up.add(what)
     if what not in KNOWN_MISSES:
         return [] if holds else [f"{what}: {figure:.1f}"]
     known = KNOWN_MISSES[what]
@@ -124,6 +129,16 @@ def meets(what, figure, holds):
     return [f"{what}: {figure:.1f}, known {known}"] if abs(figure - known) > 1 else []
 
 
+looked_up = set()
+
+
+def assert_known(beginnings):
+    """No known miss of that kind is of a group that is not compared any more."""
+    beginnings = tuple(beginnings)
+    assert not [what for what in KNOWN_MISSES if what.startswith(beginnings) and what not in looked_up]
+
+
+SPEEDS = ("output_tokens_per_second", "total_tokens_per_second", "prefill_tokens_per_second", "ttft_ms", "tpot_ms", "e2e_ms")
 TPOT, OUTPUT, PREFILL = {"metric": "tpot_ms"}, {"metric": "output_tokens_per_second"}, {"metric": "prefill_tokens_per_second"}
 MEDIANS = [
     ("fixed concurrency, TPOT", {"load": "concurrency", **TPOT}, 9),
@@ -161,6 +176,11 @@ def test_kv_pools(lines):
     assert statistics.mean(errors) <= 0.5 and max(errors) <= 2, (statistics.mean(errors), max(errors))
 
 
+def test_starts_that_fail_are_foreseen(reference):
+    fits = [line for line in reference[1] if line["metric"] == "fits" and line["predicted"]]
+    assert len(fits) >= 40 and sum(float(line["ape"]) > 0 for line in fits) <= 2
+
+
 def test_widths_of_intervals(lines):
     missed = []
     for what, loads, wanted, most in WIDTHS:
@@ -168,6 +188,7 @@ def test_widths_of_intervals(lines):
         figure = statistics.median(row["width"] for row in rows)
         missed += meets(f"width of {what}", figure, figure <= most)
     assert not missed, "\n".join(missed)
+    assert_known(["width of "])
 
 
 def test_intervals_hold_what_they_say(reference):
@@ -181,11 +202,14 @@ def test_intervals_hold_what_they_say(reference):
             told.discard((group["key"], group["metric"]))
             missed += meets(f"coverage of load {group['key']}, {group['metric']}", figure, 87 <= figure <= 94)
     assert not told
+    compared = set()
     for table in scores.COVERED:
         for group in reference[0][f"{table}+basis"]:
-            coverage = group.get("interval_coverage_ratio")
-            if group["scored"] < COVERAGE_ROWS or coverage is None or not group["key"].endswith("fitted"):
+            if group["scored"] < COVERAGE_ROWS or group["metric"] not in SPEEDS or not group["key"].endswith("fitted"):
                 continue
-            figure = 100 * coverage
+            figure = 100 * group["interval_coverage_ratio"]
+            compared.add(table)
             missed += meets(f"coverage of {table}+basis {group['key']}, {group['metric']}", figure, figure >= COVERAGE_LEAST)
+    assert compared == set(scores.COVERED)
     assert not missed, "\n".join(missed)
+    assert_known(f"coverage of {name}" for name in ["load "] + [f"{table}+basis " for table in scores.COVERED])

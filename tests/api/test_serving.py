@@ -141,7 +141,8 @@ def test_energy_of_an_answer(service):
     one, four = ask(service, rps=2), ask(service, rps=2, gpu_count=4)
     for answer, count in ((one, 1), (four, 4)):
         watts, tokens = answer["power_watts"], answer["tokens_per_joule"]
-        assert 70 * count * 0.99 < watts["low"] * 1.36 and watts["low"] < watts["value"] < watts["high"] <= 700 * count
+        assert 70 * count < watts["value"] <= 700 * count  # idle, a tenth of its limit, to the limit
+        assert watts["low"] < watts["value"] < watts["high"] <= 700 * count
         assert tokens["value"] == pytest.approx(answer["output_tokens_per_second"]["value"] / watts["value"], rel=1e-4)
         assert answer["joules_per_token"]["value"] == pytest.approx(1 / tokens["value"], rel=1e-4)
     assert four["power_watts"]["value"] > one["power_watts"]["value"]

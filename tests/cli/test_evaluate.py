@@ -13,7 +13,7 @@ SERVED = "1,vLLM,0.19,Llama-3.1-8B,fp8,H100-SXM-80GB,1,1024,256,32,closed-loop,2
 
 def run(*arguments, status=0, stdout=subprocess.PIPE):
     result = subprocess.run([PROGRAM, "evaluate", *map(str, arguments)], stdout=stdout, stderr=subprocess.PIPE, text=True,
-                            timeout=120, env={**os.environ, "DATABASE_URL": ""}, check=False)
+                            timeout=600, env={**os.environ, "DATABASE_URL": ""}, check=False)
     assert result.returncode == status, (result.returncode, (result.stdout or "")[-2000:], result.stderr[-2000:])
     return result
 
@@ -129,6 +129,10 @@ def test_what_json_does_not_say_is_asked_for(write):
 ])
 def test_files_that_are_none(write, text, said):
     assert said in run("--measured", write(text), status=2).stderr
+
+
+def test_files_are_limited():
+    assert "65 files are more than 64" in run(*(65 * ["--measured", "a.csv"]), status=2).stderr
 
 
 @pytest.mark.parametrize("options, said", [

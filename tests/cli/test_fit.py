@@ -2,9 +2,7 @@
 import csv
 import json
 import os
-import signal
 import subprocess
-import urllib.request
 
 import pytest
 
@@ -113,26 +111,16 @@ def find(answer, name):
     return None
 
 
-def test_questions_and_the_service_use_it(fitted):
+def test_questions_and_the_service_use_it(fitted, start_service):
     _, profile, _ = fitted
     plain, own = run(*QUESTION).stdout, run(*QUESTION, "--profiles", profile).stdout
     assert tpot_and_id(own)[0] > tpot_and_id(plain)[0] * 1.3
     assert tpot_and_id(own)[1] != tpot_and_id(plain)[1]
     assert find(json.loads(own), "engine_profile")["source"].startswith("48 rows of 48 configurations (our bench)")
     assert run(*QUESTION, env={"GPUSIZE_PROFILES": str(profile)}).stdout == own
-    server = subprocess.Popen([PROGRAM, "serve", "--port", "0", "--access-log", "0", "--profiles", profile],
-                              stderr=subprocess.PIPE, text=True, env={**os.environ, "DATABASE_URL": ""})
-    try:
-        address = next(line.split()[-1] for line in server.stderr if line.startswith("listening on "))
-        query = "model=llama-3.1-8b&gpu=h100-sxm&engine_version=0.19&load=concurrency&concurrency=16"
-        body = urllib.request.urlopen(f"{address}/v1/throughput?{query}", timeout=30).read().decode()
-        assert body.rstrip("\n") == own.rstrip("\n")
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=30) == 0
-    finally:
-        server.kill()
-        server.wait()
-        server.stderr.close()
+    service = start_service("--access-log", "0", "--profiles", str(profile), env={**os.environ, "DATABASE_URL": ""})
+    query = {"model": "llama-3.1-8b", "gpu": "h100-sxm", "engine_version": "0.19", "load": "concurrency", "concurrency": 16}
+    assert service.call("GET", "/v1/throughput", query=query).text.rstrip("\n") == own.rstrip("\n")
 
 
 @pytest.mark.parametrize("text, said", [
@@ -147,6 +135,8 @@ def test_questions_and_the_service_use_it(fitted):
      "own.csv:2 value: is a share"),
     ("engine,version_from,version_to,coefficient,value,source,as_of\nvllm,0.17,0.20,ttft_extrapolated_factor,0.9,us,2026\n",
      "own.csv:2 value: is a factor of an interval"),
+    ("engine,version_from,version_to,coefficient,value,source,as_of\nvllm,0.17,,layer_us,11,us,2026\n"
+     "vllm,0.17,0.20,layer_us,12,us,2026\n", "own.csv:3 coefficient: the same as line 2"),
 ])
 def test_bad_profiles_name_line_and_column(tmp_path, text, said):
     (tmp_path / "own.csv").write_text(text, encoding="utf-8")

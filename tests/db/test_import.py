@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from live import await_session, kill_sessions, newest
+from live import await_offers, await_ready, await_session, kill_sessions, newest
 from postgres import Session
 from prices import COLUMNS, ROWS, VERSIONS, write
 from waiting import LIMIT_S
@@ -135,7 +135,9 @@ def test_purchase_prices(run, sql, tmp_path):
 
 def test_what_an_import_wrote_is_a_catalog_that_answers(run, database, serve, tmp_path):
     report = run("csv", write(tmp_path / "a.csv", {"usd_per_hour": 0.011}))
-    answer = serve(database).call("GET", "/recommend", query={"model": "llama-3.1-8b", "requests_per_second": 1})
+    service = serve(database)
+    await_ready(service, "ready")
+    answer = service.call("GET", "/recommend", query={"model": "llama-3.1-8b", "requests_per_second": 1})
     assert answer.json["catalog_version"].endswith(f":{report['catalog_version']}")
     assert answer.json["recommended"]["provider"] == "acme"
 
@@ -196,7 +198,7 @@ def test_more_than_services_load_is_refused(run, sql, serve, database, tmp_path,
     file = write(tmp_path / "b.csv", *({"instance_type": f"n{n}", "source": source} for n in range(32000)))
     assert run("csv", file)["new_rows"] == 32000
     offers = sql("select count(*) from gpusize.offer where to_version is null")
-    assert f" {offers} offers" in "".join(serve(database).log)
+    await_offers(serve(database), offers)
 
 
 @pytest.mark.parametrize("name,accepted,rejected", [("offers_2026.csv", 1003, 657), ("offers_full.csv", 6963, 3414)])

@@ -3,6 +3,7 @@ import hashlib
 import json
 
 from configs import LLAMA
+from live import await_ready
 from prices import VERSIONS
 from waiting import LIMIT_S
 
@@ -22,7 +23,9 @@ def test_a_model_of_ones_own_is_known_everywhere(run, sql, database, serve, tmp_
     row = sql(f"select id, family, layers, source, as_of, config ->> 'rope_theta' is null, config ->> 'vocab_size'"
               f" from gpusize.model where {CURRENT}")
     assert row == "acme/Small-1|llama|16|our hub|2026-11-02|t|128256"
-    answer = serve(database).call("GET", "/v1/memory", query={"model": "acme/small-1", "gpu": "l4"})
+    service = serve(database)
+    await_ready(service, "ready")
+    answer = service.call("GET", "/v1/memory", query={"model": "acme/small-1", "gpu": "l4"})
     assert answer.status == 200 and answer.json["model"]["id"] == "acme/Small-1"
 
 

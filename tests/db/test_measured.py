@@ -1,6 +1,6 @@
 """test_measured.py owns the tests of measured runs in answers: an import shows at once, in value, basis and provenance,
 and is gone when it is taken back."""
-from live import await_version, newest
+from live import await_ready, await_version, newest
 
 QUESTION = {"model": "llama-3.1-8b", "gpu": "h100-sxm", "engine_version": "0.19", "tensor_parallel": 1, "concurrency": 32,
             "input_tokens": 1000, "output_tokens": 500}
@@ -19,6 +19,7 @@ def asked(service, **more):
 
 def test_an_import_is_the_answer_until_it_is_taken_back(database, run, sql, serve, tmp_path):
     service, file = serve(database), tmp_path / "runs.csv"
+    await_ready(service, "ready")
     formula = asked(service)
     assert formula["basis"] != "measured" and formula["provenance"]["measurements"] == []
     file.write_text(HEADER + row("a", 2 * 2500, 150, 12.5, gpus=2, load="64,closed-loop") + row("b", 2.5e6))

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from certificates import make_authority, make_certificate
-from live import HOUR_MS, RAISE_PRICES, ask, await_version, number, ready
+from live import HOUR_MS, RAISE_PRICES, ask, await_offers, await_version, number, ready
 from postgres import Cluster, free_port
 from prices import write
 from waiting import await_true
@@ -70,8 +70,7 @@ def test_a_large_catalog_comes_whole(cluster, database, url, gpusize, serve, tmp
     file = write(tmp_path / "a.csv", *({"instance_type": f"n{n}", "source": 1000 * "x"} for n in range(count)))
     before = int(cluster.sql(database, "select count(*) from gpusize.offer"))
     assert f"{count} new" in gpusize(url(), "import", "csv", file)
-    service = serve(database, url=url())
-    assert f"{before + count} offers" in "".join(service.log)
+    await_offers(serve(database, url=url()), before + count)
 
 
 @pytest.mark.parametrize("wrong,said", [

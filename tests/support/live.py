@@ -46,9 +46,18 @@ def newest(sql):
 
 
 def await_version(service, wanted):
-    """Until it answers with that number; the answer."""
-    await_true(lambda: number(service.call("GET", "/readyz").json["catalog_version"]) == wanted)
+    """Until it answers with that number; the answer. Before its first catalog it has none."""
+    def shows():
+        answer = service.call("GET", "/readyz")
+        return answer.status == 200 and number(answer.json["catalog_version"]) == wanted
+
+    await_true(shows)
     return ask(service)
+
+
+def await_offers(service, count):
+    """Until its log says that a catalog with so many offers was loaded."""
+    await_true(lambda: f" {count} offers" in "".join(service.log))
 
 
 def await_stored(service, id):

@@ -179,7 +179,9 @@ static void test_formats(void **state)
         {"fp4", DTYPE_MXFP4, DTYPE_MXFP4, false},    {"mxfp4", DTYPE_BF16, DTYPE_MXFP4, true},
         {"f16 gguf", DTYPE_BF16, DTYPE_FP16, true},  {"torch.bfloat16", DTYPE_BF16, DTYPE_BF16, true},
         {"int4 g32", DTYPE_BF16, DTYPE_INT4, false}, {"llama 8B Q4_K - Medium", DTYPE_BF16, DTYPE_Q4_K_M, true},
-        {"q4_0", DTYPE_BF16, DTYPE_INT4, false},     {"W8A8", DTYPE_BF16, DTYPE_INT8, true},
+        {"q4_0", DTYPE_BF16, DTYPE_Q4_0, true},      {"W8A8", DTYPE_BF16, DTYPE_INT8, true},
+        {"q4_k_s", DTYPE_BF16, DTYPE_Q4_K_S, true},  {"llama 8B Q4_K - Small", DTYPE_BF16, DTYPE_Q4_K_S, true},
+        {"IQ2_M", DTYPE_BF16, DTYPE_IQ2_M, true},    {"qwen2 7B Q3_K - Medium", DTYPE_BF16, DTYPE_Q3_K_M, true},
         {"hqq", DTYPE_BF16, DTYPE_UNKNOWN, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -3,14 +3,11 @@
 #include "sizing/evidence.h"
 
 #include "catalog/load.h"
+#include "support/near.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define HEADER                                                                                                         \
     "own,source,uid,engine,engine_version,model_id,gpu_id,gpu_count,tensor_parallel,pipeline_parallel,"                \
@@ -110,12 +107,6 @@ static struct performance predict(const struct roofline *roofline, struct load_p
 static struct performance at(const struct roofline *roofline, double concurrency)
 {
     return predict(roofline, (struct load_point){.load = LOAD_CONCURRENCY, .concurrency = concurrency});
-}
-
-static void assert_near(const char *what, double value, double expected, double tolerance_ratio)
-{
-    if (fabs(value - expected) <= tolerance_ratio * fabs(expected)) return;
-    fail_msg("%s: %.9g, expected %.9g within %g", what, value, expected, tolerance_ratio);
 }
 
 static void test_exact_configuration_is_the_measurement(void **state)

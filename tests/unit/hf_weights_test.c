@@ -237,6 +237,7 @@ static void test_gguf_refusals(void **state)
         GGUF(SIZES ",\"llama.nextn_predict_layers\":2", TABLE),
         GGUF(SIZES ",\"llama.attention.head_count\":8,\"llama.attention.head_count_kv\":3", TABLE),
         GGUF(SIZES ",\"llama.expert_count\":2,\"llama.expert_used_count\":3,\"llama.attention.head_count\":8", TABLE),
+        GGUF(SIZES ",\"llama.expert_count\":2,\"llama.expert_used_count\":3", TABLE),
         GGUF(SIZES ",\"llama.attention.head_count\":8,\"llama.attention.kv_lora_rank\":8", TABLE),
         GGUF(SIZES ",\"split.count\":3", TABLE),
         GGUF(SIZES, ""),
@@ -253,6 +254,12 @@ static void test_gguf_refusals(void **state)
     struct model model;
     assert_int_equal(model_of(GGUF(SIZES ",\"llama.attention.head_count\":8", TABLE), &model), STATUS_OK);
     assert_true(model.tied_embeddings && model.kv_heads == 8 && model.native_dtype == DTYPE_FP16);
+    const char *negative =
+        ",\"llama.ssm.inner_size\":-64,\"llama.ssm.state_size\":1e30,\"llama.full_attention_interval\":-5";
+    char text[512];
+    (void)snprintf(text, sizeof text, GGUF(SIZES "%s", TABLE), negative); /* of a model of states alone */
+    assert_int_equal(model_of(text, &model), STATUS_OK);
+    assert_true(model.linear_layers == 2 && model.ssm_state_elements == 0 && model.conv_state_elements >= 0);
 }
 
 /* A window in all but every sixth layer, states in all but every fourth, and per-layer lists. */

@@ -6,15 +6,12 @@
 #include "hf/hf_config.h"
 #include "sizing/memory.h"
 #include "sizing/stage.h"
+#include "support/near.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#include <cmocka.h>
 
 static struct arena arena;
 static struct problems problems;
@@ -69,12 +66,6 @@ static struct memory size(struct deployment *deployment)
     deployment_default(deployment);
     assert_int_equal(memory_size(deployment, &memory), STATUS_OK);
     return memory;
-}
-
-static void assert_near(const char *what, double value, double expected, double tolerance_ratio)
-{
-    if (fabs(value - expected) <= tolerance_ratio * fabs(expected)) return;
-    fail_msg("%s: %.9g, expected %.9g within %g", what, value, expected, tolerance_ratio);
 }
 
 /* Start-up logs of vLLM 0.19 on H100, from jgchn/llm-d-planner (branch accuracy, vllm_v0.19 raw CSV). Activations are

@@ -976,92 +976,96 @@ static bool feasible(const char *question, double value)
     return found;
 }
 
+static const struct smallest_change {
+    const char *constraint, *question;
+    double from;
+    bool whole; /* counts: half of a change may round to the change */
+} smallest_changes[] = {
+    {"budget_usd", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd':@}}", 5000, false},
+    {"budget_usd", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd':@,'purchase':['reserved','owned']}}", 5000,
+     false},
+    {"budget_usd", "{" LLAMA_70B ",'constraints':{'budget_usd':@}}", 500, false},
+    {"budget_usd_per_hour", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd_per_hour':@}}", 0.5, false},
+    {"budget_usd_per_hour",
+     "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd_per_hour':@,'duration_hours':100,"
+     "'purchase':['on_demand','reserved'],'providers':['aws']}}", /* a term costs more, its hour less */
+     0.5, false},
+    {"max_gpus", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'max_gpus':@,'exclude_gpus':['b300','gb300']}}", 1, true},
+    {"max_gpus", "{" LLAMA_70B ",'workload':{'requests_per_second':200},'constraints':{'max_gpus':@}}", 16, true},
+    {"max_power_watts", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'max_power_watts':@}}", 300, false},
+    {"duration_hours", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd':5000,'duration_hours':@}}", 8760,
+     false},
+    {"duration_hours",
+     "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd':60000,'duration_hours':@,"
+     "'purchase':['on_demand','owned'],'gpus':['h100-sxm']}}",
+     80000, false},
+    {"requests_per_second",
+     "{" LLAMA_70B ",'workload':{'requests_per_second':@},'constraints':"
+     "{'budget_usd':50000}}",
+     200, false},
+    {"requests_per_second", "{" LLAMA_70B ",'workload':{'requests_per_second':@}}", 2000, false},
+    {"requests_per_second",
+     "{" LLAMA_70B ",'workload':{'requests_per_second':@},'slo':{'tpot_ms':40},"
+     "'constraints':{'budget_usd':50000}}",
+     200, false},
+    {"output_tokens_per_second",
+     "{" LLAMA_70B ",'workload':{'output_tokens_per_second':@},'constraints':"
+     "{'budget_usd':50000}}",
+     90000, false},
+    {"users",
+     "{" LLAMA_70B ",'workload':{'users':@,'requests_per_user_hour':20},'constraints':"
+     "{'budget_usd':50000}}",
+     900000, false},
+    {"total_tokens",
+     "{" LLAMA_70B ",'workload':{'total_tokens':@,'deadline_hours':24},'constraints':"
+     "{'budget_usd':500,'duration_hours':24}}",
+     1e11, false},
+    {"ttft_ms", "{" LLAMA_70B "," FIVE_RPS ",'slo':{'ttft_ms':@}}", 20, false},
+    {"ttft_ms", "{" LLAMA_70B "," FIVE_RPS ",'slo':{'ttft_ms':@},'constraints':{'budget_usd':66000}}", 60, false},
+    {"tpot_ms", "{" LLAMA_70B "," FIVE_RPS ",'slo':{'tpot_ms':@}}", 0.75, false},
+    {"e2e_ms", "{" LLAMA_70B "," FIVE_RPS ",'slo':{'e2e_ms':@}}", 200, false},
+    {"min_probability_ratio",
+     "{" LLAMA_70B "," FIVE_RPS ",'slo':{'tpot_ms':30,'min_probability_ratio':@},'constraints':"
+     "{'gpus':['h100-sxm'],'max_gpus':8}}",
+     0.999, false},
+    {"spare_replicas", "{" LLAMA_8B "," FIVE_RPS ",'constraints':{'gpus':['l4'],'max_gpus':12,'spare_replicas':@}}", 20,
+     true},
+    {"max_price_age_days", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'max_price_age_days':@}}", 5, true},
+    {"max_price_age_days", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'purchase':['owned'],'max_price_age_days':@}}",
+     1, true},
+};
+
+/* What is told works, and half of it does not. */
+static void check_smallest(const struct smallest_change *change)
+{
+    char body[1024];
+    fill_in(change->question, change->from, body);
+    struct asked *asked = fleet_ask(snapshot, "%s", body);
+    if (asked->status != STATUS_OK) (void)fleet_best(asked);
+    if (asked->answer.recommendation.has_recommended) fail_msg("feasible already: %s", body);
+    const struct relaxation *relaxation = fleet_relaxation(asked, change->constraint);
+    if (!relaxation) fail_msg("no %s for %s", change->constraint, body);
+    assert_true(relaxation->from == change->from && relaxation->option && relaxation->detail);
+    assert_close(relaxation->relative_change, fabs(relaxation->to - relaxation->from) / relaxation->from, 1e-4);
+    bool budget = is_known(asked->answer.request.budget_usd) && strcmp(change->constraint, "budget_usd") != 0;
+    if (budget) assert_true(total_usd(relaxation->option) <= asked->answer.request.budget_usd); /* it opens this */
+    if (!feasible(change->question, relaxation->to))
+        fail_msg("%s %.9g does not work: %s", change->constraint, relaxation->to, body);
+    double half = (relaxation->from + relaxation->to) / 2;
+    if (change->whole) half = relaxation->to > relaxation->from ? relaxation->to - 1 : relaxation->to + 1;
+    bool measured = strncmp(change->constraint, "budget", 6) == 0 || strcmp(change->constraint, "max_power_watts") == 0;
+    if (measured) half = relaxation->to * 0.9999; /* known to the cent and the watt */
+    if (feasible(change->question, half))
+        fail_msg("%s %.9g works, told was %.9g: %s", change->constraint, half, relaxation->to, body);
+    fleet_done(asked);
+}
+
 /* Each constraint that can be measured: what is told works, and half of that change does not. */
 static void test_smallest_changes(void **state)
 {
     (void)state;
-    static const struct {
-        const char *constraint, *question;
-        double from;
-        bool whole; /* counts: half of a change may round to the change */
-    } cases[] = {
-        {"budget_usd", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd':@}}", 5000, false},
-        {"budget_usd", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd':@,'purchase':['reserved','owned']}}",
-         5000, false},
-        {"budget_usd", "{" LLAMA_70B ",'constraints':{'budget_usd':@}}", 500, false},
-        {"budget_usd_per_hour", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd_per_hour':@}}", 0.5, false},
-        {"budget_usd_per_hour",
-         "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd_per_hour':@,'duration_hours':100,"
-         "'purchase':['on_demand','reserved'],'providers':['aws']}}", /* a term costs more, its hour less */
-         0.5, false},
-        {"max_gpus", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'max_gpus':@,'exclude_gpus':['b300','gb300']}}", 1,
-         true},
-        {"max_gpus", "{" LLAMA_70B ",'workload':{'requests_per_second':200},'constraints':{'max_gpus':@}}", 16, true},
-        {"max_power_watts", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'max_power_watts':@}}", 300, false},
-        {"duration_hours", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd':5000,'duration_hours':@}}", 8760,
-         false},
-        {"duration_hours",
-         "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'budget_usd':60000,'duration_hours':@,"
-         "'purchase':['on_demand','owned'],'gpus':['h100-sxm']}}",
-         80000, false},
-        {"requests_per_second",
-         "{" LLAMA_70B ",'workload':{'requests_per_second':@},'constraints':"
-         "{'budget_usd':50000}}",
-         200, false},
-        {"requests_per_second", "{" LLAMA_70B ",'workload':{'requests_per_second':@}}", 2000, false},
-        {"requests_per_second",
-         "{" LLAMA_70B ",'workload':{'requests_per_second':@},'slo':{'tpot_ms':40},"
-         "'constraints':{'budget_usd':50000}}",
-         200, false},
-        {"output_tokens_per_second",
-         "{" LLAMA_70B ",'workload':{'output_tokens_per_second':@},'constraints':"
-         "{'budget_usd':50000}}",
-         90000, false},
-        {"users",
-         "{" LLAMA_70B ",'workload':{'users':@,'requests_per_user_hour':20},'constraints':"
-         "{'budget_usd':50000}}",
-         900000, false},
-        {"total_tokens",
-         "{" LLAMA_70B ",'workload':{'total_tokens':@,'deadline_hours':24},'constraints':"
-         "{'budget_usd':500,'duration_hours':24}}",
-         1e11, false},
-        {"ttft_ms", "{" LLAMA_70B "," FIVE_RPS ",'slo':{'ttft_ms':@}}", 20, false},
-        {"ttft_ms", "{" LLAMA_70B "," FIVE_RPS ",'slo':{'ttft_ms':@},'constraints':{'budget_usd':66000}}", 60, false},
-        {"tpot_ms", "{" LLAMA_70B "," FIVE_RPS ",'slo':{'tpot_ms':@}}", 0.75, false},
-        {"e2e_ms", "{" LLAMA_70B "," FIVE_RPS ",'slo':{'e2e_ms':@}}", 200, false},
-        {"min_probability_ratio",
-         "{" LLAMA_70B "," FIVE_RPS ",'slo':{'tpot_ms':30,'min_probability_ratio':@},'constraints':"
-         "{'gpus':['h100-sxm'],'max_gpus':8}}",
-         0.999, false},
-        {"spare_replicas", "{" LLAMA_8B "," FIVE_RPS ",'constraints':{'gpus':['l4'],'max_gpus':12,'spare_replicas':@}}",
-         20, true},
-        {"max_price_age_days", "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'max_price_age_days':@}}", 5, true},
-        {"max_price_age_days",
-         "{" LLAMA_70B "," FIVE_RPS ",'constraints':{'purchase':['owned'],'max_price_age_days':@}}", 1, true},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char body[1024];
-        fill_in(cases[i].question, cases[i].from, body);
-        struct asked *asked = fleet_ask(snapshot, "%s", body);
-        if (asked->status != STATUS_OK) (void)fleet_best(asked);
-        if (asked->answer.recommendation.has_recommended) fail_msg("feasible already: %s", body);
-        const struct relaxation *relaxation = fleet_relaxation(asked, cases[i].constraint);
-        if (!relaxation) fail_msg("no %s for %s", cases[i].constraint, body);
-        assert_true(relaxation->from == cases[i].from && relaxation->option && relaxation->detail);
-        assert_close(relaxation->relative_change, fabs(relaxation->to - relaxation->from) / relaxation->from, 1e-4);
-        bool budget = is_known(asked->answer.request.budget_usd) && strcmp(cases[i].constraint, "budget_usd") != 0;
-        if (budget) assert_true(total_usd(relaxation->option) <= asked->answer.request.budget_usd); /* it opens this */
-        if (!feasible(cases[i].question, relaxation->to))
-            fail_msg("%s %.9g does not work: %s", cases[i].constraint, relaxation->to, body);
-        double half = (relaxation->from + relaxation->to) / 2;
-        if (cases[i].whole) half = relaxation->to > relaxation->from ? relaxation->to - 1 : relaxation->to + 1;
-        bool measured =
-            strncmp(cases[i].constraint, "budget", 6) == 0 || strcmp(cases[i].constraint, "max_power_watts") == 0;
-        if (measured) half = relaxation->to * 0.9999; /* known to the cent and the watt */
-        if (feasible(cases[i].question, half))
-            fail_msg("%s %.9g works, told was %.9g: %s", cases[i].constraint, half, relaxation->to, body);
-        fleet_done(asked);
-    }
+    for (size_t i = 0; i < sizeof smallest_changes / sizeof *smallest_changes; i++)
+        check_smallest(&smallest_changes[i]);
 }
 
 /* Constraints without a figure: leaving one out must work, and must keep all others. */
