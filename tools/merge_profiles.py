@@ -4,8 +4,7 @@
 usage: tools/merge_profiles.py FITTED.csv...
 
 Rows of a fit take the place of those of the same profile and name in catalog/data/engine_profiles.csv, and all groups
-of a fitted profile that of its former ones. A row that says what the profile inherits anyway is left out, and so is a
-group whose measurements are not believed.
+of a fitted profile that of its former ones. A row that says what the profile inherits anyway is left out.
 """
 import csv
 import pathlib
@@ -15,8 +14,6 @@ CATALOG = pathlib.Path(__file__).resolve().parent.parent / "catalog" / "data" / 
 COLUMNS = ["engine", "version_from", "version_to", "coefficient", "value", "source", "as_of",
            "load", "gpu", "family", "weight_dtype"]
 GROUP = COLUMNS[7:]
-# Up to 84 % of the dense peak, prompts included, where no other row is above 70 %: prompts came from a cache.
-NOT_BELIEVED = {("vllm 0.17", "served", "h200-sxm", "Llama 3.1 8.0B", "fp8")}
 
 
 def read(path):
@@ -26,10 +23,6 @@ def read(path):
 
 def profile_of(row):
     return f"{row['engine']} {row['version_from']}"
-
-
-def believed(row):
-    return (profile_of(row), *(row[column] for column in GROUP)) not in NOT_BELIEVED
 
 
 def key_of(row):
@@ -51,7 +44,7 @@ def value_of(rows, parents, profile, name):
 
 
 def main(paths):
-    fitted = [row for path in paths for row in read(path) if not inherits_itself(row) and believed(row)]
+    fitted = [row for path in paths for row in read(path) if not inherits_itself(row)]
     refitted = {profile_of(row) for row in fitted}
     kept = [row for row in read(CATALOG) if not (profile_of(row) in refitted and row["load"])]
     rows = {key_of(row): row for row in kept} | {key_of(row): row for row in fitted}

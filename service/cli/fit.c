@@ -13,8 +13,8 @@ enum { PROFILES_MAX = 64, SEED_MAX = INT32_MAX, THREADS_MAX = 16 };
 #define WIDTH_MAX 1000
 
 struct choices {
-    const char *output, *profile, *priors, *prior_width, *cross_validate, *seed, *threads, *as_of, *version_from,
-        *version_to;
+    const char *output, *profile, *leave_out, *priors, *prior_width, *cross_validate, *seed, *threads, *as_of,
+        *version_from, *version_to;
     struct measured_choices measured;
     bool joint, help;
 };
@@ -24,6 +24,7 @@ static const struct cli_flag flags[] = {
     {"output", "FILE", "Where the profile goes; else standard output.", offsetof(struct choices, output)},
     {"profile", "NAMES", "Which profiles to fit: \"vllm 0.17,sglang 0.4\". Default: those that cover the rows.",
      offsetof(struct choices, profile)},
+    {"leave_out", "NAMES", "Versions whose rows are not believed: \"vllm 0.12\".", offsetof(struct choices, leave_out)},
     {"joint", NULL, "Fit them together: one value of each coefficient that engines share.",
      offsetof(struct choices, joint)},
     {"priors", "WHAT", "Where coefficients start: profile, or physical (from before any fit). Default: profile.",
@@ -144,6 +145,7 @@ static enum status take_arguments(struct fit_run *run, int argc, char **argv)
     struct choices *choices = &run->choices;
     *choices = (struct choices){.output = "",
                                 .profile = "",
+                                .leave_out = "",
                                 .priors = "profile",
                                 .prior_width = "",
                                 .cross_validate = "gpu,model,version",
@@ -196,6 +198,33 @@ static const struct engine_profile *profile_for(const struct fit_run *run, const
         if (fit_root(snapshot, other->deployment.engine) == root) return root;
     }
     return profile;
+}
+
+static size_t leave_out_version(const struct fit_run *run, const char *name, size_t length)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < run->rows.runs.count; i++) {
+        struct run *row = &run->rows.runs.items[i];
+        char version[FIT_VERSION_BYTES];
+        if (row->refused || strncmp(fit_version_name(row, version), name, length) != 0 || version[length]) continue;
+        row->refused = "--leave-out";
+        count++;
+    }
+    return count;
+}
+
+static enum status leave_out(const struct fit_run *run)
+{
+    const char *text = run->choices.leave_out;
+    enum status status = STATUS_OK;
+    for (size_t length = 0; *text; text += length + (text[length] == ',')) {
+        length = strcspn(text, ",");
+        if (leave_out_version(run, text, length) == 0)
+            status = problems_add(run->problems, STATUS_INVALID_VALUE, "--leave-out",
+                                  "no row is of '%.*s': name an engine and a version, such as \"vllm 0.12\"",
+                                  length > INT8_MAX ? INT8_MAX : (int)length, text);
+    }
+    return status;
 }
 
 static enum status choose_profiles(struct fit_run *run)
@@ -261,15 +290,22 @@ static void print_parameter(const struct fit *fit, const struct fitted_parameter
         (void)fputs("  kept: no row tells it\n", stderr);
 }
 
+enum { PERCENT_BYTES = 16 };
+static const char *percent(double ratio, char text[PERCENT_BYTES])
+{
+    (void)snprintf(text, PERCENT_BYTES, is_known(ratio) ? "%.0f %%" : "-", 100 * ratio);
+    return text;
+}
+
 static void print_score(const struct fit_score *score)
 {
     bool whole = score->key == FIT_KEY_COUNT;
-    char name[CLI_NAME_BYTES], covered[16] = "-";
+    char name[CLI_NAME_BYTES], covered[PERCENT_BYTES], foreign[PERCENT_BYTES];
     (void)snprintf(name, sizeof name, "%s%s", whole ? "in fit" : "without ", whole ? "" : fit_key_name(score->key));
     if (score->group) (void)snprintf(name, sizeof name, "  %s", score->group);
-    if (is_known(score->coverage)) (void)snprintf(covered, sizeof covered, "%.0f %%", 100 * score->coverage);
-    (void)fprintf(stderr, "  %-40s %-10s %6zu %8.1f %% %7.1f %% %+8.1f %% %9s\n", name, fit_kind_name(score->kind),
-                  score->rows, 100 * score->median, 100 * score->p90, 100 * score->bias, covered);
+    (void)fprintf(stderr, "  %-40s %-10s %6zu %8.1f %% %7.1f %% %+8.1f %% %9s %9s\n", name, fit_kind_name(score->kind),
+                  score->rows, 100 * score->median, 100 * score->p90, 100 * score->bias,
+                  percent(score->coverage, covered), percent(score->foreign_coverage, foreign));
 }
 
 static void print_refused(const struct runs *runs)
@@ -278,8 +314,8 @@ static void print_refused(const struct runs *runs)
     for (size_t i = 0; i < runs->count; i++)
         refused += runs->items[i].refused != NULL;
     if (refused > 0)
-        (void)fprintf(stderr, "%zu of %zu rows cannot be predicted: gpusize evaluate tells why\n\n", refused,
-                      runs->count);
+        (void)fprintf(stderr, "%zu of %zu rows are left out, or cannot be predicted: gpusize evaluate tells why\n\n",
+                      refused, runs->count);
 }
 
 static void print_summary(const struct fit *fit)
@@ -295,8 +331,8 @@ static void print_summary(const struct fit *fit)
     for (size_t i = 0; i < fit->factor_count; i++)
         (void)fprintf(stderr, "  %-40s %10.4g %10.4g  %zu rows\n", fit->factors[i].name, fit->factors[i].start,
                       fit->factors[i].value, fit->factors[i].rows);
-    (void)fprintf(stderr, "\n  %-40s %-10s %6s %10s %9s %10s %9s\n", "errors", "of", "rows", "median", "p90", "bias",
-                  "covered");
+    (void)fprintf(stderr, "\n  %-40s %-10s %6s %10s %9s %10s %9s %9s\n", "errors", "of", "rows", "median", "p90",
+                  "bias", "inside", "by others");
     for (size_t i = 0; i < fit->score_count; i++)
         print_score(&fit->scores[i]);
     (void)fputs("\n", stderr);
@@ -322,6 +358,7 @@ static enum status write_profiles(struct fit_run *run)
 static enum status run_fit(struct fit_run *run)
 {
     enum status status = measured_rows_read(&run->rows, &run->choices.measured);
+    if (status == STATUS_OK) status = leave_out(run);
     if (status == STATUS_OK) status = choose_profiles(run);
     if (status == STATUS_OK) status = fit_all(run);
     if (status != STATUS_OK) return status;

@@ -123,13 +123,24 @@ static bool set_layout(const struct resolving *resolving)
 
 /* --- loads --- */
 
+/* Runs that draw each length evenly between two shares of what is stated say so: "isl/osl ratio 0.8-1.0 jitter". */
+static double mean_length_ratio(const char *notes)
+{
+    static const char words[] = "isl/osl ratio ";
+    const char *found = strstr(notes, words);
+    double low, high;
+    bool drawn = found && sscanf(found + sizeof words - 1, "%lf-%lf jitter", &low, &high) == 2;
+    return drawn && low > 0 && low <= high && high <= 1 ? (low + high) / 2 : 1;
+}
+
 static bool set_lengths(const struct resolving *resolving)
 {
     const struct observation *row = &resolving->measured->run;
     struct run *run = resolving->run;
-    run->input_tokens = fmax(row->input_tokens, 1);
-    run->output_tokens = fmax(row->output_tokens, 1); /* also where it is not known: the length hardly matters */
-    run->deployment.max_model_len_tokens = (uint32_t)(run->input_tokens + run->output_tokens);
+    double ratio = mean_length_ratio(row->notes);
+    run->input_tokens = fmax(ratio * row->input_tokens, 1);
+    run->output_tokens = fmax(ratio * row->output_tokens, 1); /* also where it is not known: it hardly matters */
+    run->deployment.max_model_len_tokens = (uint32_t)(fmax(row->input_tokens, 1) + fmax(row->output_tokens, 1));
     if (run->kind != RUN_DECODE && !is_known(row->input_tokens)) return refuse(resolving, "isl", "is not stated");
     if (run->kind == RUN_SERVED && !is_known(row->output_tokens)) return refuse(resolving, "osl", "is not stated");
     return true;
@@ -186,6 +197,22 @@ static void set_prefill_rate(const struct resolving *resolving)
     if (!is_known(run->measured[METRIC_PREFILL_TOKENS_PER_SECOND]))
         run->measured[METRIC_PREFILL_TOKENS_PER_SECOND] = round6(1e3 * run->input_tokens / ttft_ms);
     run->unscored[METRIC_TTFT_MS] = "compared as prefill_tokens_per_second";
+}
+
+/* Little's law: throughput times latency is what was in flight. A run that did not keep its concurrency, as with too
+ * few requests or a pause in between, has the latency of the one and the throughput of the other. */
+static void set_little(const struct resolving *resolving)
+{
+    static const double least = 0.8, most = 1.25; /* the first and the last requests of a run leave a tenth */
+    struct run *run = resolving->run;
+    double rate = run->measured[METRIC_OUTPUT_TOKENS_PER_SECOND], e2e_ms = run->measured[METRIC_E2E_MS];
+    double in_flight = rate * e2e_ms / 1e3 / run->output_tokens;
+    double stated = run->load.concurrency * run->replicas;
+    if (run->load.load != LOAD_CONCURRENCY || !(in_flight < least * stated || in_flight > most * stated)) return;
+    const char *reason =
+        arena_printf(resolving->arena, "throughput x e2e is %.1f requests in flight, not %.0f", in_flight, stated);
+    run->unscored[METRIC_OUTPUT_TOKENS_PER_SECOND] = run->unscored[METRIC_TOTAL_TOKENS_PER_SECOND] =
+        reason ? reason : "throughput x e2e is not the concurrency";
 }
 
 /* Rows that say nothing about speed: runs that failed at once; prompts that are read token by token; one prompt that
@@ -291,6 +318,7 @@ static bool set_run(const struct resolving *resolving)
         return refuse(resolving, "model", "%s does not generate text", deployment->model->id);
     if (start) return true;
     set_prefill_rate(resolving);
+    set_little(resolving);
     set_unscored(resolving);
     return true;
 }

@@ -138,9 +138,10 @@ static bool add_factors(struct profile_rows *rows, const struct fit *fit, int ow
     for (size_t i = 0; added && i < fit->factor_count; i++) {
         const struct fitted_factor *factor = &fit->factors[i];
         if (factor->owner != owner) continue;
-        (void)snprintf(source, sizeof source,
-                       "90 %% of the residuals of %zu rows that were left out of their fit; gpusize %s fit, seed %llu",
-                       factor->rows, GPUSIZE_VERSION, (unsigned long long)rows->label->seed);
+        (void)snprintf(
+            source, sizeof source,
+            "90 %% of %zu rows, and 2/3 of each group, that were left out of their fit; gpusize %s fit, seed %llu",
+            factor->rows, GPUSIZE_VERSION, (unsigned long long)rows->label->seed);
         (void)text_format_double(factor->value, number);
         added = add_row(rows, factor->name, number, source);
     }

@@ -1,6 +1,7 @@
 /* fit.c owns the order of a fit: the rows, the minimum of both stages, what is left out in turn, the widths. */
 #include "fit/fit.h"
 
+#include "fit/factors.h"
 #include "fit/groups.h"
 #include "fit/minimize.h"
 
@@ -199,64 +200,43 @@ static enum status set_parameters(const struct fitting *fitting, struct fit *fit
     return STATUS_OK;
 }
 
-/* The factors of each profile, of its own rows in left-out groups of all keys. */
-static enum status set_factors(const struct fitting *fitting, double *const group_errors[], size_t keys,
-                               struct fit *fit)
+/* Leaves out each group of each key that is wanted; keys of one group are no groups. */
+static enum status hold_out(struct fitting *fitting, struct held_out *ret_held)
 {
-    size_t rows = fitting->residuals.count, owners = fitting->options->profile_count;
-    double *errors = ARENA_ARRAY(fitting->arena, rows * keys + 1, double);
-    fit->factors = ARENA_ARRAY(fitting->arena, conformal_rule_count * owners, struct fitted_factor);
-    if (!errors || !fit->factors)
-        return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for factors");
-    for (size_t f = 0; f < conformal_rule_count * owners; f++) {
-        const struct conformal_rule *rule = &conformal_rules[f % conformal_rule_count];
-        int owner = (int)(f / conformal_rule_count);
-        size_t count = 0, used = 0;
-        for (size_t i = 0; i < rows; i++) {
-            const struct residual *residual = &fitting->residuals.items[i];
-            if (residual->owner != owner || residual->kind != rule->kind) continue;
-            used++;
-            for (size_t key = 0; key < keys; key++)
-                errors[count++] = group_errors[key][i];
-        }
-        double value = used < CONFORMAL_ROWS_MIN ? UNKNOWN : conformal_factor(errors, count, COVERAGE_RATIO);
-        const char *coefs = (const char *)&fitting->options->profiles[owner]->coef;
-        if (is_known(value))
-            fit->factors[fit->factor_count++] =
-                (struct fitted_factor){.name = rule->name,
-                                       .owner = owner,
-                                       .start = *(const double *)(const void *)(coefs + rule->offset),
-                                       .value = round6(value),
-                                       .rows = used};
+    for (enum fit_key key = 0; key < FIT_BY_CONFIGURATION; key++) {
+        struct partition partition;
+        if (!(fitting->options->keys >> key & 1)) continue;
+        enum status status = partition_by_key(fitting, key, &partition);
+        if (status != STATUS_OK) return status;
+        if (partition.count < 2) continue;
+        ret_held->errors[key] = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, double);
+        if (!ret_held->errors[key])
+            return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for errors");
+        status = holdout_errors(fitting, &partition, fit_key_name(key), ret_held->errors[key]);
+        if (status != STATUS_OK) return status;
+        ret_held->partitions[key] = partition;
     }
     return STATUS_OK;
 }
 
-/* Leaves out each configuration, then each group of each key. Only GPUs and models make answers extrapolated. */
+/* Leaves out configurations, in folds, then groups: what is beside the coefficients, widths, and scores. */
 static enum status validate(struct fitting *fitting, double *fit_errors, struct fit *fit)
 {
-    size_t rows = fitting->residuals.count, keys = 0;
-    double *errors[FIT_KEY_COUNT + 1];
-    for (size_t i = 0; i <= FIT_KEY_COUNT; i++) {
-        errors[i] = ARENA_ARRAY(fitting->arena, rows + 1, double);
-        if (!errors[i]) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for errors");
-    }
-    struct partition partition;
-    double *fold_errors = errors[FIT_KEY_COUNT];
-    enum status status = partition_by_fold(fitting, FOLDS, &partition);
-    if (status == STATUS_OK) status = holdout_errors(fitting, &partition, "fold", fold_errors);
-    if (status == STATUS_OK) status = groups_set(fitting, &partition, fit_errors, fold_errors, fit);
-    if (status == STATUS_OK) status = holdout_score(fitting, NULL, FIT_KEY_COUNT, fit_errors, fit);
-    if (status == STATUS_OK) status = holdout_score(fitting, NULL, FIT_BY_CONFIGURATION, fold_errors, fit);
+    struct held_out held = {0};
+    struct partition folds;
+    double *fold_errors = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, double);
+    if (!fold_errors) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for errors");
+    enum status status = partition_by_fold(fitting, FOLDS, &folds);
+    if (status == STATUS_OK) status = holdout_errors(fitting, &folds, "fold", fold_errors);
+    if (status == STATUS_OK) status = groups_set(fitting, &folds, fit_errors, fold_errors, fit);
+    if (status == STATUS_OK) status = hold_out(fitting, &held);
+    if (status == STATUS_OK) status = factors_set(fitting, &held, fit);
+    if (status == STATUS_OK) status = scores_add(fitting, NULL, FIT_KEY_COUNT, fit_errors, fit);
+    if (status == STATUS_OK) status = scores_add(fitting, NULL, FIT_BY_CONFIGURATION, fold_errors, fit);
     for (enum fit_key key = 0; key < FIT_BY_CONFIGURATION && status == STATUS_OK; key++) {
-        if (!(fitting->options->keys >> key & 1)) continue;
-        status = partition_by_key(fitting, key, &partition);
-        if (status != STATUS_OK || partition.count < 2) continue;
-        status = holdout_errors(fitting, &partition, fit_key_name(key), errors[keys]);
-        if (status == STATUS_OK) status = holdout_score(fitting, &partition, key, errors[keys], fit);
-        if (key != FIT_BY_VERSION) keys++;
+        if (held.errors[key]) status = scores_add(fitting, &held, key, held.errors[key], fit);
     }
-    return status == STATUS_OK ? set_factors(fitting, errors, keys, fit) : status;
+    return status;
 }
 
 /* "a; b": the sources of the rows, as many as there is room for. */

@@ -7,6 +7,10 @@
 enum fit_key { FIT_BY_GPU, FIT_BY_MODEL, FIT_BY_VERSION, FIT_BY_CONFIGURATION, FIT_KEY_COUNT };
 const char *fit_key_name(enum fit_key key);
 
+enum { FIT_VERSION_BYTES = 64 };
+/* "vllm 0.12": the engine and the first "1.2" of the row's spelling of its version: builds of one release are one. */
+const char *fit_version_name(const struct run *run, char text[FIT_VERSION_BYTES]);
+
 enum { FIT_RUNS_MIN = 3 };
 
 struct fit_options {
@@ -37,13 +41,15 @@ struct fit_score {
     const char *group; /* NULL: all of them */
     enum fit_kind kind;
     size_t rows;
-    double median, p90; /* |predicted / measured - 1| */
-    double bias;        /* median of predicted / measured - 1 */
-    double coverage;    /* share inside the 90 % that the other groups' errors make; UNKNOWN: too few */
+    double median, p90;      /* |predicted / measured - 1| */
+    double bias;             /* median of predicted / measured - 1 */
+    double coverage;         /* share inside the intervals of answers; UNKNOWN: nothing was left out, or too few rows */
+    double foreign_coverage; /* of a group: the same if a fit without it had made the intervals */
 };
 
 struct fitted_factor {
     const char *name;
+    enum fit_kind kind;
     int owner;
     double start, value;
     size_t rows;

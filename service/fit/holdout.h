@@ -18,6 +18,8 @@ enum status partition_by_fold(const struct fitting *fitting, size_t folds, struc
 enum status holdout_errors(struct fitting *fitting, const struct partition *partition, const char *what,
                            double *ret_errors) MUST_CHECK;
 
-/* Scores of each kind, over all rows and, where `partition` is not NULL, of each group. */
-enum status holdout_score(const struct fitting *fitting, const struct partition *partition, enum fit_key key,
-                          const double *errors, struct fit *fit) MUST_CHECK;
+/* What was left out, group by group of each key; NULL errors: nothing. */
+struct held_out {
+    struct partition partitions[FIT_KEY_COUNT];
+    double *errors[FIT_KEY_COUNT];
+};

@@ -41,6 +41,8 @@ static const struct rule {
     RULE(request_ms, STEP, true, 0.01, 0.14, 0.0001, 1),
     RULE(amd_compute_ratio, STEP, false, 0.4, 0.12, 0.05, 1.5),
     RULE(amd_bandwidth_ratio, STEP, false, 0.85, 0.04, 0.05, 1.5),
+    RULE(cdna2_compute_ratio, STEP, false, 1, 0.5, 0.05, 10),
+    RULE(cdna2_memory_ratio, STEP, false, 1, 0.2, 0.05, 1.5),
     RULE(amd_overhead_ratio, STEP, false, 1.6, 0.1, 0.2, 10),
     LAYERED(prefill_16bit_ratio, STEP, false, 0.72, 0.7, 0.04, 0.02, 0.9),
     RULE(prefill_8bit_ratio, STEP, false, 0.55, 0.05, 0.02, 0.9),

@@ -81,15 +81,33 @@ static double prefill_flops_per_ms(const struct deployment *deployment, double f
     return narrow ? flops_per_ms * ratio_or_1(coef->prefill_narrow_ratio) : flops_per_ms;
 }
 
+/* What a vendor's GPUs reach of the shares that the coefficients give. */
+struct vendor_shares {
+    double bandwidth, compute;
+};
+
+/* One that shows as two devices (CDNA2) is apart: kernels of its time use its memory less, its products more. */
+static struct vendor_shares vendor_shares(const struct deployment *deployment)
+{
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    struct vendor_shares shares = {1, 1};
+    if (deployment->gpu->vendor != VENDOR_AMD) return shares;
+    shares = (struct vendor_shares){coef->amd_bandwidth_ratio, coef->amd_compute_ratio};
+    if (strcmp(deployment->gpu->architecture, "CDNA2") != 0) return shares;
+    shares.bandwidth = smaller(1, shares.bandwidth * ratio_or_1(coef->cdna2_memory_ratio));
+    shares.compute = smaller(1, shares.compute * ratio_or_1(coef->cdna2_compute_ratio));
+    return shares;
+}
+
 void rates_init(const struct deployment *deployment, struct rates *ret_rates)
 {
     const struct engine_coefs *coef = &deployment->engine->coef;
     const struct gpu *gpu = deployment->gpu;
     bool amd = gpu->vendor == VENDOR_AMD;
     double ranks = deployment->tensor_parallel;
-    double bytes_per_ms =
-        gpu->memory_bandwidth_gb_per_s * GB / MS_PER_S * ranks * (amd ? coef->amd_bandwidth_ratio : 1);
-    double compute_ratio = ranks * 1e12 / MS_PER_S * (amd ? coef->amd_compute_ratio : 1);
+    struct vendor_shares shares = vendor_shares(deployment);
+    double bytes_per_ms = gpu->memory_bandwidth_gb_per_s * GB / MS_PER_S * ranks * shares.bandwidth;
+    double compute_ratio = ranks * 1e12 / MS_PER_S * shares.compute;
     enum peak peak = compute_peak(deployment);
     const double decode[PEAK_COUNT] = {coef->decode_16bit_ratio, coef->decode_16bit_ratio, coef->decode_16bit_ratio,
                                        coef->decode_8bit_ratio,  coef->decode_8bit_ratio,  coef->decode_4bit_ratio};
@@ -109,11 +127,11 @@ void rates_init(const struct deployment *deployment, struct rates *ret_rates)
         .prefill_attention_flops_per_ms = peak16_flops * coef->prefill_attention_ratio,
         .attention_half_tokens =
             coef->attention_half_tokens + coef->attention_half_tokens_per_tflops * gpu->peak_tflops[PEAK_FP16],
-        .dense_read_share = coef->dense_bandwidth_ratio * (amd ? coef->amd_bandwidth_ratio : 1),
-        .expert_read_share = coef->expert_bandwidth_ratio * (amd ? coef->amd_bandwidth_ratio : 1),
-        .kv_read_share = coef->kv_bandwidth_ratio * (amd ? coef->amd_bandwidth_ratio : 1),
-        .decode_share = decode[peak] * (amd ? coef->amd_compute_ratio : 1),
-        .prefill_share = prefill[peak] * (amd ? coef->amd_compute_ratio : 1),
+        .dense_read_share = coef->dense_bandwidth_ratio * shares.bandwidth,
+        .expert_read_share = coef->expert_bandwidth_ratio * shares.bandwidth,
+        .kv_read_share = coef->kv_bandwidth_ratio * shares.bandwidth,
+        .decode_share = decode[peak] * shares.compute,
+        .prefill_share = prefill[peak] * shares.compute,
         .overhead_ratio = amd ? coef->amd_overhead_ratio : 1,
         .launch_ratio = amd ? coef->ttft_amd_ratio : 1,
         .link_bytes_per_ms = link_gb_per_s(deployment) * GB / MS_PER_S * coef->link_ratio,

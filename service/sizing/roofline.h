@@ -41,12 +41,12 @@ static inline double smaller(double a, double b)
     return a < b ? a : b;
 }
 
-/* (a^p + b^p)^(1/p) for a ≥ 0, b ≥ 0. */
+/* (a^p + b^p)^(1/p) for a ≥ 0, b ≥ 0. A bound takes ten of them: exp2 and log2 take two thirds of the time of pow. */
 static inline double norm(double a, double b, double exponent)
 {
     if (!(a > 0) || !(b > 0)) return a + b;
     double most = larger(a, b), least = smaller(a, b);
-    return most * pow(1 + pow(least / most, exponent), 1 / exponent);
+    return most * exp2(log2(1 + exp2(exponent * log2(least / most))) / exponent);
 }
 
 /* What changes nothing where it is 0. */

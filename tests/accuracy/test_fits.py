@@ -16,13 +16,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import scores  # noqa: E402
 
-JOINT = ["--priors", "physical", "--joint", "--profile", "vllm 0.17,sglang 0.4,tensorrt-llm 0.20"]
+JOINT = ["--priors", "physical", "--joint", "--leave-out", "vllm 0.11,vllm 0.12", "--profile", "vllm 0.17,sglang 0.4,tensorrt-llm 0.20"]
 TENSORRT = ["--priors", "physical", "--joint", "--prior-width", "2.5", "--profile",
             "tensorrt-llm 0.5,tensorrt-llm 0.10,tensorrt-llm 0.11,tensorrt-llm 0.17"]
 VLLM_06 = ["--priors", "physical", "--profile", "vllm 0.6"]
 LLAMA = ["--priors", "physical", "--profile", "llama.cpp 0"]
 BUNDLED = {"joint": JOINT, "tensorrt": TENSORRT, "vllm_06": VLLM_06, "llama": LLAMA}
 LINE = re.compile(r"^  (in fit|without \w+) +(\w+) +(\d+) +([\d.]+) % +([\d.]+) %", re.MULTILINE)
+GROUP = re.compile(r"^    (\S+) +(\w+) +(\d+) .* (\d+) % +(?:\d+ %|-)$")
+GROUP_ROWS = 10  # with fewer an interval says nothing of the group
 
 # Rows of several fits count by their number. vLLM 0.6 was measured on AMD's GPUs, too: without those rows.
 TARGETS = [  # what, fits, kind of error, most at the median and the 90th percentile
@@ -46,6 +48,7 @@ def fit(rows, options, output):
                           capture_output=True, text=True, timeout=1800, check=False,
                           env={**os.environ, "DATABASE_URL": "", "GPUSIZE_PROFILES": ""})
     assert done.returncode == 0, done.stderr[-2000:]
+    output.with_suffix(".txt").write_text(done.stderr, encoding="utf-8")
     return {(of, kind): (int(count), float(median), float(p90)) for of, kind, count, median, p90 in LINE.findall(done.stderr)}
 
 
@@ -72,6 +75,23 @@ def pooled(errors, fits, of, kind):
 def test_what_a_fit_has_not_seen(errors, of, what, fits, kind, most_median, most_p90):
     median, p90 = pooled(errors, fits, of, kind)
     assert median <= most_median and p90 <= most_p90, f"{what} {of}: {median:.1f} / {p90:.1f} %"
+
+
+def covered(text, key):
+    """[(group, kind, share inside)] of the groups of a key that were left out."""
+    lines = text.split(f"  without {key} ", 1)[1].split("  without version ")[0].split("\n")
+    found = (GROUP.match(line) for line in lines if not (key == "gpu" and "/" in line))
+    return [(match[1], match[2], int(match[4])) for match in found if match and int(match[3]) >= GROUP_ROWS]
+
+
+@pytest.mark.parametrize("key, least", [("gpu", 60), ("model", 55)])
+def test_intervals_hold_of_groups_that_were_left_out(errors, folder, key, least):
+    assert errors
+    groups = [group for name in BUNDLED for group in covered((folder / f"{name}.txt").read_text(encoding="utf-8"), key)]
+    assert len(groups) >= least
+    worst = min(groups, key=lambda group: group[2])
+    assert worst[2] >= 65, worst
+    assert sum(group[2] for group in groups) / len(groups) >= 85
 
 
 def test_the_catalog_is_what_fits_make(errors, folder):

@@ -156,6 +156,8 @@ def test_bad_profiles_name_line_and_column(tmp_path, text, said):
     (["--measured", "ROWS", "--version-from", "new"], "--version-from: 'new' is not a version"),
     (["--measured", "ROWS", "--version-from", "0.19", "--version-to", "0.18"], "--version-to: '0.18' is not a version from"),
     (["--measured", "ROWS", "--profile", "vlm 0.17"], '--profile: there is no engine "vlm"'),
+    (["--measured", "ROWS", "--leave-out", "vllm 0.19,vllm 0.3"], "--leave-out: no row is of 'vllm 0.3'"),
+    (["--measured", "ROWS", "--leave-out", "vllm 0.19"], "measured: not one of"),
     (["--measured", "ROWS", "--profile", "sglang 0.5"], "0 usable rows of sglang 0.4"),
     (["--measured", "ROWS", "--quick"], "--quick: is no setting; see gpusize fit --help"),
     (["--measured", "nowhere.csv"], "nowhere.csv"),
@@ -174,7 +176,7 @@ def test_rows_that_cannot_be_predicted_are_counted(tmp_path):
     rows = write_rows(tmp_path / "rows.csv", count=12)
     rows.write_text(rows.read_text(encoding="utf-8").replace("\n3,our bench,vllm", "\n3,our bench,warp"), encoding="utf-8")
     said = run("fit", "--measured", rows, "--cross-validate", "none").stderr
-    assert "1 of 12 rows cannot be predicted" in said and "vllm 0.17: 11 rows" in said
+    assert "1 of 12 rows are left out, or cannot be predicted" in said and "vllm 0.17: 11 rows" in said
 
 
 def test_several_profiles_and_a_range_are_refused(tmp_path):

@@ -220,6 +220,42 @@ static void test_refused_rows(void **state)
     }
 }
 
+/* Lengths are drawn between 0.8 and 1.0 of what is stated; the engine is set up for the longest. */
+static void test_lengths_drawn_at_random_count_as_their_mean(void **state)
+{
+    (void)state;
+    struct run run = one_run("1,vLLM,,Llama-3.1-8B,,,H100-SXM-80GB,1,,,,1000,200,8,closed-loop,1,,,9,,"
+                             "random data with isl/osl ratio 0.8-1.0 jitter\n");
+    assert_true(run.input_tokens == 900 && run.output_tokens == 180);
+    assert_int_equal(run.deployment.max_model_len_tokens, 1200);
+    run = one_run("1,vLLM,,Llama-3.1-8B,,,H100-SXM-80GB,1,,,,1000,200,8,closed-loop,1,,,9,,isl/osl ratio 3-5 jitter\n");
+    assert_true(run.input_tokens == 1000 && run.output_tokens == 200);
+}
+
+/* 8 requests of 100 tokens in 2 s each are 400 tokens/s; a run at half of that did not have 8 in flight. */
+static void test_throughput_against_littles_law(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *row;
+        bool compared;
+    } cases[] = {
+        {"1,vLLM,,Llama-3.1-8B,,,H100-SXM-80GB,1,,,,100,100,8,closed-loop,370,,,9,2,\n", true},
+        {"1,vLLM,,Llama-3.1-8B,,,H100-SXM-80GB,1,,,,100,100,8,closed-loop,200,,,9,2,\n", false},
+        {"1,vLLM,,Llama-3.1-8B,,,H100-SXM-80GB,1,,,,100,100,8,closed-loop,900,,,9,2,\n", false},
+        {"1,vLLM,,Llama-3.1-8B,,,H100-SXM-80GB,4,1,,,100,100,8,closed-loop,370,,,9,2,\n", true}, /* 4 replicas of 2 */
+        {"1,vLLM,,Llama-3.1-8B,,,H100-SXM-80GB,1,,,,100,100,8,closed-loop,200,,,9,,\n", true},
+        {"1,vLLM,,Llama-3.1-8B,,,H100-SXM-80GB,1,,,,100,100,8,static batch,200,,,9,2,\n", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct run run = one_run(cases[i].row);
+        assert_null(run.refused);
+        assert_true((run.unscored[METRIC_OUTPUT_TOKENS_PER_SECOND] == NULL) == cases[i].compared);
+        assert_true((run.unscored[METRIC_TOTAL_TOKENS_PER_SECOND] == NULL) == cases[i].compared);
+        assert_null(run.unscored[METRIC_TPOT_MS]);
+    }
+}
+
 static void test_defaults_fill_what_is_missing(void **state)
 {
     (void)state;
@@ -508,6 +544,8 @@ int main(void)
         cmocka_unit_test(test_profiles_by_version),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_refused_rows),
+        cmocka_unit_test(test_lengths_drawn_at_random_count_as_their_mean),
+        cmocka_unit_test(test_throughput_against_littles_law),
         cmocka_unit_test(test_defaults_fill_what_is_missing),
         cmocka_unit_test(test_files_that_are_none),
         cmocka_unit_test(test_start_up_logs),

@@ -199,7 +199,7 @@ static void test_recovers_what_made_the_runs(void **state)
     assert_int_equal(fit.runs, made.runs.count);
     assert_near(find(&fit, "dense_bandwidth_ratio")->value, 0.6, 0.03);
     assert_near(find(&fit, "decode_16bit_ratio")->value, 0.5, 0.2);
-    assert_near(find(&fit, "layer_us")->value, 40, 0.2);
+    assert_near(find(&fit, "layer_us")->value, 40, 0.25); /* an overhead of each step does nearly the same */
     assert_true(find_score(&fit, FIT_KEY_COUNT, NULL, FIT_TPOT)->median < 0.02);
     assert_true(find_score(&fit, FIT_KEY_COUNT, NULL, FIT_TTFT)->median < 0.03);
     assert_true(fit.group_count == 7);
@@ -279,7 +279,10 @@ static void test_what_is_left_out_is_not_seen(void **state)
     const struct fit_score *after = find_score(&absurd, FIT_BY_GPU, "l40s", FIT_TPOT);
     assert_int_equal(before->rows, 15);
     assert_near((1 + after->bias) * 8, 1 + before->bias, 1e-9); /* the very same predictions */
-    assert_true(after->coverage == 0);
+    assert_true(after->foreign_coverage == 0);                  /* the others did not know */
+    assert_true(after->coverage >= 0.65);                       /* what is written holds most of every group */
+    assert_true(find_factor(&absurd, "tpot_extrapolated_factor")->value >
+                find_factor(&honest, "tpot_extrapolated_factor")->value);
     assert_true(find_score(&absurd, FIT_BY_GPU, "h100-sxm", FIT_TPOT)->median >
                 find_score(&honest, FIT_BY_GPU, "h100-sxm", FIT_TPOT)->median);
     assert_true(find_factor(&honest, "tpot_extrapolated_factor")->value > 1);
