@@ -19,6 +19,7 @@ static const char *const file_names[CATALOG_FILE_COUNT] = {
     [FILE_OPERATING_COSTS] = "operating_costs.csv",
     [FILE_API_PRICES] = "api_prices.csv",
     [FILE_MEASURED] = "measured.csv",
+    [FILE_CALIBRATIONS] = "calibrations.csv",
 };
 static struct catalog_text bundled[CATALOG_FILE_COUNT];
 static once_flag bundled_once = ONCE_FLAG_INIT;

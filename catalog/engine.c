@@ -35,6 +35,16 @@ const struct engine_fit *engine_find_fit(const struct engine_profile *profile, e
     return bsearch(&wanted, profile->fits, profile->fit_count, sizeof wanted, engine_fit_compare);
 }
 
+bool engine_tells_family(const struct engine_profile *profile, enum fit_load load, const char *family,
+                         enum dtype weight_dtype)
+{
+    for (size_t i = 0; i < profile->fit_count; i++) {
+        const struct engine_fit *fit = &profile->fits[i];
+        if (fit->load == load && fit->weight_dtype == weight_dtype && strcmp(fit->family, family) == 0) return true;
+    }
+    return false;
+}
+
 double engine_extrapolated_factor(const struct engine_profile *profile, enum fit_load load)
 {
     const struct engine_coefs *coef = &profile->coef;

@@ -44,6 +44,9 @@ struct engine_profile {
 const struct engine_fit *engine_find_fit(const struct engine_profile *profile, enum fit_load load, const char *gpu,
                                          const char *family, enum dtype weight_dtype);
 int engine_fit_compare(const void *a, const void *b);
+/* Whether rows of a kind of load tell of a model family in a format, on whatever GPU. */
+bool engine_tells_family(const struct engine_profile *profile, enum fit_load load, const char *family,
+                         enum dtype weight_dtype);
 /* x and / at 90 % of times under such a load, outside the fit. */
 double engine_extrapolated_factor(const struct engine_profile *profile, enum fit_load load);
 

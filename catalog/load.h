@@ -17,6 +17,7 @@ enum catalog_file {
     FILE_OPERATING_COSTS,
     FILE_API_PRICES,
     FILE_MEASURED,
+    FILE_CALIBRATIONS,
     CATALOG_FILE_COUNT
 };
 
@@ -24,7 +25,8 @@ struct catalog_text {
     const char *name; /* for messages: "offers.csv" */
     const char *text; /* UTF-8, not NUL-terminated; NULL: no such file, no such rows */
     size_t length;
-    const struct catalog_text *over; /* rows of the same layout that win over these, of FILE_ENGINE_PROFILES; or NULL */
+    const struct catalog_text *over; /* rows of the same layout that win over these, of FILE_ENGINE_PROFILES; or
+                                      * rows that come beside them, of FILE_CALIBRATIONS; or NULL */
 };
 
 /* Builds a snapshot from all files. A bad row is refused: every problem names file, line, field and reason

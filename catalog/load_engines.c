@@ -155,8 +155,9 @@ static const char *coefficient_refusal(const char *name, double value)
 {
     const char *end = strrchr(name, '_'), *before = strstr(name, "_bandwidth_ratio");
     if (!before) before = strstr(name, "bit_ratio");
-    if (before && !(value > 0 && value <= 1)) return "is a share: above 0 and at most 1";
-    if (end && strcmp(end, "_factor") == 0 && !(value >= 1)) return "is a factor of an interval: at least 1";
+    bool off = value == 0 && (strstr(name, "_calibrated_") || strncmp(name, "kernel_", 7) == 0); /* not known */
+    if (before && !off && !(value > 0 && value <= 1)) return "is a share: above 0 and at most 1";
+    if (end && strcmp(end, "_factor") == 0 && !off && !(value >= 1)) return "is a factor of an interval: at least 1";
     return value >= 0 && value <= 1e9 ? NULL : "must be 0 to 1e9";
 }
 

@@ -14,6 +14,7 @@ void load_purchase_prices(struct loading *loading);
 void load_operating_costs(struct loading *loading);
 void load_api_prices(struct loading *loading);
 void load_measurements(struct loading *loading); /* after GPUs, models and profiles */
+void load_calibrations(struct loading *loading); /* after GPUs */
 
 extern const struct table gpu_table, model_table, offer_table;
 

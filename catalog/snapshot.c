@@ -388,3 +388,22 @@ const struct operating_cost *snapshot_operating_cost(const struct snapshot *snap
     }
     return NULL;
 }
+
+const struct calibration *snapshot_find_pool(const struct snapshot *snapshot, const struct gpu *gpu, const char *pool)
+{
+    for (size_t i = 0; i < snapshot->calibration_pool_count; i++) {
+        const struct calibration *item = &snapshot->calibration_pools[i];
+        if (item->gpu == gpu && strcmp(item->pool, pool) == 0) return item;
+    }
+    return NULL;
+}
+
+const struct calibration *snapshot_find_calibration(const struct snapshot *snapshot, const struct gpu *gpu,
+                                                    const char *name)
+{
+    for (size_t i = 0; i < snapshot->calibration_count; i++) {
+        const struct calibration *item = &snapshot->calibrations[i];
+        if (item->gpu == gpu && item->state == CALIBRATION_USED && strcmp(item->id, name) == 0) return item;
+    }
+    return snapshot_find_pool(snapshot, gpu, name);
+}

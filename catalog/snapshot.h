@@ -1,6 +1,7 @@
 /* snapshot.h owns the catalog as answers see it: immutable, complete, with one version.
  * Everything in it lives in the snapshot's arena; a request borrows it. */
 #pragma once
+#include "catalog/calibration.h"
 #include "catalog/engine.h"
 #include "catalog/gpu.h"
 #include "catalog/measurement.h"
@@ -58,6 +59,10 @@ struct snapshot {
     size_t api_price_count;
     struct measurement *measurements; /* sorted by setup, then load, lengths, concurrency, then as repeats count */
     size_t measurement_count;
+    struct calibration *calibrations; /* sorted by calibration_compare */
+    size_t calibration_count;
+    struct calibration *calibration_pools; /* one of each GPU and pool: medians of those that are used; sorted alike */
+    size_t calibration_pool_count;
     struct alias *aliases;
     size_t alias_count;
 };
@@ -98,3 +103,8 @@ struct measurements snapshot_measurements(const struct snapshot *snapshot, const
 /* NULL if there is none for that key and scope. */
 const struct operating_cost *snapshot_operating_cost(const struct snapshot *snapshot, const char *key,
                                                      const char *scope);
+/* What a pool's machines with this GPU are like; NULL if none of them was calibrated. */
+const struct calibration *snapshot_find_pool(const struct snapshot *snapshot, const struct gpu *gpu, const char *pool);
+/* By the name of a pool, or the id of one that is used; NULL if there is none of this GPU. */
+const struct calibration *snapshot_find_calibration(const struct snapshot *snapshot, const struct gpu *gpu,
+                                                    const char *name);

@@ -1,6 +1,8 @@
 /* resolve.c owns the way from a row's words to a deployment: the profile of its version, its formats, its layout. */
 #include "evaluate/resolve.h"
 
+#include "catalog/text.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -126,10 +128,16 @@ static bool set_layout(const struct resolving *resolving)
 /* Runs that draw each length evenly between two shares of what is stated say so: "isl/osl ratio 0.8-1.0 jitter". */
 static double mean_length_ratio(const char *notes)
 {
-    static const char words[] = "isl/osl ratio ";
-    const char *found = strstr(notes, words);
+    static const char words[] = "isl/osl ratio ", unit[] = " jitter";
+    const char *found = strstr(notes, words), *end = found ? strstr(found, unit) : NULL;
+    char range[NUMBER_TEXT_BYTES];
     double low, high;
-    bool drawn = found && sscanf(found + sizeof words - 1, "%lf-%lf jitter", &low, &high) == 2;
+    (void)snprintf(range, sizeof range, "%.*s", end ? (int)(end - found - (ptrdiff_t)sizeof words + 1) : 0,
+                   end ? found + sizeof words - 1 : "");
+    char *dash = strchr(range, '-');
+    if (!dash) return 1;
+    *dash = '\0';
+    bool drawn = text_parse_double(range, &low) && text_parse_double(dash + 1, &high);
     return drawn && low > 0 && low <= high && high <= 1 ? (low + high) / 2 : 1;
 }
 

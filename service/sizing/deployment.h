@@ -1,5 +1,6 @@
 /* deployment.h owns the description of one model replica: what runs, on what, how. */
 #pragma once
+#include "catalog/calibration.h"
 #include "catalog/engine.h"
 #include "catalog/gpu.h"
 #include "catalog/model.h"
@@ -42,6 +43,7 @@ struct deployment {
     double cpu_offload_gib;          /* of each GPU's weights, kept in host memory and read through PCIe; 0 */
     const struct engine_fit *fits[FIT_LOAD_COUNT]; /* of this model on this GPU; NULL: none of these rows was fitted */
     struct engine_kin kin[FIT_LOAD_COUNT];         /* of this model on GPUs of this architecture */
+    const struct calibration *calibration;         /* of the very GPUs that it runs on; NULL: none, or not known */
     uint32_t gpu_layers;                           /* llama.cpp: layers on GPUs; the head is one more; 0 = all */
 };
 

@@ -2,6 +2,7 @@
  * rest on. Formulas: docs/estimator.md, "Throughput and latency", "Load, queue and percentiles". */
 #include "sizing/performance.h"
 
+#include "sizing/calibrate.h"
 #include "sizing/evidence.h"
 #include "sizing/point.h"
 #include "sizing/power.h"
@@ -214,13 +215,28 @@ struct factors {
     double tpot, ttft, throughput;
 };
 
-static struct factors factors_of(const struct roofline *roofline, const struct engine_fit *fit, enum load load)
+/* Outside the fit. Where rows tell of the model on other GPUs, a calibrated one is nearer to them. */
+static struct factors unseen_factors(const struct deployment *deployment, enum fit_load load, bool calibrated)
 {
-    const struct engine_profile *engine = roofline->deployment->engine;
-    const struct engine_coefs *coef = &engine->coef;
-    double least = model_is_moe(roofline->deployment->model) ? coef->moe_extrapolated_factor : 1;
-    double time = fit ? fit->time_factor : fmax(engine_extrapolated_factor(engine, fit_loads[load]), least);
-    double ttft = fit && is_known(fit->ttft_factor) ? fit->ttft_factor : fmax(coef->ttft_extrapolated_factor, least);
+    const struct engine_coefs *coef = &deployment->engine->coef;
+    const double near[FIT_LOAD_COUNT] = {coef->tpot_calibrated_factor, coef->saturated_calibrated_factor,
+                                         coef->static_calibrated_factor};
+    double least = model_is_moe(deployment->model) ? coef->moe_extrapolated_factor : 1;
+    bool told =
+        calibrated && deployment->model->sized_family &&
+        engine_tells_family(deployment->engine, load, deployment->model->sized_family, deployment->weight_dtype);
+    double time = told && near[load] > 0 ? near[load] : engine_extrapolated_factor(deployment->engine, load);
+    double ttft =
+        told && coef->ttft_calibrated_factor > 0 ? coef->ttft_calibrated_factor : coef->ttft_extrapolated_factor;
+    return (struct factors){.tpot = fmax(time, least), .ttft = fmax(ttft, least)};
+}
+
+static struct factors factors_of(const struct roofline *roofline, const struct engine_fit *fit, enum load load,
+                                 bool calibrated)
+{
+    struct factors unseen = unseen_factors(roofline->deployment, fit_loads[load], calibrated);
+    double time = fit ? fit->time_factor : unseen.tpot;
+    double ttft = fit && is_known(fit->ttft_factor) ? fit->ttft_factor : unseen.ttft;
     return (struct factors){.tpot = time, .ttft = load == LOAD_STATIC_BATCH ? time : ttft, .throughput = time};
 }
 
@@ -324,13 +340,20 @@ bool roofline_answers(const struct roofline *roofline)
     return roofline->max_batch >= 1 && is_known(roofline_work_ms(roofline, 1) + roofline_ttft_ms(roofline, 1));
 }
 
+static enum basis basis_of(const struct engine_fit *fit, bool calibrated)
+{
+    if (calibrated) return BASIS_CALIBRATED;
+    return fit ? BASIS_FITTED : BASIS_EXTRAPOLATED;
+}
+
 void point_predict(const struct roofline *roofline, const struct load_point *load, const struct point *point,
                    struct performance *ret_performance)
 {
     struct performance *performance = ret_performance;
     const struct engine_fit *fit = point->extrapolated ? NULL : fit_of(roofline, load->load);
+    bool calibrated = !point->extrapolated && calibrate_counts(roofline->deployment);
     *performance = (struct performance){
-        .basis = fit ? BASIS_FITTED : BASIS_EXTRAPOLATED,
+        .basis = basis_of(fit, calibrated),
         .fit = fit,
         .kin = roofline_kin(roofline->deployment, fit_loads[load->load]),
         .in_flight = round6(point->in_flight),
@@ -340,7 +363,7 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
     };
     (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
     performance->bound_by = roofline_bound(roofline, point->batch, &performance->breakdown);
-    struct factors factors = factors_of(roofline, fit, load->load);
+    struct factors factors = factors_of(roofline, fit, load->load, calibrated);
     set_latency(roofline, load, point, &factors, performance);
     set_throughput(roofline, load, point, factors.throughput, performance);
     if (!point->extrapolated) evidence_correct(roofline, load, performance);
@@ -362,8 +385,9 @@ void performance_predict(const struct roofline *roofline, const struct load_poin
 void performance_alone(const struct roofline *roofline, struct latencies *ret_latencies)
 {
     const struct engine_fit *fit = fit_of(roofline, LOAD_CONCURRENCY);
-    enum basis basis = fit ? BASIS_FITTED : BASIS_EXTRAPOLATED;
-    struct factors factors = factors_of(roofline, fit, LOAD_CONCURRENCY);
+    bool calibrated = calibrate_counts(roofline->deployment);
+    enum basis basis = basis_of(fit, calibrated);
+    struct factors factors = factors_of(roofline, fit, LOAD_CONCURRENCY, calibrated);
     struct times times = times_of(roofline, roofline_ttft_ms(roofline, 1), roofline_tpot_ms(roofline, 1, NULL));
     *ret_latencies = predict_latencies(times, &factors, basis);
 }
@@ -417,7 +441,8 @@ double performance_capacity_rps(const struct roofline *roofline, const struct sl
     line_init(&line, roofline);
     double low = 0, high = queue_capacity_per_ms(&line.queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
     if (!slo_limits(slo)) return round6(high);
-    struct factors factors = factors_of(roofline, fit_of(roofline, LOAD_RATE), LOAD_RATE);
+    struct factors factors =
+        factors_of(roofline, fit_of(roofline, LOAD_RATE), LOAD_RATE, calibrate_counts(roofline->deployment));
     struct load_point load = {.load = LOAD_RATE, .arrival_cv2 = arrival_cv2, .percentile = slo->percentile};
     load.requests_per_second = high;
     if (rate_meets(&line.queue, &factors, &load, slo, probability)) return round6(high);

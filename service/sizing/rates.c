@@ -1,4 +1,5 @@
 /* rates.c owns what the GPUs of a replica reach: peaks, bandwidths and links, with the efficiencies of the engine. */
+#include "sizing/calibrate.h"
 #include "sizing/roofline.h"
 
 #include <string.h>
@@ -109,6 +110,7 @@ void rates_init(const struct deployment *deployment, struct rates *ret_rates)
     double bytes_per_ms = gpu->memory_bandwidth_gb_per_s * GB / MS_PER_S * ranks * shares.bandwidth;
     double compute_ratio = ranks * 1e12 / MS_PER_S * shares.compute;
     enum peak peak = compute_peak(deployment);
+    struct kernel_ratios kernels = calibrate_ratios(deployment, peak);
     const double decode[PEAK_COUNT] = {coef->decode_16bit_ratio, coef->decode_16bit_ratio, coef->decode_16bit_ratio,
                                        coef->decode_8bit_ratio,  coef->decode_8bit_ratio,  coef->decode_4bit_ratio};
     const double prefill[PEAK_COUNT] = {coef->prefill_16bit_ratio, coef->prefill_16bit_ratio, coef->prefill_16bit_ratio,
@@ -116,25 +118,26 @@ void rates_init(const struct deployment *deployment, struct rates *ret_rates)
     double peak_flops = product_tflops(deployment) * compute_ratio;
     double peak16_flops = gpu->peak_tflops[PEAK_FP16] * compute_ratio;
     *ret_rates = (struct rates){
-        .memory_bytes_per_ms = bytes_per_ms,
-        .dense_bytes_per_ms = bytes_per_ms * coef->dense_bandwidth_ratio,
-        .expert_bytes_per_ms = bytes_per_ms * coef->expert_bandwidth_ratio,
-        .kv_bytes_per_ms = bytes_per_ms / ranks * coef->kv_bandwidth_ratio *
+        .memory_bytes_per_ms = bytes_per_ms * kernels.memory,
+        .dense_bytes_per_ms = bytes_per_ms * kernels.memory * coef->dense_bandwidth_ratio,
+        .expert_bytes_per_ms = bytes_per_ms * kernels.memory * coef->expert_bandwidth_ratio,
+        .kv_bytes_per_ms = bytes_per_ms * kernels.kv / ranks * coef->kv_bandwidth_ratio *
                            (gpu->vendor == VENDOR_APPLE ? ratio_or_1(coef->apple_kv_ratio) : 1),
         .read_bytes_per_ms = read_gb_per_s(deployment) * GB / MS_PER_S * ranks,
-        .decode_flops_per_ms = peak_flops * decode[peak],
-        .prefill_flops_per_ms = prefill_flops_per_ms(deployment, peak_flops * prefill[peak]),
-        .prefill_attention_flops_per_ms = peak16_flops * coef->prefill_attention_ratio,
+        .decode_flops_per_ms = peak_flops * kernels.decode * decode[peak],
+        .prefill_flops_per_ms = prefill_flops_per_ms(deployment, peak_flops * kernels.prefill * prefill[peak]),
+        .prefill_attention_flops_per_ms = peak16_flops * kernels.attention * coef->prefill_attention_ratio,
         .attention_half_tokens =
             coef->attention_half_tokens + coef->attention_half_tokens_per_tflops * gpu->peak_tflops[PEAK_FP16],
-        .dense_read_share = coef->dense_bandwidth_ratio * shares.bandwidth,
-        .expert_read_share = coef->expert_bandwidth_ratio * shares.bandwidth,
-        .kv_read_share = coef->kv_bandwidth_ratio * shares.bandwidth,
-        .decode_share = decode[peak] * shares.compute,
-        .prefill_share = prefill[peak] * shares.compute,
+        .dense_read_share = coef->dense_bandwidth_ratio * shares.bandwidth * kernels.memory,
+        .expert_read_share = coef->expert_bandwidth_ratio * shares.bandwidth * kernels.memory,
+        .kv_read_share = coef->kv_bandwidth_ratio * shares.bandwidth * kernels.kv,
+        .decode_share = decode[peak] * shares.compute * kernels.decode,
+        .prefill_share = prefill[peak] * shares.compute * kernels.prefill,
         .overhead_ratio = amd ? coef->amd_overhead_ratio : 1,
         .launch_ratio = amd ? coef->ttft_amd_ratio : 1,
-        .link_bytes_per_ms = link_gb_per_s(deployment) * GB / MS_PER_S * coef->link_ratio,
+        .link_bytes_per_ms = link_gb_per_s(deployment) * GB / MS_PER_S * coef->link_ratio * kernels.link,
+        .allreduce_ratio = kernels.allreduce_us,
     };
 }
 

@@ -25,7 +25,7 @@ struct rates {
     double attention_half_tokens; /* of a prompt at which attention reaches half of its rate */
     /* Shares of what the hardware can do: nothing that rows say makes one more than 1. */
     double dense_read_share, expert_read_share, kv_read_share, decode_share, prefill_share;
-    double overhead_ratio, launch_ratio;
+    double overhead_ratio, launch_ratio, allreduce_ratio;
     double link_bytes_per_ms;
 };
 

@@ -44,12 +44,13 @@ static void init_links(struct roofline *roofline, const struct workload *work, c
     const struct engine_coefs *coef = &deployment->engine->coef;
     struct roofline_terms *terms = &roofline->terms;
     double ranks = deployment->tensor_parallel, stages = deployment->pipeline_parallel;
+    double allreduce_ms = coef->allreduce_us * rates->allreduce_ratio / US_PER_MS;
     if (ranks > 1) {
-        terms->link_step_ms = 2 * work->layers * coef->allreduce_us / US_PER_MS * log2(ranks);
+        terms->link_step_ms = 2 * work->layers * allreduce_ms * log2(ranks);
         terms->link_row_ms = link_row_ms(deployment, work, rates);
     }
     if (stages > 1) { /* each boundary passes the hidden states on; a stage waits as long as for an all-reduce of two */
-        terms->link_step_ms += (stages - 1) * coef->allreduce_us / US_PER_MS;
+        terms->link_step_ms += (stages - 1) * allreduce_ms;
         terms->link_row_ms += (stages - 1) * work->hidden * 2 / rates->link_bytes_per_ms;
     }
 }

@@ -1,0 +1,146 @@
+/* load_calibrations.c owns how calibrations.csv becomes calibrations, and the median of those of a pool. */
+#include "catalog/loaders.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct calibration_row {
+    struct row row;
+    struct calibration calibration;
+    const char *gpu_id;
+};
+
+static const char *state_choice(unsigned choice)
+{
+    return calibration_state_name((enum calibration_state)choice);
+}
+
+#define RATE(header_, member_) NUMBER_OPT(header_, struct calibration_row, calibration.member_, 1e-3, 1e9)
+static const struct column calibration_columns[] = {
+    COLUMN_ID("id", struct calibration_row, calibration.id),
+    COLUMN_ID("pool", struct calibration_row, calibration.pool),
+    COLUMN_ID("gpu_id", struct calibration_row, gpu_id),
+    RATE("memory_gb_per_s", memory_gb_per_s),
+    RATE("kv_gb_per_s", kv_gb_per_s),
+    RATE("fp32_tflops", product_tflops[PEAK_FP32]),
+    RATE("tf32_tflops", product_tflops[PEAK_TF32]),
+    RATE("fp16_tflops", product_tflops[PEAK_FP16]),
+    RATE("fp8_tflops", product_tflops[PEAK_FP8]),
+    RATE("int8_tops", product_tflops[PEAK_INT8]),
+    RATE("fp4_tflops", product_tflops[PEAK_FP4]),
+    RATE("launch_us", launch_us),
+    NUMBER_ZERO("allreduce_gpus", struct calibration_row, calibration.allreduce_gpus, 2, 1024),
+    RATE("allreduce_us", allreduce_us),
+    RATE("allreduce_gb_per_s", allreduce_gb_per_s),
+    CHOICE("state", struct calibration_row, calibration.state, state_choice, CALIBRATION_STATE_COUNT),
+    COLUMN_OPT("driver", struct calibration_row, calibration.driver),
+    COLUMN("source", struct calibration_row, calibration.source),
+    COLUMN("as_of", struct calibration_row, calibration.as_of),
+};
+static const struct table calibration_table = TABLE(FILE_CALIBRATIONS, calibration_columns, struct calibration_row);
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median of a figure over calibrations that have it, of two the mean; UNKNOWN: none has. */
+static double median_of(const struct calibration *const *items, size_t count, size_t offset, double *values)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        double value = *(const double *)(const void *)((const char *)items[i] + offset);
+        if (is_known(value)) values[known++] = value;
+    }
+    qsort(values, known, sizeof *values, compare_doubles);
+    return known ? (values[(known - 1) / 2] + values[known / 2]) / 2 : UNKNOWN;
+}
+
+/* What several machines of one pool are like together: the newest of them with the medians of their figures. */
+static struct calibration pool_of(const struct calibration *const *items, size_t count, double *values)
+{
+    static const size_t figures[] = {
+        offsetof(struct calibration, memory_gb_per_s),
+        offsetof(struct calibration, kv_gb_per_s),
+        offsetof(struct calibration, product_tflops[PEAK_FP32]),
+        offsetof(struct calibration, product_tflops[PEAK_TF32]),
+        offsetof(struct calibration, product_tflops[PEAK_FP16]),
+        offsetof(struct calibration, product_tflops[PEAK_FP8]),
+        offsetof(struct calibration, product_tflops[PEAK_INT8]),
+        offsetof(struct calibration, product_tflops[PEAK_FP4]),
+        offsetof(struct calibration, launch_us),
+        offsetof(struct calibration, allreduce_us),
+        offsetof(struct calibration, allreduce_gb_per_s),
+    };
+    struct calibration pool = *items[0];
+    for (size_t i = 1; i < count; i++) {
+        if (items[i]->as_of.days > pool.as_of.days) pool = *items[i];
+    }
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        *(double *)(void *)((char *)&pool + figures[i]) = median_of(items, count, figures[i], values);
+    pool.id = pool.pool;
+    return pool;
+}
+
+static void add_pools(struct loading *loading)
+{
+    struct snapshot *snapshot = loading->snapshot;
+    size_t count = snapshot->calibration_count;
+    const struct calibration **items = loading_alloc(loading, &loading->scratch, count + 1, sizeof(void *));
+    double *values = loading_alloc(loading, &loading->scratch, count + 1, sizeof *values);
+    snapshot->calibration_pools = loading_alloc(loading, &snapshot->arena, count + 1, sizeof(struct calibration));
+    if (!items || !values || !snapshot->calibration_pools) return;
+    for (size_t i = 0, used = 0; i < count; i++) {
+        const struct calibration *item = &snapshot->calibrations[i];
+        if (item->state == CALIBRATION_USED) items[used++] = item;
+        bool last = i + 1 == count || item[1].gpu != item->gpu || strcmp(item[1].pool, item->pool) != 0;
+        if (!last) continue;
+        if (used > 0) snapshot->calibration_pools[snapshot->calibration_pool_count++] = pool_of(items, used, values);
+        used = 0;
+    }
+}
+
+static void set_usual(struct calibration *items, size_t count, const struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < count; i++)
+        items[i].usual = snapshot_find_pool(snapshot, items[i].gpu, CALIBRATION_PUBLISHED);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    return calibration_compare(&((const struct calibration_row *)a)->calibration,
+                               &((const struct calibration_row *)b)->calibration);
+}
+
+static bool find_gpus(struct loading *loading, const struct rows *rows)
+{
+    struct calibration_row *items = rows->items;
+    bool found = true;
+    for (size_t i = 0; i < rows->count; i++) {
+        uint32_t gpu = 0;
+        found = loading_find_gpu(loading, rows, items[i].row.line, "gpu_id", items[i].gpu_id, &gpu) && found;
+        items[i].calibration.gpu = &loading->snapshot->gpus[gpu];
+    }
+    return found;
+}
+
+void load_calibrations(struct loading *loading)
+{
+    struct snapshot *snapshot = loading->snapshot;
+    struct rows rows = table_read(loading, &calibration_table);
+    struct calibration_row *items = rows.items;
+    snapshot->calibrations = loading_alloc(loading, &snapshot->arena, rows.count + 1, sizeof(struct calibration));
+    if (!snapshot->calibrations || rows.bad || !find_gpus(loading, &rows)) return;
+    if (rows.count > 0) qsort(items, rows.count, sizeof *items, compare_rows);
+    for (size_t i = 0; i < rows.count; i++) {
+        if (i > 0 && compare_rows(&items[i - 1], &items[i]) == 0)
+            loading_refuse(loading, rows.file_name, items[i].row.line, "id", "the same as line %u",
+                           items[i - 1].row.line);
+        snapshot->calibrations[snapshot->calibration_count++] = items[i].calibration;
+    }
+    add_pools(loading);
+    if (!snapshot->calibration_pools) return;
+    set_usual(snapshot->calibrations, snapshot->calibration_count, snapshot);
+    set_usual(snapshot->calibration_pools, snapshot->calibration_pool_count, snapshot);
+}
