@@ -36,7 +36,7 @@ enum status measured_rows_take(struct measured_rows *rows, const struct cli_flag
                                void *members, struct measured_choices *choices)
 {
     bool help = false;
-    *choices = (struct measured_choices){"", "", {"", "", "", "", "", "", UNKNOWN}};
+    *choices = (struct measured_choices){"", "", {"", "", "", "", "", "", UNKNOWN, ""}};
     take_files(rows, &argc, argv);
     cli_take_flags(flags, &argc, argv, members, rows->problems);
     enum status status = settings_read(argc, argv, rows->arena, rows->problems, &rows->settings, &help);
