@@ -47,9 +47,9 @@ static void set_as_of(struct snapshot *snapshot)
 
 /* In this order, since later files refer to earlier ones. */
 static void (*const file_loaders[])(struct loading *loading) = {
-    load_gpus,   load_models,          load_engine_profiles, load_engine_support, load_aliases,      load_regions,
-    load_offers, load_purchase_prices, load_operating_costs, load_api_prices,     load_measurements,
-    load_calibrations, set_version,
+    load_gpus,         load_models,       load_engine_profiles, load_engine_support,  load_aliases,
+    load_regions,      load_offers,       load_purchase_prices, load_operating_costs, load_api_prices,
+    load_measurements, load_calibrations, set_version,
 };
 
 enum status catalog_load_within(const struct catalog_text files[CATALOG_FILE_COUNT], size_t max_bytes,

@@ -407,3 +407,36 @@ const struct calibration *snapshot_find_calibration(const struct snapshot *snaps
     }
     return snapshot_find_pool(snapshot, gpu, name);
 }
+
+enum { KNOWN_BYTES = 240 };
+
+/* "own, published": names of pools, of one GPU or of any. */
+static const char *known_pools(const struct snapshot *snapshot, const struct gpu *gpu, char text[KNOWN_BYTES])
+{
+    size_t length = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < snapshot->calibration_pool_count; i++) {
+        const struct calibration *pool = &snapshot->calibration_pools[i];
+        if ((gpu && pool->gpu != gpu) || strstr(text, pool->pool) || length + strlen(pool->pool) + 3 > KNOWN_BYTES)
+            continue;
+        length += (size_t)snprintf(text + length, KNOWN_BYTES - length, "%s%s", length ? ", " : "", pool->pool);
+    }
+    return length ? text : "none";
+}
+
+enum status snapshot_choose_calibration(const struct snapshot *snapshot, const struct gpu *gpu, const char *name,
+                                        const char *field, struct problems *problems,
+                                        const struct calibration **ret_calibration)
+{
+    *ret_calibration = NULL;
+    if (name && strcmp(name, CALIBRATION_NONE) == 0) return STATUS_OK;
+    if (gpu) *ret_calibration = snapshot_find_calibration(snapshot, gpu, name ? name : CALIBRATION_OWN);
+    bool found = !name || strcmp(name, CALIBRATION_OWN) == 0 || *ret_calibration;
+    for (size_t i = 0; !gpu && !found && i < snapshot->gpu_count; i++)
+        found = snapshot_find_calibration(snapshot, &snapshot->gpus[i], name) != NULL;
+    if (found) return STATUS_OK;
+    char known[KNOWN_BYTES];
+    return problems_add(problems, STATUS_INVALID_VALUE, field,
+                        "there is no calibration or pool \"%.60s\"%s%s; pools: %s; see /v1/calibrations", name,
+                        gpu ? " of " : "", gpu ? gpu->id : "", known_pools(snapshot, gpu, known));
+}

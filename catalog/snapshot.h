@@ -108,3 +108,9 @@ const struct calibration *snapshot_find_pool(const struct snapshot *snapshot, co
 /* By the name of a pool, or the id of one that is used; NULL if there is none of this GPU. */
 const struct calibration *snapshot_find_calibration(const struct snapshot *snapshot, const struct gpu *gpu,
                                                     const char *name);
+#define CALIBRATION_NONE "none"
+/* As a request names it: NULL is the pool CALIBRATION_OWN, which need not be there, CALIBRATION_NONE none at all, and
+ * what else is not there (of `gpu`, or, NULL, of any) is a problem that names those that are. */
+enum status snapshot_choose_calibration(const struct snapshot *snapshot, const struct gpu *gpu, const char *name,
+                                        const char *field, struct problems *problems,
+                                        const struct calibration **ret_calibration) MUST_CHECK;

@@ -303,6 +303,26 @@ static void put_kin(struct out *out, const struct engine_kin *kin, const char *a
     out_object_end(out);
 }
 
+static void put_calibration(struct out *out, const struct calibration *calibration)
+{
+    static const char *const names[KERNEL_FIGURE_COUNT] = {
+        "memory_ratio",       "kv_ratio",   "product_16bit_ratio", "product_8bit_ratio",
+        "product_4bit_ratio", "link_ratio", "allreduce_us"};
+    if (!calibration) {
+        out_null(out, "calibration");
+        return;
+    }
+    out_object(out, "calibration");
+    out_text(out, "id", calibration->id);
+    out_text(out, "pool", calibration->pool);
+    out_text(out, "driver", *calibration->driver ? calibration->driver : NULL);
+    out_date(out, "as_of", calibration->as_of);
+    out_text(out, "source", calibration->source);
+    for (enum kernel_figure figure = 0; figure < KERNEL_FIGURE_COUNT; figure++)
+        api_put_number(out, names[figure], calibration_figure(calibration, figure));
+    out_object_end(out);
+}
+
 void api_put_provenance(struct out *out, const struct deployment *deployment, const struct performance *performance,
                         const struct provenance *provenance)
 {
@@ -317,6 +337,7 @@ void api_put_provenance(struct out *out, const struct deployment *deployment, co
     out_object_end(out);
     put_fit(out, performance->fit);
     put_kin(out, &performance->kin, deployment->gpu->architecture);
+    put_calibration(out, deployment->calibration);
     out_integer(out, "measurements_used", provenance ? (int64_t)provenance->measurements : 0);
     out_integer(out, "measurements_implausible", provenance ? (int64_t)provenance->implausible : 0);
     out_array(out, "measurements");

@@ -101,6 +101,11 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
         .offset = offsetof(type, gpu_memory_utilization_ratio), .min = 0.05, .max = 1,                                 \
         .preset = "the engine profile's", .help = "Share of each GPU's memory that the engine may use."                \
     }
+#define API_FIELD_CALIBRATION(type)                                                                                    \
+    {                                                                                                                  \
+        .name = "calibration", .group = "serving", .kind = FIELD_TEXT, .offset = offsetof(type, calibration),          \
+        .preset = "own", .help = "Measurement of the very GPUs, by pool or id; none: without. Rented GPUs have none."  \
+    }
 #define API_EXTRA_COUNT(type, field, most, unit_name, default_text, text)                                              \
     {                                                                                                                  \
         .name = #field, .group = "serving", .kind = FIELD_INTEGER, .offset = offsetof(type, extras.field), .min = 1,   \

@@ -34,6 +34,7 @@
 const struct field fleet_fields[] = {
     API_FIELD_MODEL(REQUEST),
     API_FIELDS_SERVING(REQUEST),
+    API_FIELD_CALIBRATION(REQUEST),
     {.name = "weight_dtype",
      .group = "serving",
      .kind = FIELD_TEXTS,

@@ -180,7 +180,7 @@ static const char *write_file(struct adding *adding)
 
 static enum status read_runs(struct adding *adding, const char *text)
 {
-    static const struct run_defaults none = {"", "", "", "", "", "", UNKNOWN};
+    static const struct run_defaults none = {"", "", "", "", "", "", UNKNOWN, ""};
     struct call *call = adding->call;
     FILE *file = fmemopen((void *)(uintptr_t)text, strlen(text), "rb");
     if (!file) return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the rows");

@@ -150,11 +150,16 @@ static enum status resolve_names(struct call *call, struct replica_request *requ
             ? snapshot_find_gpu(call->snapshot, ALIAS_USER, request->gpu, "gpu", call->problems, &deployment->gpu)
             : STATUS_OK,
     };
+    enum status calibration_status =
+        deployment->gpu ? snapshot_choose_calibration(call->snapshot, deployment->gpu, request->calibration,
+                                                      "serving.calibration", call->problems, &deployment->calibration)
+                        : STATUS_OK; /* before a slice of it, which is of the same part */
     enum status mig_status = resolve_slice(call, request, replica);
     enum status extras_status = deployment->engine ? api_extras_resolve(call, &request->extras, resolved_model(replica),
                                                                         deployment->engine, deployment)
                                                    : STATUS_OK;
-    if (mig_status != STATUS_OK || extras_status != STATUS_OK) return problems_status(call->problems);
+    if (mig_status != STATUS_OK || calibration_status != STATUS_OK || extras_status != STATUS_OK)
+        return problems_status(call->problems);
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         if (statuses[i] != STATUS_OK) return problems_status(call->problems);
     }
@@ -175,6 +180,7 @@ static void fill_request(struct replica_request *request, const struct replica *
     if (request->model.name && !replica->model.assumed) request->model.name = replica->model.facts.id;
     request->gpu = replica->part->id;
     if (replica->mig) request->mig_profile = replica->mig->name;
+    request->calibration = deployment->calibration ? deployment->calibration->id : CALIBRATION_NONE;
     request->engine = deployment->engine->engine;
     request->weight_dtype = dtype_name(deployment->weight_dtype);
     request->kv_dtype = dtype_name(deployment->kv_dtype);

@@ -5,7 +5,7 @@
 
 struct replica_request {
     struct model_ref model;
-    const char *gpu, *mig_profile;
+    const char *gpu, *mig_profile, *calibration;
     const char *engine, *engine_version, *weight_dtype, *kv_dtype;
     int64_t max_model_len_tokens, max_batched_tokens, max_sequences;
     double gpu_memory_utilization_ratio, gpu_used_gib;
@@ -42,7 +42,7 @@ enum { LAYOUT_GPUS_MAX = 64, LAYOUT_STAGES_MAX = 8 };
          .kind = FIELD_TEXT,                                                                                           \
          .offset = offsetof(struct replica_request, mig_profile),                                                      \
          .help = "A slice of the GPU instead of the whole, such as 3g.40gb; GPUs then count slices."},                 \
-        API_FIELDS_SERVING(struct replica_request),                                                                    \
+        API_FIELDS_SERVING(struct replica_request), API_FIELD_CALIBRATION(struct replica_request),                     \
         {.name = "weight_dtype",                                                                                       \
          .group = "serving",                                                                                           \
          .kind = FIELD_TEXT,                                                                                           \

@@ -116,9 +116,28 @@ static enum status read_option(const struct operation *operation, struct questio
     return STATUS_OK;
 }
 
+static bool has_pair(const struct question *question, const char *name)
+{
+    for (size_t i = 0; i < question->pair_count; i++) {
+        if (strcmp(question->pairs[i].name, name) == 0) return true;
+    }
+    return false;
+}
+
+/* Reports of a pool that is named are what the question is about. */
+static void name_pool(const struct operation *operation, struct question *question)
+{
+    const struct form *form = &question->form;
+    bool asks = false;
+    for (size_t i = 0; i < operation->field_count; i++)
+        asks |= strcmp(operation->fields[i].name, "calibration") == 0;
+    if (asks && form->calibration && form->calibration_pool && !has_pair(question, "calibration"))
+        question->pairs[question->pair_count++] = (struct pair){"calibration", form->calibration_pool};
+}
+
 static enum status read_options(const struct operation *operation, struct question *question, int argc, char **argv)
 {
-    question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 2, struct pair);
+    question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 3, struct pair);
     if (!question->pairs) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
     enum status status = STATUS_OK;
     for (int i = 1; i < argc; i++) {
@@ -132,6 +151,7 @@ static enum status read_options(const struct operation *operation, struct questi
                                &config, &length);
         if (status == STATUS_OK) question->pairs[question->pair_count++] = (struct pair){"config", config};
     }
+    if (status == STATUS_OK) name_pool(operation, question);
     if (status != STATUS_OK || !question->form.weights) return status;
     struct pair *pair = &question->pairs[question->pair_count];
     status =

@@ -301,7 +301,8 @@ static void print_score(const struct fit_score *score)
 {
     bool whole = score->key == FIT_KEY_COUNT;
     char name[CLI_NAME_BYTES], covered[PERCENT_BYTES], foreign[PERCENT_BYTES];
-    (void)snprintf(name, sizeof name, "%s%s", whole ? "in fit" : "without ", whole ? "" : fit_key_name(score->key));
+    (void)snprintf(name, sizeof name, "%s%s%s", whole ? "in fit" : "without ", whole ? "" : fit_key_name(score->key),
+                   score->calibrated ? ", calibrated" : "");
     if (score->group) (void)snprintf(name, sizeof name, "  %s", score->group);
     (void)fprintf(stderr, "  %-40s %-10s %6zu %8.1f %% %7.1f %% %+8.1f %% %9s %9s\n", name, fit_kind_name(score->kind),
                   score->rows, 100 * score->median, 100 * score->p90, 100 * score->bias,

@@ -53,13 +53,15 @@ enum status measured_rows_take(struct measured_rows *rows, const struct cli_flag
                                void *members, struct measured_choices *choices)
 {
     bool help = false;
-    *choices = (struct measured_choices){"", "", "", {"", "", "", "", "", "", UNKNOWN}};
+    *choices = (struct measured_choices){"", "", "", {"", "", "", "", "", "", UNKNOWN, ""}};
     take_files(rows, &argc, argv);
     cli_take_flags(flags, &argc, argv, members, rows->problems);
     enum status status = settings_read(argc, argv, rows->arena, rows->problems, &rows->settings, &help);
     if (*choices->profiles) rows->settings.profiles = choices->profiles;
     if (rows->calibration) rows->settings.calibration = rows->calibration;
     if (*choices->calibration_pool) rows->settings.calibration_pool = choices->calibration_pool;
+    if (rows->calibration && !*choices->defaults.calibrated)
+        choices->defaults.calibrated = rows->settings.calibration_pool; /* what it is given for */
     return status;
 }
 

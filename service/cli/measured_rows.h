@@ -25,6 +25,8 @@ struct measured_choices {
         {"engine", "NAME", "Of rows that name none.", offsetof(type, choices.defaults.engine)},                        \
         {"engine_version", "TEXT", "Of rows that state none.", offsetof(type, choices.defaults.engine_version)},       \
         {"tensor_parallel", "N", "Of rows that state none.", offsetof(type, choices.tensor_parallel)},                 \
+        {"calibrated", "POOL", "As if the GPUs of all rows were of this pool of calibrations: published, own.",        \
+         offsetof(type, choices.defaults.calibrated)},                                                                 \
         {"weight_dtype", "NAME", "Of rows that state none.", offsetof(type, choices.defaults.weight_dtype)},           \
     {                                                                                                                  \
         "kv_dtype", "NAME", "Of rows that state none.", offsetof(type, choices.defaults.kv_dtype)                      \

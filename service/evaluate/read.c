@@ -76,6 +76,9 @@ static enum status take_row(void *context, const struct measured *row)
     if (!*measured.run.uid) measured.run.uid = arena_printf(reading->arena, "%s:%u", reading->path, measured.line);
     struct run *run = measured.run.uid ? add_run(reading) : NULL;
     if (!run || !resolve_run(reading->catalog, &measured, reading->arena, run)) return no_memory(reading);
+    if (run->deployment.gpu && reading->defaults->calibrated && *reading->defaults->calibrated)
+        run->deployment.calibration =
+            snapshot_find_pool(reading->catalog, run->deployment.gpu, reading->defaults->calibrated);
     return STATUS_OK;
 }
 

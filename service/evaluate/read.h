@@ -9,6 +9,7 @@
 struct run_defaults {
     const char *engine, *engine_version, *model, *gpu, *weight_dtype, *kv_dtype;
     double tensor_parallel; /* UNKNOWN */
+    const char *calibrated; /* the pool of calibrations that the GPUs of all rows are taken to be of; "": none */
 };
 
 enum { RUNS_MAX = 200000 };

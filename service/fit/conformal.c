@@ -7,14 +7,18 @@
 #include <string.h>
 
 const struct conformal_rule conformal_rules[] = {
-#define RULE(name, kind)                                                                                               \
+#define RULE(name, kind, calibrated)                                                                                   \
     {                                                                                                                  \
-#name, offsetof(struct engine_coefs, name), kind                                                               \
+#name, offsetof(struct engine_coefs, name), kind, calibrated                                                   \
     }
-    RULE(tpot_extrapolated_factor, FIT_TPOT),
-    RULE(ttft_extrapolated_factor, FIT_TTFT),
-    RULE(saturated_extrapolated_factor, FIT_SATURATED),
-    RULE(static_extrapolated_factor, FIT_STATIC),
+    RULE(tpot_extrapolated_factor, FIT_TPOT, false),
+    RULE(ttft_extrapolated_factor, FIT_TTFT, false),
+    RULE(saturated_extrapolated_factor, FIT_SATURATED, false),
+    RULE(static_extrapolated_factor, FIT_STATIC, false),
+    RULE(tpot_calibrated_factor, FIT_TPOT, true),
+    RULE(ttft_calibrated_factor, FIT_TTFT, true),
+    RULE(saturated_calibrated_factor, FIT_SATURATED, true),
+    RULE(static_calibrated_factor, FIT_STATIC, true),
 #undef RULE
 };
 const size_t conformal_rule_count = sizeof conformal_rules / sizeof *conformal_rules;

@@ -19,6 +19,7 @@ struct conformal_rule {
     const char *name;
     size_t offset; /* in struct engine_coefs */
     enum fit_kind kind;
+    bool calibrated; /* of GPUs that are, and models that rows of other GPUs tell of */
 };
 extern const struct conformal_rule conformal_rules[];
 extern const size_t conformal_rule_count;

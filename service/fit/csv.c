@@ -140,10 +140,25 @@ static bool add_factors(struct profile_rows *rows, const struct fit *fit, int ow
         if (factor->owner != owner) continue;
         (void)snprintf(
             source, sizeof source,
-            "90 %% of %zu rows, and 2/3 of each group, that were left out of their fit; gpusize %s fit, seed %llu",
-            factor->rows, GPUSIZE_VERSION, (unsigned long long)rows->label->seed);
+            "90 %% of %zu rows, and 2/3 of each group, that were left out of their fit%s; gpusize %s fit, seed "
+            "%llu",
+            factor->rows, factor->calibrated ? ", with published calibrations" : "", GPUSIZE_VERSION,
+            (unsigned long long)rows->label->seed);
         (void)text_format_double(factor->value, number);
         added = add_row(rows, factor->name, number, source);
+    }
+    return added;
+}
+
+static bool add_kernels(struct profile_rows *rows, const struct fit *fit, int owner)
+{
+    char number[NUMBER_TEXT_BYTES];
+    bool added = true;
+    for (size_t i = 0; added && i < fit->kernel_count; i++) {
+        const struct fitted_kernel *kernel = &fit->kernels[i];
+        if (kernel->owner != owner || !(kernel->value > 0)) continue;
+        (void)text_format_double(kernel->value, number);
+        added = add_row(rows, kernel->name, number, "mean of published calibrations over the rows of the fit");
     }
     return added;
 }
@@ -184,6 +199,6 @@ const char *fit_csv(const struct fit *fit, size_t profile, const struct fit_labe
     (void)snprintf(inherits, sizeof inherits, "%s %s", rows.profile->engine, rows.profile->version_from);
     bool added = rows.text && add_row(&rows, "inherits", inherits, source_of(fit, label, false, source)) &&
                  add_parameters(&rows, fit, (int)profile) && add_factors(&rows, fit, (int)profile) &&
-                 add_groups(&rows, fit, (int)profile);
+                 add_kernels(&rows, fit, (int)profile) && add_groups(&rows, fit, (int)profile);
     return added ? rows.text : NULL;
 }

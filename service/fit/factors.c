@@ -2,6 +2,7 @@
 #include "fit/factors.h"
 
 #include "evaluate/score.h"
+#include "fit/kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +29,16 @@ static size_t choose(const struct fitting *fitting, const struct held_out *held,
         const struct residual *residual = &fitting->residuals.items[i];
         if (residual->owner != factor->owner || residual->kind != factor->kind) continue;
         if ((group && held->partitions[key].of[i] != *group) || is_in(held, without, i)) continue;
-        chosen[count++] = held->errors[key][i];
+        double error = factor->calibrated ? held->calibrated[i] : held->errors[key][i];
+        if (is_known(error)) chosen[count++] = error;
     }
     return count;
+}
+
+/* Which keys tell of a factor: a model that was left out says nothing of a calibrated GPU and models that are told. */
+static bool tells(const struct held_out *held, const struct fitted_factor *factor, enum fit_key key)
+{
+    return factor->calibrated ? key == FIT_BY_GPU && held->calibrated : held->errors[key] != NULL;
 }
 
 /* Wide enough for all rows together, and for most rows of every group: the next unseen GPU may be as odd as the oddest
@@ -40,7 +48,7 @@ static double factor_of(const struct fitting *fitting, const struct held_out *he
 {
     size_t count = 0, rows = 0;
     for (enum fit_key key = 0; key < FIT_BY_VERSION; key++) {
-        if (!held->errors[key]) continue;
+        if (!tells(held, factor, key)) continue;
         rows = count;
         count = choose(fitting, held, factor, key, NULL, without, count, chosen);
         rows = count - rows;
@@ -48,7 +56,7 @@ static double factor_of(const struct fitting *fitting, const struct held_out *he
     if (rows < CONFORMAL_ROWS_MIN) return UNKNOWN;
     double value = conformal_factor(chosen, count, COVERAGE_RATIO);
     for (enum fit_key key = 0; key < FIT_BY_VERSION; key++) {
-        for (size_t group = 0; held->errors[key] && group < held->partitions[key].count; group++) {
+        for (size_t group = 0; tells(held, factor, key) && group < held->partitions[key].count; group++) {
             count = choose(fitting, held, factor, key, &group, without, 0, chosen);
             if (count >= GROUP_ROWS_MIN) value = fmax(value, conformal_factor(chosen, count, WORST_GROUP_RATIO));
         }
@@ -77,11 +85,29 @@ enum status factors_set(const struct fitting *fitting, const struct held_out *he
         const char *coefs = (const char *)&fitting->options->profiles[owner]->coef;
         struct fitted_factor factor = {.name = rule->name,
                                        .kind = rule->kind,
+                                       .calibrated = rule->calibrated,
                                        .owner = owner,
                                        .start = *(const double *)(const void *)(coefs + rule->offset),
                                        .rows = count_rows(fitting, owner, rule->kind)};
         factor.value = round6(factor_of(fitting, held, &factor, no_group, chosen));
         if (is_known(factor.value)) fit->factors[fit->factor_count++] = factor;
+    }
+    return STATUS_OK;
+}
+
+enum status kernels_keep(const struct fitting *fitting, struct fit *fit)
+{
+    size_t owners = fitting->options->profile_count;
+    fit->kernels = ARENA_ARRAY(fitting->arena, owners * kernel_coef_count, struct fitted_kernel);
+    if (!fit->kernels) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for kernels");
+    kernels_set_reference(fitting, NULL);
+    for (size_t p = 0; p < fitting->workspace.count; p++) {
+        int owner = fitting->workspace.owners[p];
+        if (fitting->workspace.originals[p] != fitting->options->profiles[owner]) continue;
+        const char *coefs = (const char *)&fitting->workspace.profiles[p].coef;
+        for (size_t k = 0; k < kernel_coef_count; k++)
+            fit->kernels[fit->kernel_count++] = (struct fitted_kernel){
+                kernel_coefs[k].name, owner, round6(*(const double *)(const void *)(coefs + kernel_coefs[k].offset))};
     }
     return STATUS_OK;
 }
@@ -94,15 +120,17 @@ struct scoring {
     const struct held_out *held; /* NULL: nothing was left out */
     enum fit_key key;
     const double *errors;
+    bool calibrated;
     double *chosen, *others;
     struct fit *fit;
 };
 
-static const struct fitted_factor *factor_for(const struct fit *fit, const struct residual *residual)
+static const struct fitted_factor *factor_for(const struct fit *fit, const struct residual *residual, bool calibrated)
 {
     size_t i = 0;
     while (i < fit->factor_count &&
-           (fit->factors[i].owner != residual->owner || fit->factors[i].kind != residual->kind))
+           (fit->factors[i].owner != residual->owner || fit->factors[i].kind != residual->kind ||
+            fit->factors[i].calibrated != calibrated))
         i++;
     return i < fit->factor_count ? &fit->factors[i] : NULL;
 }
@@ -117,8 +145,10 @@ static void set_coverage(const struct scoring *scoring, const size_t *group, str
     size_t rows = 0, inside = 0, foreign_rows = 0, foreign_inside = 0;
     double foreign = UNKNOWN;
     for (size_t i = 0; scoring->held && i < residuals->count; i++) {
-        const struct fitted_factor *factor = factor_for(scoring->fit, &residuals->items[i]);
-        if (!factor || factor->kind != score->kind || (group && !is_in(scoring->held, without, i))) continue;
+        const struct fitted_factor *factor = factor_for(scoring->fit, &residuals->items[i], scoring->calibrated);
+        if (!factor || !is_known(scoring->errors[i]) || factor->kind != score->kind ||
+            (group && !is_in(scoring->held, without, i)))
+            continue;
         rows++;
         inside += fabs(scoring->errors[i]) <= log(factor->value);
         if (!group) continue;
@@ -138,10 +168,11 @@ static void add_score(const struct scoring *scoring, enum fit_kind kind, const s
     size_t count = 0;
     for (size_t i = 0; i < residuals->count; i++) {
         bool in = !group || is_in(scoring->held, (struct group){scoring->key, *group}, i);
-        if (in && residuals->items[i].kind == kind) chosen[count++] = scoring->errors[i];
+        if (in && residuals->items[i].kind == kind && is_known(scoring->errors[i]))
+            chosen[count++] = scoring->errors[i];
     }
     if (count == 0) return;
-    struct fit_score score = {.key = scoring->key, .kind = kind, .rows = count};
+    struct fit_score score = {.key = scoring->key, .calibrated = scoring->calibrated, .kind = kind, .rows = count};
     if (group) score.group = scoring->held->partitions[scoring->key].names[*group];
     set_coverage(scoring, group, &score);
     qsort(chosen, count, sizeof *chosen, score_compare_errors);
@@ -164,7 +195,8 @@ enum status scores_add(const struct fitting *fitting, const struct held_out *hel
     if (!room || !scores) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for scores");
     if (fit->score_count > 0) memcpy(scores, fit->scores, fit->score_count * sizeof *scores);
     fit->scores = scores;
-    struct scoring scoring = {fitting, held, key, errors, room, room + rows, fit};
+    bool calibrated = held && errors == held->calibrated;
+    struct scoring scoring = {fitting, held, key, errors, calibrated, room, room + rows, fit};
     for (enum fit_kind kind = 0; kind < FIT_KIND_COUNT; kind++) {
         add_score(&scoring, kind, NULL);
         for (size_t group = 0; group < groups; group++)

@@ -212,7 +212,13 @@ static enum status hold_out(struct fitting *fitting, struct held_out *ret_held)
         ret_held->errors[key] = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, double);
         if (!ret_held->errors[key])
             return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for errors");
-        status = holdout_errors(fitting, &partition, fit_key_name(key), ret_held->errors[key]);
+        if (key == FIT_BY_GPU) {
+            ret_held->calibrated = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, double);
+            if (!ret_held->calibrated)
+                return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for errors");
+        }
+        status = holdout_errors(fitting, &partition, fit_key_name(key), ret_held->errors[key],
+                                key == FIT_BY_GPU ? ret_held->calibrated : NULL);
         if (status != STATUS_OK) return status;
         ret_held->partitions[key] = partition;
     }
@@ -227,7 +233,7 @@ static enum status validate(struct fitting *fitting, double *fit_errors, struct 
     double *fold_errors = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, double);
     if (!fold_errors) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for errors");
     enum status status = partition_by_fold(fitting, FOLDS, &folds);
-    if (status == STATUS_OK) status = holdout_errors(fitting, &folds, "fold", fold_errors);
+    if (status == STATUS_OK) status = holdout_errors(fitting, &folds, "fold", fold_errors, NULL);
     if (status == STATUS_OK) status = groups_set(fitting, &folds, fit_errors, fold_errors, fit);
     if (status == STATUS_OK) status = hold_out(fitting, &held);
     if (status == STATUS_OK) status = factors_set(fitting, &held, fit);
@@ -236,6 +242,7 @@ static enum status validate(struct fitting *fitting, double *fit_errors, struct 
     for (enum fit_key key = 0; key < FIT_BY_CONFIGURATION && status == STATUS_OK; key++) {
         if (held.errors[key]) status = scores_add(fitting, &held, key, held.errors[key], fit);
     }
+    if (status == STATUS_OK && held.calibrated) status = scores_add(fitting, &held, FIT_BY_GPU, held.calibrated, fit);
     return status;
 }
 
@@ -295,6 +302,7 @@ enum status fit_runs(const struct runs *runs, const struct fit_options *options,
     if (options->progress) options->progress(options->data, "all rows", 1, 1);
     status = fitting_solve(&fitting, NULL, true);
     if (status == STATUS_OK) status = set_parameters(&fitting, &fit);
+    if (status == STATUS_OK) status = kernels_keep(&fitting, &fit);
     fit.steps = fitting.steps;
     if (status == STATUS_OK) fitting_errors(&fitting, errors);
     if (status == STATUS_OK) status = validate(&fitting, errors, &fit);

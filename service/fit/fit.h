@@ -45,6 +45,7 @@ struct fit_score {
     double bias;             /* median of predicted / measured - 1 */
     double coverage;         /* share inside the intervals of answers; UNKNOWN: nothing was left out, or too few rows */
     double foreign_coverage; /* of a group: the same if a fit without it had made the intervals */
+    bool calibrated;         /* as if the GPU that was left out had been calibrated */
 };
 
 struct fitted_factor {
@@ -53,6 +54,14 @@ struct fitted_factor {
     int owner;
     double start, value;
     size_t rows;
+    bool calibrated;
+};
+
+/* What kernels by themselves reach on the GPUs of a fit. */
+struct fitted_kernel {
+    const char *name;
+    int owner;
+    double value;
 };
 
 /* What the rows of one GPU, size of a model family and weight format say beside the coefficients. */
@@ -68,6 +77,8 @@ struct fit {
     size_t parameter_count;
     struct fitted_factor *factors;
     size_t factor_count;
+    struct fitted_kernel *kernels;
+    size_t kernel_count;
     struct fitted_group *groups;
     size_t group_count;
     struct fit_score *scores;

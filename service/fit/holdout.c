@@ -2,6 +2,7 @@
 #include "fit/holdout.h"
 
 #include "fit/groups.h"
+#include "fit/kernels.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,24 +100,51 @@ enum status partition_by_fold(const struct fitting *fitting, size_t folds, struc
 
 /* --- errors --- */
 
+/* Solves without a group; its rows' errors as answers would have them. */
+struct holdout {
+    struct fitting *fitting;
+    bool *left_out, *told;
+    double *errors;
+};
+
+static enum status predict(const struct holdout *holdout, bool groups, double *ret_errors)
+{
+    fitting_errors(holdout->fitting, holdout->errors);
+    enum status status = groups ? groups_take_off(holdout->fitting, holdout->left_out, holdout->errors) : STATUS_OK;
+    for (size_t i = 0; i < holdout->fitting->residuals.count; i++) {
+        if (holdout->left_out[i]) ret_errors[i] = holdout->errors[i];
+    }
+    return status;
+}
+
+static enum status predict_calibrated(const struct holdout *holdout, double *ret_errors)
+{
+    kernels_set_reference(holdout->fitting, holdout->left_out);
+    kernels_calibrate(holdout->fitting, holdout->left_out, holdout->told);
+    enum status status = predict(holdout, true, ret_errors);
+    kernels_forget(holdout->fitting);
+    for (size_t i = 0; i < holdout->fitting->residuals.count; i++) {
+        if (holdout->left_out[i] && !holdout->told[i]) ret_errors[i] = UNKNOWN;
+    }
+    return status;
+}
+
 enum status holdout_errors(struct fitting *fitting, const struct partition *partition, const char *what,
-                           double *ret_errors)
+                           double *ret_errors, double *ret_calibrated)
 {
     size_t count = fitting->residuals.count;
-    bool *left_out = ARENA_ARRAY(fitting->arena, count + 1, bool);
-    double *errors = ARENA_ARRAY(fitting->arena, count + 1, double);
-    enum status status = left_out && errors ? STATUS_OK : no_memory(fitting);
+    struct holdout holdout = {fitting, ARENA_ARRAY(fitting->arena, count + 1, bool),
+                              ARENA_ARRAY(fitting->arena, count + 1, bool),
+                              ARENA_ARRAY(fitting->arena, count + 1, double)};
+    enum status status = holdout.left_out && holdout.told && holdout.errors ? STATUS_OK : no_memory(fitting);
     for (size_t group = 0; group < partition->count && status == STATUS_OK; group++) {
         if (fitting->options->progress)
             fitting->options->progress(fitting->options->data, what, group + 1, partition->count);
         for (size_t i = 0; i < count; i++)
-            left_out[i] = partition->of[i] == group;
-        status = fitting_solve(fitting, left_out, false);
-        if (status == STATUS_OK) fitting_errors(fitting, errors);
-        if (status == STATUS_OK && partition->names) status = groups_take_off(fitting, left_out, errors);
-        for (size_t i = 0; i < count; i++) {
-            if (left_out[i]) ret_errors[i] = errors[i];
-        }
+            holdout.left_out[i] = partition->of[i] == group;
+        status = fitting_solve(fitting, holdout.left_out, false);
+        if (status == STATUS_OK) status = predict(&holdout, partition->names != NULL, ret_errors);
+        if (status == STATUS_OK && ret_calibrated) status = predict_calibrated(&holdout, ret_calibrated);
     }
     return status;
 }

@@ -10,7 +10,7 @@ const char *fit_kind_name(enum fit_kind kind);
 
 /* One figure of one run. */
 struct residual {
-    const struct run *run; /* a copy whose profile is the workspace's */
+    struct run *run; /* a copy whose profile is the workspace's */
     int owner;
     enum metric metric;
     enum fit_kind kind;

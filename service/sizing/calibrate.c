@@ -2,31 +2,31 @@
 #include "sizing/calibrate.h"
 
 /* What the coefficients take a figure to be: on a GPU whose rows were in the fit, what is usual of that part; else what
- * kernels reach on the GPUs of the fit. */
+ * kernels reach on the GPUs of the fit. Links differ in kind (NCCL's ring over PCIe says nothing of NVLink), and 4-bit
+ * products hardly show in rows: those are compared within the same part alone. */
 static double expected(const struct deployment *deployment, enum kernel_figure figure)
 {
     const struct engine_coefs *coef = &deployment->engine->coef;
     const struct calibration *usual = deployment->calibration->usual;
-    const double known[KERNEL_FIGURE_COUNT] = {
-        [KERNEL_MEMORY] = coef->kernel_memory_ratio,
-        [KERNEL_KV] = coef->kernel_kv_ratio,
-        [KERNEL_16BIT] = coef->kernel_16bit_ratio,
-        [KERNEL_8BIT] = coef->kernel_8bit_ratio,
-        [KERNEL_4BIT] = UNKNOWN,
-        [KERNEL_LINK] = coef->kernel_link_ratio,
-        [KERNEL_ALLREDUCE] = coef->kernel_allreduce_us,
-    };
-    bool seen = false;
+    const double means[KERNEL_FIGURE_COUNT] = {[KERNEL_MEMORY] = coef->kernel_memory_ratio,
+                                               [KERNEL_KV] = coef->kernel_kv_ratio,
+                                               [KERNEL_16BIT] = coef->kernel_16bit_ratio,
+                                               [KERNEL_8BIT] = coef->kernel_8bit_ratio};
+    bool seen = figure == KERNEL_LINK || figure == KERNEL_ALLREDUCE;
     for (enum fit_load load = 0; load < FIT_LOAD_COUNT; load++)
         seen = seen || deployment->fits[load];
-    return !seen ? known[figure] : usual ? calibration_figure(usual, figure) : UNKNOWN;
+    return !seen ? means[figure] : usual ? calibration_figure(usual, figure) : UNKNOWN;
 }
+
+/* Engines follow their kernels most of the way: of saturated GPUs that a fit had not seen, all of it halves the bias
+ * again, but spreads the errors (docs/fit.md, "Kernels"). */
+#define FOLLOWED 0.8
 
 /* UNKNOWN where either is. */
 static double ratio_of(const struct deployment *deployment, enum kernel_figure figure)
 {
     double value = calibration_figure(deployment->calibration, figure), usual = expected(deployment, figure);
-    return value > 0 && usual > 0 ? value / usual : UNKNOWN;
+    return value > 0 && usual > 0 ? pow(value / usual, FOLLOWED) : UNKNOWN;
 }
 
 static double ratio_or(double ratio, double otherwise)
@@ -40,11 +40,11 @@ static enum kernel_figure product_figure(enum peak peak)
     return peak == PEAK_FP8 || peak == PEAK_INT8 ? KERNEL_8BIT : KERNEL_16BIT;
 }
 
-/* Rows with 4-bit products hardly tell their coefficient from its start: the engine's share is that of 8 bits. */
+/* Rows hardly tell the coefficient of 4-bit products from its start: the engine's share is that of 8 bits. */
 static double narrow_ratio(const struct deployment *deployment, double ratio_8bit, double ratio_4bit)
 {
     double value = calibration_figure(deployment->calibration, KERNEL_4BIT), usual = expected(deployment, KERNEL_8BIT);
-    return value > 0 && usual > 0 ? value * ratio_8bit / usual / ratio_4bit : UNKNOWN;
+    return value > 0 && usual > 0 ? pow(value * ratio_8bit / usual / ratio_4bit, FOLLOWED) : UNKNOWN;
 }
 
 struct kernel_ratios calibrate_ratios(const struct deployment *deployment, enum peak peak)

@@ -108,24 +108,24 @@ static void widen_bound(const struct question *question, struct plan *plan)
     plan->bound_requests_per_second *= demand_safe_ratio(saturated.requests_per_second, question->deviate);
 }
 
-struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
-                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct evidence *evidence,
+struct shortfall plan_prepare(const struct question *question, const struct layout *layout, struct evidence *evidence,
                               struct plan *ret_plan)
 {
     struct deployment *deployment = &ret_plan->deployment;
     *deployment = question->extras;
     deployment->model = question->model;
-    deployment->gpu = &question->snapshot->gpus[gpu];
+    deployment->gpu = &question->snapshot->gpus[layout->gpu];
+    deployment->calibration = layout->calibrated ? question->calibrations[layout->gpu] : NULL;
     deployment->engine = question->engine;
-    deployment->weight_dtype = weight_dtype;
+    deployment->weight_dtype = layout->weight_dtype;
     deployment->kv_dtype = question->kv_dtype;
-    deployment->tensor_parallel = tensor_parallel;
-    deployment->pipeline_parallel = pipeline_parallel;
+    deployment->tensor_parallel = layout->tensor_parallel;
+    deployment->pipeline_parallel = layout->pipeline_parallel;
     deployment->expert_parallel = 1;
     deployment->max_model_len_tokens = question->max_model_len_tokens;
     deployment->gpu_memory_utilization_ratio = question->gpu_memory_utilization_ratio;
     /* The stated size is of the published checkpoint: another format has another one. */
-    bool published = dtype_bits(weight_dtype) == dtype_bits(question->model->native_dtype);
+    bool published = dtype_bits(layout->weight_dtype) == dtype_bits(question->model->native_dtype);
     deployment->weights_bytes = published ? question->weights_bytes : UNKNOWN;
     deployment_default(deployment);
     if (!deployment_layout_valid(&ret_plan->deployment) ||

@@ -4,6 +4,14 @@
 #include "sizing/evidence.h"
 #include "sizing/search.h"
 
+/* One way to run the model on a GPU. */
+struct layout {
+    uint32_t gpu;
+    enum dtype weight_dtype;
+    uint32_t tensor_parallel, pipeline_parallel;
+    bool calibrated; /* on owned machines, of which there is a calibration */
+};
+
 struct plan {
     struct deployment deployment;
     struct memory memory;
@@ -25,8 +33,7 @@ struct shortfall { /* why a candidate fails, in the unit of the reason */
 
 /* Memory and bound of a layout: cheap, done for every candidate. The plan keeps `evidence`, which may be NULL for a
  * model without measurements. */
-struct shortfall plan_prepare(const struct question *question, uint32_t gpu, enum dtype weight_dtype,
-                              uint32_t tensor_parallel, uint32_t pipeline_parallel, struct evidence *evidence,
+struct shortfall plan_prepare(const struct question *question, const struct layout *layout, struct evidence *evidence,
                               struct plan *ret_plan);
 /* Fewest replicas that the bound allows: never above what plan_size finds. */
 double plan_least_replicas(const struct question *question, const struct plan *plan);

@@ -60,6 +60,7 @@ static void fill_defaults(const struct recommend_context *context, struct recomm
     preset(&request->residual_value_ratio, 0.0);
     preset(&request->electricity_usd_per_kwh, operating_fact(context->snapshot, "electricity_usd_per_kwh", 0.08));
     if (!request->purchases) request->purchases = 1u << PURCHASE_ON_DEMAND;
+    if (!request->calibration) request->calibration = CALIBRATION_OWN;
     preset_integer(&request->max_gpus, 64);
     preset_integer(&request->spare_replicas, 0);
     preset_integer(&request->min_basis, BASIS_EXTRAPOLATED);
@@ -301,6 +302,22 @@ static void check_objective(const struct reader *reader)
     }
 }
 
+/* Of GPUs that are owned: nobody knows the machines of a provider. */
+static const struct calibration *const *read_calibrations(const struct reader *reader)
+{
+    const struct snapshot *snapshot = reader->context->snapshot;
+    const struct recommend_request *request = reader->request;
+    const struct calibration **calibrations =
+        ARENA_ARRAY(reader->arena, snapshot->gpu_count + 1, const struct calibration *);
+    const struct calibration *any = NULL;
+    enum status status = snapshot_choose_calibration(snapshot, NULL, request->calibration, "serving.calibration",
+                                                     reader->problems, &any);
+    bool none = strcmp(request->calibration, CALIBRATION_NONE) == 0;
+    for (size_t i = 0; calibrations && status == STATUS_OK && !none && i < snapshot->gpu_count; i++)
+        calibrations[i] = snapshot_find_calibration(snapshot, &snapshot->gpus[i], request->calibration);
+    return calibrations;
+}
+
 enum status question_read(const struct recommend_context *context, struct recommend_request *request,
                           struct arena *arena, struct problems *problems, struct question *ret_question)
 {
@@ -334,6 +351,7 @@ enum status question_read(const struct recommend_context *context, struct recomm
         .gpu_allowed = question_gpus(context->snapshot, request, arena, problems),
         .offer_allowed = question_offers(context->snapshot, request, arena),
         .offer_usd_per_hour = read_prices(&reader),
+        .calibrations = read_calibrations(&reader),
         .inventory = read_counts(&reader, &request->inventory, "inventory", 0),
         .quota = read_counts(&reader, &request->quota, "quota", UINT32_MAX),
         .max_gpus = (uint32_t)request->max_gpus,
@@ -346,8 +364,8 @@ enum status question_read(const struct recommend_context *context, struct recomm
         .worst_basis = (enum basis)request->min_basis,
         .options_max = (size_t)request->alternatives + 1,
     };
-    if (!question.gpu_allowed || !question.offer_allowed || !question.offer_usd_per_hour || !question.inventory ||
-        !question.quota) {
+    if (!question.gpu_allowed || !question.offer_allowed || !question.offer_usd_per_hour || !question.calibrations ||
+        !question.inventory || !question.quota) {
         return STATUS_OUT_OF_MEMORY;
     }
     read_dtypes(&reader, &question);

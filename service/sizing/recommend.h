@@ -20,7 +20,7 @@ extern const char *const objective_names[], *const estimator_names[], *const pur
 struct recommend_request {
     struct model_ref model;
     /* serving */
-    const char *engine, *engine_version;
+    const char *engine, *engine_version, *calibration;
     struct text_list weight_dtypes; /* names; "native", "any" */
     const char *kv_dtype;
     int64_t max_model_len_tokens;

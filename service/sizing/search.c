@@ -15,9 +15,7 @@ enum { TENSOR_DEGREES = sizeof tensor_degrees / sizeof tensor_degrees[0] };
 
 struct entry {
     double key; /* of the objective, lower is better, rounded */
-    uint32_t gpu;
-    enum dtype weight_dtype;
-    uint32_t tensor_parallel, pipeline_parallel;
+    struct layout layout;
     struct option *option; /* NULL = the key is a bound */
 };
 
@@ -139,9 +137,12 @@ static int compare_entries(const struct entry *a, const struct entry *b)
     if (a->key > b->key) return 1;
     if (!a->option != !b->option) return a->option ? 1 : -1; /* bounds first: one of them may still tie */
     if (a->option) return compare_options(a->option, b->option);
-    const uint32_t left[] = {a->gpu, (uint32_t)a->weight_dtype, a->tensor_parallel, a->pipeline_parallel};
-    const uint32_t right[] = {b->gpu, (uint32_t)b->weight_dtype, b->tensor_parallel, b->pipeline_parallel};
-    for (size_t i = 0; i < 4; i++) {
+    const struct layout *x = &a->layout, *y = &b->layout;
+    const uint32_t left[] = {x->gpu, (uint32_t)x->weight_dtype, x->tensor_parallel, x->pipeline_parallel,
+                             x->calibrated};
+    const uint32_t right[] = {y->gpu, (uint32_t)y->weight_dtype, y->tensor_parallel, y->pipeline_parallel,
+                              y->calibrated};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
         if (left[i] != right[i]) return left[i] < right[i] ? -1 : 1;
     }
     return 0;
@@ -261,24 +262,32 @@ static bool bound_of_pack(struct search *search, const struct plan *plan, uint32
     return true;
 }
 
-/* Returns false when a deeper pipeline may still help: the layout does not fit. */
-static enum status push_layout(struct search *search, uint32_t gpu, enum dtype dtype, uint32_t tensor_parallel,
-                               uint32_t pipeline_parallel, bool *ret_fits)
+/* A calibration is of owned machines: it tells nothing of those that a provider rents out. */
+static bool belongs(const struct question *question, const struct layout *layout, const struct pack *pack)
 {
+    bool owned = pack->offer == NULL && question->calibrations[layout->gpu];
+    return owned == layout->calibrated;
+}
+
+/* Returns false when a deeper pipeline may still help: the layout does not fit. */
+static enum status push_layout(struct search *search, const struct layout *layout, bool *ret_fits)
+{
+    const struct question *question = search->question;
+    const struct packs *packs = &search->packs[layout->gpu];
     struct plan plan;
-    struct shortfall shortfall =
-        plan_prepare(search->question, gpu, dtype, tensor_parallel, pipeline_parallel, &search->evidence, &plan);
+    struct shortfall shortfall = plan_prepare(question, layout, &search->evidence, &plan);
     *ret_fits = shortfall.reason != REJECT_MEMORY;
     if (shortfall.reason != REJECT_NONE) {
-        note_rejection(search, gpu, shortfall);
+        note_rejection(search, layout->gpu, shortfall);
         return STATUS_OK;
     }
-    const struct packs *packs = &search->packs[gpu];
-    struct entry entry = {INFINITY, gpu, dtype, tensor_parallel, pipeline_parallel, NULL};
+    struct entry entry = {INFINITY, *layout, NULL};
     bool possible = false;
     for (size_t i = 0; i < packs->count; i++) {
         double key = 0;
-        if (!bound_of_pack(search, &plan, gpu, &packs->items[i], &key)) continue;
+        if (!belongs(question, layout, &packs->items[i]) ||
+            !bound_of_pack(search, &plan, layout->gpu, &packs->items[i], &key))
+            continue;
         possible = true;
         if (key < entry.key) entry.key = key;
     }
@@ -308,7 +317,10 @@ static enum status push_gpu(struct search *search, uint32_t gpu)
         for (size_t t = 0; t < TENSOR_DEGREES && tensor_degrees[t] <= largest; t++) {
             bool fits = false;
             for (uint32_t stages = 1; stages <= PIPELINE_MAX && !fits; stages++) {
-                enum status status = push_layout(search, gpu, dtype, tensor_degrees[t], stages, &fits);
+                struct layout layout = {gpu, dtype, tensor_degrees[t], stages, false};
+                enum status status = push_layout(search, &layout, &fits);
+                layout.calibrated = question->calibrations[gpu] != NULL;
+                if (status == STATUS_OK && layout.calibrated) status = push_layout(search, &layout, &fits);
                 if (status != STATUS_OK) return status;
             }
         }
@@ -481,19 +493,20 @@ static enum status expand(struct search *search, const struct entry *entry)
     struct plan *plan = ARENA_NEW(search->arena, struct plan);
     struct evidence *evidence = measured ? ARENA_NEW(search->arena, struct evidence) : NULL;
     if (!plan || (measured && !evidence)) return STATUS_OUT_OF_MEMORY;
-    struct shortfall shortfall = plan_prepare(question, entry->gpu, entry->weight_dtype, entry->tensor_parallel,
-                                              entry->pipeline_parallel, evidence, plan);
+    struct shortfall shortfall = plan_prepare(question, &entry->layout, evidence, plan);
     if (shortfall.reason == REJECT_NONE) shortfall = plan_size(question, plan);
     search->result->evaluated++;
     if (shortfall.reason != REJECT_NONE) {
-        note_rejection(search, entry->gpu, shortfall);
+        note_rejection(search, entry->layout.gpu, shortfall);
         return STATUS_OK;
     }
     struct entry best[PURCHASE_COUNT * 2] = {0};
-    const struct packs *packs = &search->packs[entry->gpu];
+    const struct packs *packs = &search->packs[entry->layout.gpu];
     for (size_t i = 0; i < packs->count; i++) {
         struct option option;
-        if (!make_option(search, plan, entry->gpu, &packs->items[i], &option)) continue;
+        if (!belongs(question, &entry->layout, &packs->items[i]) ||
+            !make_option(search, plan, entry->layout.gpu, &packs->items[i], &option))
+            continue;
         struct entry found = *entry;
         found.key = option_key(question, &option);
         found.option = &option;
@@ -521,9 +534,9 @@ static void fill_details(struct search *search, struct option *option)
     const struct deployment *deployment = &option->deployment;
     struct plan plan;
     option->replicas_at_half_probability = option->replicas;
-    struct shortfall shortfall =
-        plan_prepare(question, option->gpu, deployment->weight_dtype, deployment->tensor_parallel,
-                     deployment->pipeline_parallel, &search->evidence, &plan);
+    const struct layout layout = {option->gpu, deployment->weight_dtype, deployment->tensor_parallel,
+                                  deployment->pipeline_parallel, deployment->calibration != NULL};
+    struct shortfall shortfall = plan_prepare(question, &layout, &search->evidence, &plan);
     if (shortfall.reason != REJECT_NONE) return;
     plan_percentiles(question, &plan, option->replicas, option->safe_requests_per_second, &option->performance);
     if (question->demand.kind == DEMAND_NONE || option->replicas == 1) return;
@@ -574,7 +587,7 @@ static enum status drain_queue(struct search *search)
         if (!entry.option) {
             enum status status = expand(search, &entry);
             if (status != STATUS_OK) return status;
-        } else if (!(search->emitted[entry.gpu] & group_bit(entry.option))) {
+        } else if (!(search->emitted[entry.layout.gpu] & group_bit(entry.option))) {
             emit(search, entry.option);
         }
     }
@@ -587,7 +600,7 @@ static void close_rejections(struct search *search)
     struct search_result *result = search->result;
     for (size_t i = 0; i < search->heap_count; i++) {
         const struct entry *entry = &search->heap[i];
-        note_rejection(search, entry->gpu, (struct shortfall){REJECT_OUTRANKED, UNKNOWN, UNKNOWN, ""});
+        note_rejection(search, entry->layout.gpu, (struct shortfall){REJECT_OUTRANKED, UNKNOWN, UNKNOWN, ""});
     }
     for (size_t i = 0; i < result->option_count; i++) {
         struct rejection *rejection = &result->rejections[result->options[i].gpu];

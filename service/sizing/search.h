@@ -30,11 +30,12 @@ struct question {
     double probability, deviate;           /* asked of meeting demand and limits; deviate of the normal */
     usd_t budget_usd, budget_usd_per_hour; /* USD_UNKNOWN = none */
     struct cost_terms terms;
-    uint32_t purchases;                /* bits of enum purchase */
-    const bool *gpu_allowed;           /* per gpu */
-    const bool *offer_allowed;         /* per offer: purchase, provider, region, date */
-    const usd_t *offer_usd_per_hour;   /* per offer, contract applied */
-    const uint32_t *inventory, *quota; /* per gpu; quota UINT32_MAX = none */
+    uint32_t purchases;                            /* bits of enum purchase */
+    const bool *gpu_allowed;                       /* per gpu */
+    const bool *offer_allowed;                     /* per offer: purchase, provider, region, date */
+    const usd_t *offer_usd_per_hour;               /* per offer, contract applied */
+    const struct calibration *const *calibrations; /* per gpu, of owned ones; NULL: none */
+    const uint32_t *inventory, *quota;             /* per gpu; quota UINT32_MAX = none */
     uint32_t max_gpus;
     double max_power_watts; /* INFINITY = none */
     uint32_t spare_replicas;

@@ -21,7 +21,7 @@
 static struct arena arena;
 static struct problems problems;
 static struct snapshot *snapshot;
-static const struct run_defaults none = {"", "", "", "", "", "", UNKNOWN};
+static const struct run_defaults none = {"", "", "", "", "", "", UNKNOWN, ""};
 
 static int setup(void **state)
 {

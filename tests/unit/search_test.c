@@ -282,7 +282,8 @@ static void try_dtype(const struct question *question, uint32_t gpu, const struc
         for (uint32_t stages = 1; stages <= PIPELINE_MAX; stages++) {
             struct plan plan;
             struct evidence evidence;
-            struct shortfall shortfall = plan_prepare(question, gpu, dtype, tensor, stages, &evidence, &plan);
+            struct shortfall shortfall =
+                plan_prepare(question, &(struct layout){gpu, dtype, tensor, stages, false}, &evidence, &plan);
             if (shortfall.reason == REJECT_MEMORY) continue;
             if (shortfall.reason == REJECT_NONE) try_layout(question, gpu, packs, &plan, found);
             break;
