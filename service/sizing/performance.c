@@ -44,15 +44,28 @@ static const enum fit_load fit_loads[LOAD_COUNT] = {
     [LOAD_RATE] = FIT_LOAD_SERVED,
 };
 
-/* The rows of the fit that say something about just this; NULL: none. Pipeline stages, weights in host memory, drafts,
- * adapters and cached prompts were in no row. */
-static const struct engine_fit *fit_of(const struct roofline *roofline, enum load load)
+/* What the predictions rest on beside the formula: rows of just this model on this GPU, a calibration of the GPU. */
+struct grounds {
+    const struct engine_fit *fit; /* NULL: no such row */
+    bool calibrated;
+};
+
+/* Pipeline stages, weights in host memory, drafts, adapters and cached prompts were in no row: nothing tells of them.
+ */
+static struct grounds grounds_of(const struct roofline *roofline, enum load load)
 {
     const struct deployment *deployment = roofline->deployment;
     bool cached = roofline->computed_tokens < roofline->input_tokens;
-    if (roofline->verified_rows > 1 || cached || deployment->cpu_offload_gib > 0 || deployment->max_loras) return NULL;
     bool staged = deployment->pipeline_parallel > 1 && deployment->engine->coef.max_tensor_parallel > 1;
-    return staged ? NULL : deployment->fits[fit_loads[load]];
+    if (roofline->verified_rows > 1 || cached || deployment->cpu_offload_gib > 0 || deployment->max_loras || staged)
+        return (struct grounds){NULL, false};
+    return (struct grounds){deployment->fits[fit_loads[load]], calibrate_counts(deployment)};
+}
+
+static enum basis basis_of(struct grounds grounds)
+{
+    if (grounds.calibrated) return BASIS_CALIBRATED;
+    return grounds.fit ? BASIS_FITTED : BASIS_EXTRAPOLATED;
 }
 
 static struct times times_of(const struct roofline *roofline, double ttft_ms, double tpot_ms)
@@ -231,10 +244,10 @@ static struct factors unseen_factors(const struct deployment *deployment, enum f
     return (struct factors){.tpot = fmax(time, least), .ttft = fmax(ttft, least)};
 }
 
-static struct factors factors_of(const struct roofline *roofline, const struct engine_fit *fit, enum load load,
-                                 bool calibrated)
+static struct factors factors_of(const struct roofline *roofline, struct grounds grounds, enum load load)
 {
-    struct factors unseen = unseen_factors(roofline->deployment, fit_loads[load], calibrated);
+    const struct engine_fit *fit = grounds.fit;
+    struct factors unseen = unseen_factors(roofline->deployment, fit_loads[load], grounds.calibrated);
     double time = fit ? fit->time_factor : unseen.tpot;
     double ttft = fit && is_known(fit->ttft_factor) ? fit->ttft_factor : unseen.ttft;
     return (struct factors){.tpot = time, .ttft = load == LOAD_STATIC_BATCH ? time : ttft, .throughput = time};
@@ -340,21 +353,15 @@ bool roofline_answers(const struct roofline *roofline)
     return roofline->max_batch >= 1 && is_known(roofline_work_ms(roofline, 1) + roofline_ttft_ms(roofline, 1));
 }
 
-static enum basis basis_of(const struct engine_fit *fit, bool calibrated)
-{
-    if (calibrated) return BASIS_CALIBRATED;
-    return fit ? BASIS_FITTED : BASIS_EXTRAPOLATED;
-}
-
 void point_predict(const struct roofline *roofline, const struct load_point *load, const struct point *point,
                    struct performance *ret_performance)
 {
     struct performance *performance = ret_performance;
-    const struct engine_fit *fit = point->extrapolated ? NULL : fit_of(roofline, load->load);
-    bool calibrated = !point->extrapolated && calibrate_counts(roofline->deployment);
+    struct grounds grounds = {NULL, false};
+    if (!point->extrapolated) grounds = grounds_of(roofline, load->load);
     *performance = (struct performance){
-        .basis = basis_of(fit, calibrated),
-        .fit = fit,
+        .basis = basis_of(grounds),
+        .fit = grounds.fit,
         .kin = roofline_kin(roofline->deployment, fit_loads[load->load]),
         .in_flight = round6(point->in_flight),
         .waiting_ms = round6(point->waiting_ms),
@@ -363,7 +370,7 @@ void point_predict(const struct roofline *roofline, const struct load_point *loa
     };
     (void)roofline_tpot_ms(roofline, point->batch, &performance->breakdown);
     performance->bound_by = roofline_bound(roofline, point->batch, &performance->breakdown);
-    struct factors factors = factors_of(roofline, fit, load->load, calibrated);
+    struct factors factors = factors_of(roofline, grounds, load->load);
     set_latency(roofline, load, point, &factors, performance);
     set_throughput(roofline, load, point, factors.throughput, performance);
     if (!point->extrapolated) evidence_correct(roofline, load, performance);
@@ -384,10 +391,9 @@ void performance_predict(const struct roofline *roofline, const struct load_poin
 
 void performance_alone(const struct roofline *roofline, struct latencies *ret_latencies)
 {
-    const struct engine_fit *fit = fit_of(roofline, LOAD_CONCURRENCY);
-    bool calibrated = calibrate_counts(roofline->deployment);
-    enum basis basis = basis_of(fit, calibrated);
-    struct factors factors = factors_of(roofline, fit, LOAD_CONCURRENCY, calibrated);
+    struct grounds grounds = grounds_of(roofline, LOAD_CONCURRENCY);
+    enum basis basis = basis_of(grounds);
+    struct factors factors = factors_of(roofline, grounds, LOAD_CONCURRENCY);
     struct times times = times_of(roofline, roofline_ttft_ms(roofline, 1), roofline_tpot_ms(roofline, 1, NULL));
     *ret_latencies = predict_latencies(times, &factors, basis);
 }
@@ -441,8 +447,7 @@ double performance_capacity_rps(const struct roofline *roofline, const struct sl
     line_init(&line, roofline);
     double low = 0, high = queue_capacity_per_ms(&line.queue) * MS_PER_S * SAFE_UTILIZATION_RATIO;
     if (!slo_limits(slo)) return round6(high);
-    struct factors factors =
-        factors_of(roofline, fit_of(roofline, LOAD_RATE), LOAD_RATE, calibrate_counts(roofline->deployment));
+    struct factors factors = factors_of(roofline, grounds_of(roofline, LOAD_RATE), LOAD_RATE);
     struct load_point load = {.load = LOAD_RATE, .arrival_cv2 = arrival_cv2, .percentile = slo->percentile};
     load.requests_per_second = high;
     if (rate_meets(&line.queue, &factors, &load, slo, probability)) return round6(high);

@@ -61,6 +61,10 @@ static const char *const base[CATALOG_FILE_COUNT] = {
     [FILE_MEASURED] =
         MEASURED_HEADER "bench,1,vllm,0.18,owner/small-7b,big-sxm,4,2,,,fp8,,concurrency,64,1024,128,5000,,"
                         "40,12,,A,2026-10\n",
+    [FILE_CALIBRATIONS] = "id,pool,gpu_id,memory_gb_per_s,kv_gb_per_s,fp32_tflops,tf32_tflops,fp16_tflops,fp8_tflops,"
+                          "int8_tops,fp4_tflops,launch_us,allreduce_gpus,allreduce_us,allreduce_gb_per_s,state,driver,"
+                          "source,as_of\n"
+                          "one,own,big-sxm,2000,1900,,,600,,1000,,1.5,8,20,300,used,580.95,probe,2026-11-01\n",
 };
 
 static const char *const names[CATALOG_FILE_COUNT] = {
@@ -77,6 +81,7 @@ static const char *const names[CATALOG_FILE_COUNT] = {
     "operating_costs.csv",
     "api_prices.csv",
     "measured.csv",
+    "calibrations.csv",
 };
 
 enum { TEXT_BYTES = 64 * 1024 };
@@ -260,6 +265,37 @@ static void test_profiles_inherit(void **state)
                      1U << DTYPE_BF16 | 1U << DTYPE_FP16 | 1U << DTYPE_FP8);
 }
 
+/* Several machines of a pool are their medians; those that are not used do not count. */
+static void test_calibrations(void **state)
+{
+    (void)state;
+    append(FILE_CALIBRATIONS, "two,own,big-sxm,2200,,,,640,,,,,,,,used,,probe,2026-11-02");
+    append(FILE_CALIBRATIONS, "three,own,big-sxm,1000,,,,100,,,,,,,,suspect,,probe,2026-11-03");
+    append(FILE_CALIBRATIONS, "usual,published,big-sxm,2100,,,,,,,,,,,,used,,paper,2026-10-01");
+    assert_int_equal(load(), STATUS_OK);
+    const struct snapshot *snapshot = fixture.snapshot;
+    const struct gpu *gpu = NULL;
+    assert_int_equal(snapshot_find_gpu(snapshot, ALIAS_USER, "big-sxm", "", &fixture.problems, &gpu), STATUS_OK);
+    assert_int_equal(snapshot->calibration_count, 4);
+    assert_int_equal(snapshot->calibration_pool_count, 2);
+    const struct calibration *own = snapshot_find_calibration(snapshot, gpu, "own");
+    assert_near(own->memory_gb_per_s, 2100, 0);
+    assert_near(own->kv_gb_per_s, 1900, 0);
+    assert_near(own->product_tflops[PEAK_FP16], 620, 0);
+    assert_near(own->as_of.days, snapshot_find_calibration(snapshot, gpu, "two")->as_of.days, 0);
+    assert_near(own->usual->memory_gb_per_s, 2100, 0);
+    assert_null(snapshot_find_calibration(snapshot, gpu, "three"));
+    assert_near(snapshot_find_calibration(snapshot, gpu, "one")->allreduce_gpus, 8, 0);
+    const struct calibration *chosen = NULL;
+    enum status status = snapshot_choose_calibration(snapshot, gpu, "four", "f", &fixture.problems, &chosen);
+    assert_int_equal(status, STATUS_INVALID_VALUE);
+    assert_non_null(strstr(fixture.problems.items[fixture.problems.count - 1].detail, "pools: own, published"));
+    assert_int_equal(snapshot_choose_calibration(snapshot, gpu, "none", "f", &fixture.problems, &chosen), STATUS_OK);
+    assert_null(chosen);
+    assert_int_equal(snapshot_choose_calibration(snapshot, gpu, NULL, "f", &fixture.problems, &chosen), STATUS_OK);
+    assert_ptr_equal(chosen, own);
+}
+
 /* Figures of one replica; of repeats the user's own before others, newer versions before older; the layout of several
  * GPUs must be told, and what the catalog does not have is left out. */
 static void test_measurements(void **state)
@@ -356,6 +392,11 @@ static const struct {
     {FILE_MEASURED, "load", "rate", "measured.csv:2 load", "is none of saturated, concurrency, static_batch"},
     {FILE_MEASURED, "ttft_ms", "-1", "measured.csv:2 ttft_ms", "is not a number from"},
     {FILE_MEASURED, "uid", "", "measured.csv:2 uid", "is empty"},
+    {FILE_CALIBRATIONS, "gpu_id", "huge", "calibrations.csv:2 gpu_id", "gpus.csv has no id \"huge\""},
+    {FILE_CALIBRATIONS, "memory_gb_per_s", "-1", "calibrations.csv:2 memory_gb_per_s", "is not a number from"},
+    {FILE_CALIBRATIONS, "allreduce_gpus", "1", "calibrations.csv:2 allreduce_gpus", "is not a number from"},
+    {FILE_CALIBRATIONS, "state", "good", "calibrations.csv:2 state", "is none of used, suspect, retired"},
+    {FILE_CALIBRATIONS, "pool", "", "calibrations.csv:2 pool", "is empty"},
     {FILE_MEASURED, "as_of", "soon", "measured.csv:2 as_of", "is no date"},
 };
 
@@ -445,6 +486,8 @@ static const struct {
     {FILE_OPERATING_COSTS, "pue_ratio,all,1.3,ratio,2026-07,page", "operating_costs.csv:3 scope", "the same as line 2"},
     {FILE_API_PRICES, "Host,owner/small-7b,1,1,2026,list", "api_prices.csv:3 provider", "the same as line 2"},
     {FILE_MEASURED, "bench,1,vllm,,owner/Small-7B,big-sxm,1,,,,,,saturated,,9,9,9,,,,,,2026", "measured.csv:3 uid",
+     "the same as line 2"},
+    {FILE_CALIBRATIONS, "one,own,big-sxm,,,,,,,,,,,,,suspect,,probe,2026", "calibrations.csv:3 id",
      "the same as line 2"},
     {FILE_ENGINE_SUPPORT, "VLLM,hopper,fp8,false,documentation,2026", "engine_support.csv:3 architecture",
      "the same as line 2"},
@@ -614,6 +657,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_profiles_are_laid_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_rows_laid_over, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_measurements, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_calibrations, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_calibrations, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_cells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_headers, set_up, tear_down),
