@@ -89,7 +89,7 @@ static const char *nearest_name(const char *name)
 {
     const char *nearest = NULL;
     size_t distance = SUGGEST_DISTANCE + 1;
-    for (size_t i = 0; i < 2 * COLUMNS; i++) {
+    for (size_t i = 0; i < (size_t)2 * COLUMNS; i++) {
         const char *candidate = i % 2 ? columns[i / 2].other : columns[i / 2].name;
         size_t here = candidate ? text_distance(name, candidate, SUGGEST_DISTANCE) : distance;
         if (here >= distance) continue;

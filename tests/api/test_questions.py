@@ -40,7 +40,7 @@ LISTS = {
     "gpus": ("/v1/gpus", {"id": "h100"}, "gpus"),
     "models": ("/v1/models", {"q": "qwen"}, "models"),
     "engines": ("/v1/engines", {"id": "vllm"}, "profiles"),
-    "calibrations": ("/v1/calibrations", {"gpu": "h100-sxm", "pool": "published"}, "calibrations"),
+    "calibrations": ("/v1/calibrations", {"state": "used", "pool": "published"}, "calibrations"),
     "offers": ("/v1/offers", {"gpu": "h100", "purchase": "on_demand", "as_of": AS_OF}, "offers"),
 }
 FLAT = {name: (path, flat) for name, (path, _, flat) in QUESTIONS.items()}
