@@ -6,10 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PEAK_MAX_RATIO 1.03 /* clocks are rounded where peaks are stated */
-#define PEAK_MIN_RATIO                                                                                                 \
-    0.5 /* the lowest published read is 0.73 of the bandwidth, the lowest product 0.49 of its peak                     \
-         */
+#define PEAK_MAX_RATIO 1.03  /* clocks are rounded where peaks are stated */
+#define PEAK_MIN_RATIO 0.5   /* the lowest published read is 0.73 of the bandwidth */
+#define USUAL_MIN_RATIO 0.8  /* of what others published of the part: products in 8 bits of an L40S reach 0.49 */
 #define SPREAD_MAX_RATIO 1.1 /* p90 over p10: more is a clock that changes, or somebody else */
 #define DRIFT_MAX_RATIO 0.05 /* the same figure at the end of the run */
 #define MEMORY_MAX_DISTANCE 0.15
@@ -287,6 +286,13 @@ static void doubt(struct reasons *reasons, const char *format, ...)
     if (added > 0) reasons->length += added < 190 ? (size_t)added : 189;
 }
 
+/* Whether others have measured no more of the part. */
+static bool is_usual(const struct judging *judging, const struct figure *figure, double value)
+{
+    struct calibration usual = judging->usual ? *judging->usual : calibration_empty();
+    return value >= USUAL_MIN_RATIO * *slot(&usual, figure); /* false if it is not known */
+}
+
 static void judge_figure(const struct judging *judging, struct calibration *calibration, const struct figure *figure,
                          struct reasons *reasons)
 {
@@ -296,7 +302,7 @@ static void judge_figure(const struct judging *judging, struct calibration *cali
     if (!is_known(value)) return;
     (void)text_format_double(value, shown);
     refuse_excess(judging, calibration->gpu, figure->fit, value, peak, PEAK_MAX_RATIO, unit);
-    if (value < PEAK_MIN_RATIO * peak)
+    if (value < PEAK_MIN_RATIO * peak && !is_usual(judging, figure, value))
         doubt(reasons, "%s of %s %s is %.2f of the peak, under half", figure->fit, shown, unit, value / peak);
     if (is_scattered(judging->item, figure))
         doubt(reasons, "%s is scattered: p90 is over 10 %% above p10", figure->fit);

@@ -247,6 +247,7 @@ static void take_device(struct report_reading *report, const json_t *item, size_
         .reading = reading,
         .path = path,
         .item = item,
+        .usual = snapshot_find_pool(report->catalog, entry.calibration.gpu, CALIBRATION_PUBLISHED),
         .figures = figures,
         .slice = is_slice(device, model),
         .memory_distance = memory_distance(entry.calibration.gpu, total_bytes),

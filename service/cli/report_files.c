@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Loads what the names of GPUs in reports mean. */
+/* Loads what the names of GPUs in reports mean, and what is usual of them. */
 static enum status load_gpus(struct problems *problems, struct snapshot **ret_gpus)
 {
     struct catalog_text files[CATALOG_FILE_COUNT] = {0};
@@ -14,6 +14,7 @@ static enum status load_gpus(struct problems *problems, struct snapshot **ret_gp
         files[i].name = catalog_bundled()[i].name;
     files[FILE_GPUS] = catalog_bundled()[FILE_GPUS];
     files[FILE_GPU_ALIASES] = catalog_bundled()[FILE_GPU_ALIASES];
+    files[FILE_CALIBRATIONS] = catalog_bundled()[FILE_CALIBRATIONS];
     return catalog_load(files, problems, ret_gpus);
 }
 
