@@ -35,10 +35,11 @@ static bool try_block(uint64_t bytes, bool *ret_fits, struct probe_result *resul
     return true;
 }
 
-/* The largest block that one cudaMalloc gives, to 64 MiB: asked of the driver itself, since a pool would keep it. */
-static bool largest_block(uint64_t free_bytes, uint64_t *ret_bytes, struct probe_result *result)
+/* The largest block up to a limit that one cudaMalloc gives, to 64 MiB: asked of the driver itself, since a pool would
+ * keep it. */
+static bool largest_block(uint64_t limit_bytes, uint64_t *ret_bytes, struct probe_result *result)
 {
-    uint64_t fits = 0, fails = free_bytes + RESOLUTION_BYTES;
+    uint64_t fits = 0, fails = limit_bytes + RESOLUTION_BYTES;
     while (fits + RESOLUTION_BYTES < fails) {
         uint64_t middle = fits + (fails - fits) / 2;
         bool middle_fits = false;
@@ -130,7 +131,12 @@ static void emit_measured(const char *name, measure_bytes *measure, probe_emit *
 static bool allocatable(uint64_t *ret_bytes, struct probe_result *result)
 {
     uint64_t free_bytes = 0;
-    return free_now(&free_bytes, result) && largest_block(free_bytes, ret_bytes, result);
+    int ordinal = 0, integrated = 0;
+    if (!free_now(&free_bytes, result) || !probe_ok(cudaGetDevice(&ordinal), result) ||
+        !probe_ok(cudaDeviceGetAttribute(&integrated, cudaDevAttrIntegrated, ordinal), result))
+        return false;
+    /* Where the host lives in the same memory, taking all of it would make the kernel end processes. */
+    return largest_block(integrated ? free_bytes / 4 * 3 : free_bytes, ret_bytes, result);
 }
 
 /* What is taken once this context exists, by it and by whoever else: inside a process nobody sees the state before, for

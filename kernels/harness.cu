@@ -155,10 +155,11 @@ double host_seconds(void)
 
 /* --- opening a device --- */
 
-/* Before the first call of CUDA. Kernels load at once: loading one inside a held stream would wait for ever. */
+/* Before the first call of CUDA. Kernels load when they first run, for cuBLASLt has thousands that nobody asks for. Loading
+ * one inside a held stream would wait until the hold runs out: timing.cu runs everything before it holds anything. */
 static void set_environment(void)
 {
-    setenv("CUDA_MODULE_LOADING", "EAGER", 1);
+    setenv("CUDA_MODULE_LOADING", "LAZY", 1);
     setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
 }
 

@@ -1,6 +1,7 @@
 /* onchip.cu owns what lies nearest to the arithmetic: registers, shared memory, L1; and how long one access takes. */
 #include "kernels/device.cuh"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static constexpr uint32_t THREADS = 1024, FMA_THREADS = 256;
@@ -274,7 +275,7 @@ static void probe_latency(struct onchip_job *onchip, const char *name, uint64_t 
 
 static void probe_latencies(struct onchip_job *job, probe_emit *emit, void *sink)
 {
-    uint64_t l2 = job->device->l2_bytes / 4, dram = 2 * CACHE_MULTIPLE * job->device->l2_bytes;
+    uint64_t l2 = job->device->l2_bytes / 4, dram = CACHE_MULTIPLE * job->device->l2_bytes;
     if (l2 > 16 << 20) l2 = 16 << 20; /* so few lines that the warm-up walks them all */
     if (dram < 64 << 20) dram = 64 << 20;
     probe_latency(job, "l1_latency", 16 << 10, 1 << 18, true, emit, sink);

@@ -256,7 +256,7 @@ static inline const struct gemm_format *gemm_format_of(enum gemm_dtype dtype)
         /* GEMM_TF32 */ {"tf32", 32, 32, 80, 1.0 / 3, 0.01},
         /* GEMM_FP32 */ {"fp32", 32, 32, 0, 1.0 / 3, 1e-4},
         /* GEMM_E4M3 */ {"fp8_e4m3", 8, 8, 89, 1.0 / 3, 0.05},
-        /* GEMM_INT8 */ {"int8", 8, 8, 80, 65536.0 / 12, 1e-9},
+        /* GEMM_INT8 */ {"int8", 8, 8, 75, 65536.0 / 12, 1e-9},
         /* GEMM_INT4_BF16 */ {"int4_bf16", 16, 4, 80, 0.57735 * 4.63681, 1e-3},
     };
     return &formats[dtype];
