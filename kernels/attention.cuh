@@ -1,7 +1,8 @@
 /* attention.cuh owns the kernels of decode attention over a paged cache: one query token of each sequence.
- * A block has one KV head of one sequence and one of its splits. Each of its warps walks pages of its own through a ring
- * in shared memory and keeps an online softmax (base 2) for up to 16 query heads, the group of the KV head padded to the
- * 16 rows of an mma. The warps of a block merge in shared memory, the splits in a second kernel that is timed with it. */
+ * A block has one KV head of one sequence and one of its splits. Each of its warps walks pages of its own through a
+ * ring in shared memory and keeps an online softmax (base 2) for up to 16 query heads, the group of the KV head padded
+ * to the 16 rows of an mma. The warps of a block merge in shared memory, the splits in a second kernel that is timed
+ * with it. */
 #pragma once
 #include "kernels/mma.cuh"
 
@@ -12,11 +13,12 @@ static constexpr uint32_t RING_BYTES = ATTENTION_WARPS * RING_STAGES * STAGE_BYT
 static constexpr uint32_t KEY_STEPS = KV_DIMENSIONS / 16, OUTPUT_BLOCKS = KV_DIMENSIONS / MMA_N;
 static constexpr uint32_t PARTIAL_FLOATS = KV_DIMENSIONS + 2; /* outputs, the greatest score, the sum of weights */
 static constexpr float NO_SCORE = -1e30f;
-static_assert(ATTENTION_WARPS * GROUP_MAX * PARTIAL_FLOATS * sizeof(float) <= RING_BYTES, "warps merge where the ring was");
+static_assert(ATTENTION_WARPS * GROUP_MAX * PARTIAL_FLOATS * sizeof(float) <= RING_BYTES,
+              "warps merge where the ring was");
 
 struct attention_view {
-    const uint16_t *kv;    /* kv_index */
-    const uint32_t *table; /* [sequence][page] */
+    const uint16_t *kv;                              /* kv_index */
+    const uint32_t *table;                           /* [sequence][page] */
     uint32_t kv_heads, pages, tokens, group, splits; /* pages and tokens of a sequence */
 };
 
@@ -73,7 +75,8 @@ __device__ __forceinline__ void score_page(const uint32_t queries[KEY_STEPS][4],
 }
 
 /* Scores in base 2, with the tokens past the end taken out; returns the greatest of a row, which four lanes share. */
-__device__ __forceinline__ float scale_scores(const attention_view &view, uint32_t page, uint32_t half, float scores[2][4])
+__device__ __forceinline__ float scale_scores(const attention_view &view, uint32_t page, uint32_t half,
+                                              float scores[2][4])
 {
     const float scale = 1.4426950408889634f * 0.08838834764831845f; /* log2(e) / sqrt(128) */
     uint32_t lane = threadIdx.x % 32;
@@ -178,7 +181,8 @@ struct merged_output {
     float output, top, sum;
 };
 
-__device__ __forceinline__ merged_output merge_partials(const float *partials, uint32_t count, uint64_t stride, uint32_t d)
+__device__ __forceinline__ merged_output merge_partials(const float *partials, uint32_t count, uint64_t stride,
+                                                        uint32_t d)
 {
     merged_output merged = {0, NO_SCORE, 0};
     for (uint32_t i = 0; i < count; i++)

@@ -1,4 +1,4 @@
-/* capacity.cu owns how much memory a process gets: free, in one piece, what a context takes, in what units it is given. */
+/* capacity.cu owns how much memory a process gets: in one piece, in what units, and what the context leaves of it. */
 #include "kernels/device.cuh"
 
 static constexpr uint64_t RESOLUTION_BYTES = 64ull << 20;
@@ -50,8 +50,8 @@ static bool largest_block(uint64_t limit_bytes, uint64_t *ret_bytes, struct prob
     return true;
 }
 
-/* By how much free memory sinks when one byte is taken: what the driver gives at least. The first blocks may come out of
- * memory that the context has already; the largest step of a few is the unit. */
+/* By how much free memory sinks when one byte is taken: what the driver gives at least. The first blocks may come out
+ * of memory that the context has already; the largest step of a few is the unit. */
 static bool smallest_step(uint64_t *ret_bytes, struct probe_result *result)
 {
     enum { TRIES = 8 };
@@ -79,7 +79,8 @@ static bool exercise_pool(struct probe_result *result)
             if (!first.take(sizes[i], result) || !second.take(sizes[i], result)) return false;
             fill_pattern(first.data, sizes[i] / 4, 1);
             fill_pattern(second.data, sizes[i] / 4, 2);
-            if (!check_pattern(first.data, sizes[i] / 4, 1, result) || !check_pattern(second.data, sizes[i] / 4, 2, result))
+            if (!check_pattern(first.data, sizes[i] / 4, 1, result) ||
+                !check_pattern(second.data, sizes[i] / 4, 2, result))
                 return false;
         }
     return true;

@@ -80,8 +80,8 @@ static bool enqueue_reduce(struct reduce_job *job, struct probe_result *result)
     if (!nccl_ok(job, job->nccl.group_start(), result)) return false;
     int status = NCCL_SUCCESS;
     for (int i = 0; i < job->ranks->count; i++) {
-        int own = job->nccl.all_reduce(job->send[i].data, job->receive[i].data, job->bytes / sizeof(float), NCCL_FLOAT32,
-                                       NCCL_SUM, job->comms[i], job->ranks->streams[i]);
+        int own = job->nccl.all_reduce(job->send[i].data, job->receive[i].data, job->bytes / sizeof(float),
+                                       NCCL_FLOAT32, NCCL_SUM, job->comms[i], job->ranks->streams[i]);
         if (own != NCCL_SUCCESS) status = own;
     }
     int end = job->nccl.group_end();

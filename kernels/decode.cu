@@ -1,4 +1,4 @@
-/* decode.cu owns what a decode step does to memory: attention that reads a paged KV cache, and a product with a vector. */
+/* decode.cu owns what a decode step does to memory: attention over a paged KV cache, and a product with a vector. */
 #include "kernels/attention.cuh"
 #include "kernels/device.cuh"
 
@@ -15,9 +15,9 @@ struct attention_case {
 };
 
 static const struct attention_case cases[] = {
-    {1, 8192, 4},   /* one long sequence: split, or seven of eight multiprocessors idle */
-    {32, 4096, 4},  /* 537 MB of cache, beyond any L2 */
-    {32, 4096, 8},  /* the group of Llama 3 70B */
+    {1, 8192, 4},  /* one long sequence: split, or seven of eight multiprocessors idle */
+    {32, 4096, 4}, /* 537 MB of cache, beyond any L2 */
+    {32, 4096, 8}, /* the group of Llama 3 70B */
     {128, 1024, 4},
 };
 
@@ -27,8 +27,8 @@ struct attention_job {
     struct attention_view view; /* of the first rotation */
     struct device_buffer kv, queries, tables, partials, outputs;
     uint32_t *host_tables = NULL; /* [rotation][sequence][page] */
-    uint32_t rotation = 1; /* caches taken in turn, until they exceed L2 five times */
-    uint32_t pool_pages;   /* of all rotations, a power of two */
+    uint32_t rotation = 1;        /* caches taken in turn, until they exceed L2 five times */
+    uint32_t pool_pages;          /* of all rotations, a power of two */
 };
 
 static void launch_attention(void *job, uint32_t index, cudaStream_t stream)
@@ -252,13 +252,15 @@ static bool check_gemv(struct gemv_job *job, struct probe_result *result)
         if (!probe_ok(cudaMemcpy(&y, job->y.as<float>() + row, sizeof y, cudaMemcpyDeviceToHost), result)) return false;
         double expected = gemm_reference(GEMM_BF16, 0, row, GEMV_K);
         if (fabs((double)y - expected) <= tolerance) continue;
-        probe_fail(result, PROBE_ERROR, REASON_VERIFICATION, "output %u is %.6g instead of %.6g", row, (double)y, expected);
+        probe_fail(result, PROBE_ERROR, REASON_VERIFICATION, "output %u is %.6g instead of %.6g", row, (double)y,
+                   expected);
         return false;
     }
     return true;
 }
 
-static void probe_gemv(const struct probe_device *device, const struct probe_budget *budget, probe_emit *emit, void *sink)
+static void probe_gemv(const struct probe_device *device, const struct probe_budget *budget, probe_emit *emit,
+                       void *sink)
 {
     struct probe_result result = probe_result_begin("decode_gemv", "GB/s");
     struct gemv_job job = {};

@@ -11,15 +11,16 @@ enum { DEVICES_MAX = 16 };
 
 /* --- errors --- */
 
-/* True of cudaSuccess; else the result says why it has no value. Call it as well after a launch, with cudaGetLastError(). */
+/* True of cudaSuccess; else the result says why it has no value. Call it as well after a launch, with
+ * cudaGetLastError(). */
 bool probe_ok(cudaError_t error, struct probe_result *result);
 /* Reports an error that a group left behind, which no result of its own has named. */
 void group_check(const char *group, probe_emit *emit, void *sink);
 /* "own", or "ptx_jit" where the driver compiled the kernel. */
 const char *own_impl(const struct probe_device *device);
 /* A result that has no value for the reason that `why` has one; `shape` may be NULL. */
-void report_failure(const char *name, const char *unit, const struct probe_shape *shape,
-                    const struct probe_result *why, probe_emit *emit, void *sink);
+void report_failure(const char *name, const char *unit, const struct probe_shape *shape, const struct probe_result *why,
+                    probe_emit *emit, void *sink);
 void waive(const char *name, const char *unit, const struct probe_shape *shape, enum probe_reason reason,
            const char *detail, probe_emit *emit, void *sink);
 
@@ -50,8 +51,8 @@ struct device_buffer {
 
 /* --- data --- */
 
-void fill_pattern(void *data, uint64_t words, uint32_t seed);       /* pattern_word */
-void fill_bf16(void *data, uint64_t elements, uint32_t stream);     /* bf16_element */
+void fill_pattern(void *data, uint64_t words, uint32_t seed);   /* pattern_word */
+void fill_bf16(void *data, uint64_t elements, uint32_t stream); /* bf16_element */
 bool sum_words(const void *data, uint64_t words, uint32_t *ret_sum, struct probe_result *result);
 /* Whether the buffer holds the pattern; false: the result says so. */
 bool check_pattern(const void *data, uint64_t words, uint32_t seed, struct probe_result *result);
@@ -82,7 +83,7 @@ __device__ __forceinline__ void add_to_sum(uint32_t sum, uint32_t *total)
 /* As many blocks as run at once: no second, half-empty wave. 1 for each multiprocessor if the runtime cannot tell. */
 uint32_t full_wave(const struct probe_device *device, const void *kernel, int threads, size_t shared_bytes);
 
-/* --- timing: fills seconds[], samples, discarded, launches and sm_clock_mhz; then probe_set_rate or probe_set_time --- */
+/* --- timing: fills seconds[], samples, discarded, launches, sm_clock_mhz; a rate or a time is set from them --- */
 
 /* Enqueues one sample's work. It may neither allocate nor wait; `index` counts up, for buffers taken in turn. */
 typedef void launch_function(void *job, uint32_t index, cudaStream_t stream);

@@ -1,7 +1,7 @@
 /* fragment.h owns who holds what in a warp: addresses for ldmatrix and the places of mma.sync's operands.
- * Tables: PTX ISA, "Matrix fragments for mma.m16n8k16" and "… mma.m16n8k32", "Warp-level matrix load: ldmatrix". Lane l has
- * group l / 4 and place l % 4. A 16-bit K step of 16 and an 8-bit one of 32 are both 32 bytes and lie alike, so one set of
- * functions serves all types. The kernels call these; tests/kernels/fragment_test.c runs a warp with them. */
+ * Tables: PTX ISA, "Matrix fragments for mma.m16n8k16" and "… mma.m16n8k32", "Warp-level matrix load: ldmatrix". Lane l
+ * has group l / 4 and place l % 4. A 16-bit K step of 16 and an 8-bit one of 32 are both 32 bytes and lie alike, so one
+ * set of functions serves all types. The kernels call these; tests/kernels/fragment_test.c runs a warp with them. */
 #pragma once
 #include "kernels/pattern.h"
 

@@ -1,4 +1,5 @@
-/* gemm.cu owns the sweep of matrix products over types and rows: where weights limit, where arithmetic does, and between. */
+/* gemm.cu owns the sweep of matrix products over types and rows: where weights limit, where arithmetic does, and
+ * between. */
 #include "kernels/gemm.cuh"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* gemm.cuh owns what a matrix product is to probes: outputs [m][n] = activations [m][k] by weights [n][k] transposed, as a
- * linear layer stores them. Own kernels write float (int32 of int8); cuBLASLt writes as engines ask it to. */
+/* gemm.cuh owns what a matrix product is to probes: outputs [m][n] = activations [m][k] by weights [n][k] transposed,
+ * as a linear layer stores them. Own kernels write float (int32 of int8); cuBLASLt writes as engines ask it to. */
 #pragma once
 #include "kernels/device.cuh"
 
@@ -42,7 +42,8 @@ cudaError_t gemm_mma_launch(const struct gemm_problem *problem, const struct gem
 cudaError_t gemm_int4_prepare(const struct gemm_problem *problem);
 cudaError_t gemm_int4_launch(const struct gemm_problem *problem, const struct gemm_buffers *buffers, int sm_count,
                              cudaStream_t stream);
-cudaError_t gemm_fp32_launch(const struct gemm_problem *problem, const struct gemm_buffers *buffers, cudaStream_t stream);
+cudaError_t gemm_fp32_launch(const struct gemm_problem *problem, const struct gemm_buffers *buffers,
+                             cudaStream_t stream);
 
 /* --- cuBLASLt, if it can be loaded --- */
 
@@ -52,5 +53,6 @@ struct lt_plan; /* one problem, ready to be launched */
 
 /* NULL: *ret_why says so. e4m3 wants m in multiples of 16. */
 struct lt_plan *lt_plan_make(const struct gemm_problem *problem, enum gemm_output *ret_output, const char **ret_why);
-int lt_plan_launch(const struct lt_plan *plan, const struct gemm_buffers *buffers, cudaStream_t stream); /* 0: enqueued */
+int lt_plan_launch(const struct lt_plan *plan, const struct gemm_buffers *buffers,
+                   cudaStream_t stream); /* 0: enqueued */
 void lt_plan_free(struct lt_plan *plan);

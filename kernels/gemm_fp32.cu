@@ -1,5 +1,5 @@
-/* gemm_fp32.cu owns products of fp32 without tensor cores, where cuBLASLt is not there: 128 x 128 outputs a block, 8 x 8 a
- * thread, in two halves of four so that the reads of shared memory are free of bank conflicts. */
+/* gemm_fp32.cu owns products of fp32 without tensor cores, where cuBLASLt is not there: 128 x 128 outputs a block, 8 x
+ * 8 a thread, in two halves of four so that the reads of shared memory are free of bank conflicts. */
 #include "kernels/gemm.cuh"
 
 static constexpr uint32_t TILE = 128, DEPTH = 8, THREADS = 256, PITCH = TILE + 4;
@@ -44,8 +44,8 @@ __device__ __forceinline__ void multiply_slice(const float a[DEPTH][PITCH], cons
 }
 
 __global__ void __launch_bounds__(THREADS)
-    gemm_fp32_kernel(const float *__restrict__ activations, const float *__restrict__ weights, float *__restrict__ outputs,
-                     struct gemm_problem problem)
+    gemm_fp32_kernel(const float *__restrict__ activations, const float *__restrict__ weights,
+                     float *__restrict__ outputs, struct gemm_problem problem)
 {
     __shared__ __align__(16) float a[DEPTH][PITCH], b[DEPTH][PITCH];
     uint32_t first_row = blockIdx.y * TILE, first_column = blockIdx.x * TILE;
@@ -66,7 +66,8 @@ __global__ void __launch_bounds__(THREADS)
         }
 }
 
-cudaError_t gemm_fp32_launch(const struct gemm_problem *problem, const struct gemm_buffers *buffers, cudaStream_t stream)
+cudaError_t gemm_fp32_launch(const struct gemm_problem *problem, const struct gemm_buffers *buffers,
+                             cudaStream_t stream)
 {
     dim3 grid((uint32_t)divide_up(problem->n, TILE), (uint32_t)divide_up(problem->m, TILE));
     gemm_fp32_kernel<<<grid, THREADS, 0, stream>>>((const float *)buffers->activations, (const float *)buffers->weights,

@@ -28,7 +28,8 @@ template <> struct tile_type<GEMM_INT4_BF16> {
 
     /* A group of 32 along K is one chunk of a weight row; a lane's word of it serves two steps of the mma. */
     template <typename shape>
-    static __device__ __forceinline__ void multiply(uint32_t activations, uint32_t row, uint32_t weights, uint32_t column,
+    static __device__ __forceinline__ void multiply(uint32_t activations, uint32_t row, uint32_t weights,
+                                                    uint32_t column,
                                                     accumulator outputs[shape::row_blocks][shape::column_blocks][4])
     {
         uint32_t lane = threadIdx.x % 32;

@@ -55,7 +55,8 @@ static bool load_functions(struct lt_library *library, void *file, const char **
     return true;
 }
 
-/* Loaded once, and never unloaded: with a context alive that is not safe. One handle serves one device, as a process does. */
+/* Loaded once, and never unloaded: with a context alive that is not safe. One handle serves one device, as a process
+ * does. */
 static const struct lt_library *lt_load(const char **ret_why)
 {
     static struct lt_library library;
@@ -154,7 +155,8 @@ struct lt_plan *lt_plan_make(const struct gemm_problem *problem, enum gemm_outpu
     plan->int_one = 1;
     plan->integers = problem->dtype == GEMM_INT8;
     *ret_output = types.kind;
-    if (!describe(plan, problem, &types) && !choose(plan) && plan->workspace.take(WORKSPACE_BYTES, &unused)) return plan;
+    if (!describe(plan, problem, &types) && !choose(plan) && plan->workspace.take(WORKSPACE_BYTES, &unused))
+        return plan;
     *ret_why = "cuBLASLt has no algorithm for this shape and type, or no memory to work in";
     lt_plan_free(plan);
     return NULL;

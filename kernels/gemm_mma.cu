@@ -31,7 +31,8 @@ template <enum gemm_dtype dtype> struct tile_type {
     }
 
     template <typename shape>
-    static __device__ __forceinline__ void multiply(uint32_t activations, uint32_t row, uint32_t weights, uint32_t column,
+    static __device__ __forceinline__ void multiply(uint32_t activations, uint32_t row, uint32_t weights,
+                                                    uint32_t column,
                                                     accumulator outputs[shape::row_blocks][shape::column_blocks][4])
     {
         uint32_t lane = threadIdx.x % 32;
@@ -55,20 +56,20 @@ template <enum gemm_dtype dtype> struct tile_type {
     }
 };
 
-typedef tile_shape<32, 64, 1, 4, 4> few_rows;     /* 24 KiB */
+typedef tile_shape<32, 64, 1, 4, 4> few_rows;    /* 24 KiB */
 typedef tile_shape<128, 128, 2, 4, 4> many_rows; /* 64 KiB: all that compute capability 7.5 has */
 
 template <enum gemm_dtype dtype> static cudaError_t prepare(const struct gemm_problem *problem)
 {
-    return problem->m <= FEW_ROWS ? tile_prepare<tile_type<dtype>, few_rows>() : tile_prepare<tile_type<dtype>, many_rows>();
+    return problem->m <= FEW_ROWS ? tile_prepare<tile_type<dtype>, few_rows>()
+                                  : tile_prepare<tile_type<dtype>, many_rows>();
 }
 
 template <enum gemm_dtype dtype>
 static cudaError_t launch(const struct gemm_problem *problem, const struct gemm_buffers *buffers, int sm_count,
                           cudaStream_t stream)
 {
-    if (problem->m <= FEW_ROWS)
-        return tile_launch<tile_type<dtype>, few_rows>(problem, buffers, sm_count, 6, stream);
+    if (problem->m <= FEW_ROWS) return tile_launch<tile_type<dtype>, few_rows>(problem, buffers, sm_count, 6, stream);
     return tile_launch<tile_type<dtype>, many_rows>(problem, buffers, sm_count, 2, stream);
 }
 

@@ -8,7 +8,8 @@
 template <enum gemm_dtype dtype> struct tile_type; /* see gemm_mma.cu, gemm_int4.cu */
 
 /* A block has rows x columns outputs, by warp_rows x warp_columns warps, from a ring of so many stages. */
-template <uint32_t rows_, uint32_t columns_, uint32_t warp_rows_, uint32_t warp_columns_, uint32_t stages_> struct tile_shape {
+template <uint32_t rows_, uint32_t columns_, uint32_t warp_rows_, uint32_t warp_columns_, uint32_t stages_>
+struct tile_shape {
     static constexpr uint32_t rows = rows_, columns = columns_, warp_rows = warp_rows_, warp_columns = warp_columns_;
     static constexpr uint32_t stages = stages_, threads = 32 * warp_rows * warp_columns;
     static constexpr uint32_t row_blocks = rows / warp_rows / MMA_M;          /* of a warp */
@@ -25,7 +26,8 @@ struct tile_view {
 };
 
 template <typename type, typename shape>
-static constexpr uint32_t stage_bytes = shape::rows *type::activation_row_bytes + shape::columns * type::weight_row_bytes;
+static constexpr uint32_t stage_bytes =
+    shape::rows *type::activation_row_bytes + shape::columns *type::weight_row_bytes;
 
 /* Rows of one operand into shared memory; rows past its end are zero. */
 template <uint32_t rows, uint32_t row_bytes, uint32_t threads, uint32_t (*offset)(uint32_t, uint32_t)>
@@ -134,14 +136,19 @@ static cudaError_t tile_launch(const struct gemm_problem *problem, const struct 
     uint64_t weight_pitch = (uint64_t)problem->k * format->weight_bits / 8;
     uint32_t stages = (uint32_t)(weight_pitch / type::weight_row_bytes);
     dim3 grid((uint32_t)divide_up(problem->n, shape::columns), (uint32_t)divide_up(problem->m, shape::rows));
-    tile_view view = {(const unsigned char *)buffers->activations, (const unsigned char *)buffers->weights,
-                      buffers->outputs, problem->m, problem->n, activation_pitch, weight_pitch, stages};
+    tile_view view = {(const unsigned char *)buffers->activations,
+                      (const unsigned char *)buffers->weights,
+                      buffers->outputs,
+                      problem->m,
+                      problem->n,
+                      activation_pitch,
+                      weight_pitch,
+                      stages};
     grid.z = tile_parts(grid.x * grid.y, stages, sm_count, per_sm);
     cudaError_t error = cudaSuccess; /* clearing is part of the product, and of its time */
     if (grid.z > 1) error = cudaMemsetAsync(buffers->outputs, 0, (uint64_t)problem->m * problem->n * 4, stream);
     if (error != cudaSuccess) return error;
-    gemm_tile_kernel<type, shape>
-        <<<grid, shape::threads, shape::stages * stage_bytes<type, shape>, stream>>>(view);
+    gemm_tile_kernel<type, shape><<<grid, shape::threads, shape::stages * stage_bytes<type, shape>, stream>>>(view);
     return cudaGetLastError();
 }
 

@@ -72,8 +72,8 @@ const char *own_impl(const struct probe_device *device)
     return device->jit ? "ptx_jit" : "own";
 }
 
-void report_failure(const char *name, const char *unit, const struct probe_shape *shape,
-                    const struct probe_result *why, probe_emit *emit, void *sink)
+void report_failure(const char *name, const char *unit, const struct probe_shape *shape, const struct probe_result *why,
+                    probe_emit *emit, void *sink)
 {
     struct probe_result result = probe_result_begin(name, unit);
     if (shape) result.shape = *shape;
@@ -155,8 +155,9 @@ double host_seconds(void)
 
 /* --- opening a device --- */
 
-/* Before the first call of CUDA. Kernels load when they first run, for cuBLASLt has thousands that nobody asks for. Loading
- * one inside a held stream would wait until the hold runs out: timing.cu runs everything before it holds anything. */
+/* Before the first call of CUDA. Kernels load when they first run, for cuBLASLt has thousands that nobody asks for.
+ * Loading one inside a held stream would wait until the hold runs out: timing.cu runs everything before it holds
+ * anything. */
 static void set_environment(void)
 {
     setenv("CUDA_MODULE_LOADING", "LAZY", 1);
@@ -230,7 +231,8 @@ static bool check_alive(struct probe_device *device, struct probe_result *why_no
     struct cudaFuncAttributes image;
     struct device_buffer word;
     int seen = 0;
-    if (!probe_ok(cudaFuncGetAttributes(&image, alive_kernel), why_not) || !word.take(sizeof seen, why_not)) return false;
+    if (!probe_ok(cudaFuncGetAttributes(&image, alive_kernel), why_not) || !word.take(sizeof seen, why_not))
+        return false;
     alive_kernel<<<1, 1>>>(word.as<int>());
     if (!probe_ok(cudaGetLastError(), why_not) ||
         !probe_ok(cudaMemcpy(&seen, word.data, sizeof seen, cudaMemcpyDeviceToHost), why_not))

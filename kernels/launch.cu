@@ -48,7 +48,8 @@ static bool replay_one(void *context, struct probe_result *result)
     return probe_ok(cudaGraphLaunch(job->one, job->stream), result) && wait_for(job, result);
 }
 
-static bool capture(const struct launch_job *job, uint32_t nodes, cudaGraphExec_t *ret_exec, struct probe_result *result)
+static bool capture(const struct launch_job *job, uint32_t nodes, cudaGraphExec_t *ret_exec,
+                    struct probe_result *result)
 {
     cudaGraph_t graph = NULL;
     if (!probe_ok(cudaStreamBeginCapture(job->stream, cudaStreamCaptureModeThreadLocal), result)) return false;

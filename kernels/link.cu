@@ -20,7 +20,8 @@ static bool check_host(const uint32_t *data, uint64_t words, uint32_t seed, stru
     for (uint64_t i = 0; i < words; i++)
         sum += data[i];
     if (sum == expected) return true;
-    probe_fail(result, PROBE_ERROR, REASON_VERIFICATION, "what came back adds up to %08x instead of %08x", sum, expected);
+    probe_fail(result, PROBE_ERROR, REASON_VERIFICATION, "what came back adds up to %08x instead of %08x", sum,
+               expected);
     return false;
 }
 
@@ -197,7 +198,7 @@ static bool check_peers(struct peer_job *job, struct probe_result *result)
            check_pattern(job->target.data, PEER_BYTES / 4, SEED_PEER, result);
 }
 
-/* "peer_copy" goes from GPU to GPU, "peer_copy_staged" through the host, where a held stream might hold up the driver. */
+/* "peer_copy" goes from GPU to GPU, "peer_copy_staged" through the host: there a held stream might block the driver. */
 static void probe_pair(int from, int to, const struct probe_budget *budget, probe_emit *emit, void *sink)
 {
     struct probe_result result = probe_result_begin("peer_copy", "GB/s");
@@ -211,8 +212,9 @@ static void probe_pair(int from, int to, const struct probe_budget *budget, prob
     result.shape.gpus = 2;
     result.impl = "copy_engine";
     result.verified = "checksum";
-    good = good && check_peers(&job, &result) &&
-           (direct ? measure_held(&result, budget, launch_peer, &job) : measure_open(&result, budget, launch_peer, &job));
+    good =
+        good && check_peers(&job, &result) &&
+        (direct ? measure_held(&result, budget, launch_peer, &job) : measure_open(&result, budget, launch_peer, &job));
     if (good) {
         probe_set_rate(&result, (double)PEER_BYTES, 1e9);
         snprintf(result.detail, sizeof result.detail, "from device %d to %d, %s", from, to,
@@ -221,7 +223,8 @@ static void probe_pair(int from, int to, const struct probe_budget *budget, prob
     emit(&result, sink);
 }
 
-static void probe_peers(const struct probe_device *device, const struct probe_budget *budget, probe_emit *emit, void *sink)
+static void probe_peers(const struct probe_device *device, const struct probe_budget *budget, probe_emit *emit,
+                        void *sink)
 {
     struct probe_shape shape = {};
     int count = 0;
@@ -248,7 +251,8 @@ static void probe_peers(const struct probe_device *device, const struct probe_bu
 extern "C" void probe_link(const struct probe_device *device, const struct probe_budget *budget, probe_emit *emit,
                            void *sink)
 {
-    static const char *const pinned[] = {"h2d_pinned", "d2h_pinned"}, *const pageable[] = {"h2d_pageable", "d2h_pageable"};
+    static const char *const pinned[] = {"h2d_pinned", "d2h_pinned"}, *const pageable[] = {"h2d_pageable",
+                                                                                           "d2h_pageable"};
     probe_host(true, pinned, budget, emit, sink);
     probe_host(false, pageable, budget, emit, sink);
     probe_unified(device, emit, sink);

@@ -1,5 +1,5 @@
-/* nccl.cuh owns the part of NCCL that is used, declared here and loaded when the probe runs: the library's interface has
- * kept these since 2.0 (nccl.h), so that neither header nor library is needed to build. */
+/* nccl.cuh owns the part of NCCL that is used, declared here and loaded when the probe runs: the library's interface
+ * has kept these since 2.0 (nccl.h), so that neither header nor library is needed to build. */
 #pragma once
 #include <cuda_runtime.h>
 #include <dlfcn.h>

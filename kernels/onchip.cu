@@ -11,8 +11,8 @@ static constexpr uint32_t UNROLL = 8, READ_LOOPS = 512, FMA_LOOPS = 512, FMA_UNR
 static constexpr float FMA_FACTOR = 1.0f - 1.0f / (1 << 20), FMA_TERM = 3.0f / (1 << 20);
 enum { SEED_SHARED = 5, SEED_L1 = 6, STREAM_CHASE = 7 };
 
-/* --- bandwidth. A warp's 32 lanes read 32 vectors in a row, and step by 32: after `vectors` / 32 steps each warp has read
- * everything once, so the sum is known. --- */
+/* --- bandwidth. A warp's 32 lanes read 32 vectors in a row, and step by 32: after `vectors` / 32 steps each warp has
+ * read everything once, so the sum is known. --- */
 
 __device__ __forceinline__ uint32_t vector_at(uint32_t read, uint32_t vectors)
 {
@@ -158,8 +158,8 @@ static bool check_ends(const struct onchip_job *job, struct probe_result *result
     return true;
 }
 
-/* The same samples twice: as operations, and as what the operands are, three of 4 bytes for each multiply-add. Some come
- * from the operand cache instead of a register bank: it is the rate at which arithmetic is fed. */
+/* The same samples twice: as operations, and as what the operands are, three of 4 bytes for each multiply-add. Some
+ * come from the operand cache instead of a register bank: it is the rate at which arithmetic is fed. */
 static void probe_registers(struct onchip_job *job, probe_emit *emit, void *sink)
 {
     double fmas = (double)CHAINS * FMA_UNROLL * FMA_LOOPS * FMA_THREADS * job->fma_blocks;

@@ -1,5 +1,5 @@
-/* pattern.h owns what kernels, the host that checks them and the tests compute alike: data, formats, indices, references.
- * Plain C17 that is device code, too: a machine without a GPU tests the text that a GPU runs. */
+/* pattern.h owns what kernels, the host that checks them and the tests compute alike: data, formats, indices,
+ * references. Plain C17 that is device code, too: a machine without a GPU tests the text that a GPU runs. */
 #pragma once
 #include <math.h>
 #include <stdbool.h>
@@ -105,8 +105,8 @@ BOTH_SIDES uint16_t fp16_of_float(float value) /* up to 65,504 */
 BOTH_SIDES float float_of_fp16(uint16_t bits)
 {
     uint32_t exponent = (bits >> 10) & 31u, mantissa = bits & 0x3ffu;
-    float magnitude = exponent ? float_of_bits(((exponent + 112u) << 23) | (mantissa << 13))
-                               : (float)mantissa * (1.0f / 16777216.0f);
+    float magnitude =
+        exponent ? float_of_bits(((exponent + 112u) << 23) | (mantissa << 13)) : (float)mantissa * (1.0f / 16777216.0f);
     return bits & 0x8000u ? -magnitude : magnitude;
 }
 
@@ -126,8 +126,8 @@ BOTH_SIDES uint8_t e4m3_of_float(float value)
 BOTH_SIDES float float_of_e4m3(uint8_t bits) /* not NaN */
 {
     uint32_t exponent = (bits >> 3) & 15u, mantissa = bits & 7u;
-    float magnitude = exponent ? float_of_bits(((exponent + 120u) << 23) | (mantissa << 20))
-                               : (float)mantissa * (1.0f / 512.0f);
+    float magnitude =
+        exponent ? float_of_bits(((exponent + 120u) << 23) | (mantissa << 20)) : (float)mantissa * (1.0f / 512.0f);
     return bits & 0x80u ? -magnitude : magnitude;
 }
 
@@ -184,8 +184,8 @@ BOTH_SIDES uint64_t kv_index(uint32_t page, enum kv_part part, uint32_t head, ui
     return row * KV_DIMENSIONS + dimension;
 }
 
-/* The page that holds the i-th run of tokens. An odd factor permutes [0, 2^b): each page is read once, so no cache helps
- * by accident, and neighbours lie far apart, as in a server that has run for long. */
+/* The page that holds the i-th run of tokens. An odd factor permutes [0, 2^b): each page is read once, so no cache
+ * helps by accident, and neighbours lie far apart, as in a server that has run for long. */
 BOTH_SIDES uint32_t kv_page(uint32_t logical_page, uint32_t pages_power_of_2)
 {
     return (logical_page * PATTERN_STEP) & (pages_power_of_2 - 1u);
@@ -215,8 +215,8 @@ BOTH_SIDES uint32_t rotation_count(uint64_t bytes_each, uint64_t l2_bytes)
     return (uint32_t)divide_up(CACHE_MULTIPLE * l2_bytes, bytes_each) + 1;
 }
 
-/* Into how many parts to split each of `blocks` sequences so that `slots` blocks at a time end soonest. A block takes its
- * share of the pages by `warps`, and about two pages' time to fill its ring and to hand its result on. */
+/* Into how many parts to split each of `blocks` sequences so that `slots` blocks at a time end soonest. A block takes
+ * its share of the pages by `warps`, and about two pages' time to fill its ring and to hand its result on. */
 BOTH_SIDES uint32_t decode_splits(uint32_t blocks, uint32_t slots, uint32_t pages, uint32_t warps)
 {
     uint32_t best = 1, most = (uint32_t)divide_up(pages, warps);
@@ -241,13 +241,13 @@ struct gemm_format {
     const char *name;         /* probe_shape.dtype */
     uint32_t activation_bits; /* of an element */
     uint32_t weight_bits;
-    int capability;  /* the least compute capability (10 * major + minor) whose tensor cores take it */
-    double scale;    /* root mean square of an activation times that of a weight */
+    int capability;   /* the least compute capability (10 * major + minor) whose tensor cores take it */
+    double scale;     /* root mean square of an activation times that of a weight */
     double tolerance; /* of an output, as a share of the outputs' standard deviation scale * sqrt(k) */
 };
 
-/* Tolerances: bf16 and fp16 outputs are rounded by 2^-9 and 2^-12 of up to 4 standard deviations; tf32 rounds operands to
- * 2^-11; tensor cores of compute capability 8.9 and 9.0 add e4m3 products in about 14 bits (DeepSeek-V3, 3.3.2). */
+/* Tolerances: bf16 and fp16 outputs are rounded by 2^-9 and 2^-12 of up to 4 standard deviations; tf32 rounds operands
+ * to 2^-11; tensor cores of compute capability 8.9 and 9.0 add e4m3 products in about 14 bits (DeepSeek-V3, 3.3.2). */
 static inline const struct gemm_format *gemm_format_of(enum gemm_dtype dtype)
 {
     static const struct gemm_format formats[GEMM_DTYPES] = {
@@ -267,7 +267,8 @@ BOTH_SIDES float gemm_element(enum gemm_dtype dtype, enum gemm_operand operand, 
 {
     uint32_t stream = operand == GEMM_WEIGHTS ? STREAM_WEIGHTS : STREAM_ACTIVATIONS;
     if (dtype == GEMM_INT8) return (float)int8_of_bits(random_bits(stream, index));
-    if (dtype == GEMM_INT4_BF16 && operand == GEMM_WEIGHTS) return (float)int4_of_nibble(random_bits(stream, index) >> 28);
+    if (dtype == GEMM_INT4_BF16 && operand == GEMM_WEIGHTS)
+        return (float)int4_of_nibble(random_bits(stream, index) >> 28);
     float value = random_unit(stream, index);
     if (dtype == GEMM_BF16 || dtype == GEMM_INT4_BF16) return float_of_bf16(bf16_of_float(value));
     if (dtype == GEMM_FP16) return float_of_fp16(fp16_of_float(value));
@@ -309,8 +310,8 @@ static inline double attention_score(const struct attention_query *query, uint32
     return sum / sqrt((double)KV_DIMENSIONS);
 }
 
-/* Of outputs times the root of the tokens, which then have a deviation of 0.6. bf16 rounds them by up to 0.004; one page
- * of 8,192 tokens read in another's place moves one of 128 outputs by 0.05 and more. */
+/* Of outputs times the root of the tokens, which then have a deviation of 0.6. bf16 rounds them by up to 0.004; one
+ * page of 8,192 tokens read in another's place moves one of 128 outputs by 0.05 and more. */
 #define ATTENTION_TOLERANCE 0.015
 
 /* All outputs of one query head, in double. Scores are below 12 in magnitude, so exp needs no maximum taken off. */

@@ -20,9 +20,7 @@ __device__ __forceinline__ uint4 load_once(const uint4 *from) /* is not read aga
 __device__ __forceinline__ uint4 load_from_l2(const uint4 *from) /* never from L1 */
 {
     uint4 v;
-    asm volatile("ld.global.cg.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                 : "l"(from));
+    asm volatile("ld.global.cg.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));
     return v;
 }
 

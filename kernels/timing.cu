@@ -1,4 +1,4 @@
-/* timing.cu owns how long something takes: warm-up, held streams, graphs, the clock of the multiprocessors meanwhile. */
+/* timing.cu owns how long something takes: warm-up, held streams, graphs, and the clock of the chip meanwhile. */
 #include "kernels/device.cuh"
 
 #include <string.h>
@@ -109,10 +109,12 @@ static void enqueue_batch(struct stopwatch *watch, struct series *series, uint32
     series->result->launches += launches;
 }
 
-static bool run_batch(struct stopwatch *watch, struct series *series, uint32_t launches, bool hold, double ret_seconds[])
+static bool run_batch(struct stopwatch *watch, struct series *series, uint32_t launches, bool hold,
+                      double ret_seconds[])
 {
     enqueue_batch(watch, series, launches, hold);
-    if (!probe_ok(cudaGetLastError(), series->result) || !probe_ok(cudaStreamSynchronize(watch->stream), series->result))
+    if (!probe_ok(cudaGetLastError(), series->result) ||
+        !probe_ok(cudaStreamSynchronize(watch->stream), series->result))
         return false;
     for (uint32_t i = 0; i < launches; i++) {
         float ms = 0;
@@ -280,8 +282,8 @@ bool measure_graph(struct probe_result *result, const struct probe_budget *budge
         !probe_ok(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), result))
         return false;
     launch(job, 0, stream); /* a library that prepares itself at its first call must not do so inside the capture */
-    bool done = probe_ok(cudaStreamSynchronize(stream), result) &&
-                capture(stream, launch, job, per_graph, result, &exec);
+    bool done =
+        probe_ok(cudaStreamSynchronize(stream), result) && capture(stream, launch, job, per_graph, result, &exec);
     struct series series = {result, budget, launch_graph, exec, per_graph};
     done = done && measure_on(stream, &series, true);
     if (exec) cudaGraphExecDestroy(exec);

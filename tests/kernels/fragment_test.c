@@ -1,5 +1,6 @@
-/* fragment_test.c owns the proof of kernels/fragment.h: a warp on the CPU, with ldmatrix and mma.sync as the PTX ISA has
- * them, fed by the functions that the kernels call. The tables here are written from the manual, not from fragment.h. */
+/* fragment_test.c owns the proof of kernels/fragment.h: a warp on the CPU, with ldmatrix and mma.sync as the PTX ISA
+ * has them, fed by the functions that the kernels call. The tables here are written from the manual, not from
+ * fragment.h. */
 #include "kernels/fragment.h"
 
 #include <setjmp.h>
@@ -12,9 +13,10 @@ struct warp_registers {
     uint32_t of[WARP_LANES][4];
 };
 
-/* ldmatrix.x4: matrix i has its eight row addresses from lanes 8i … 8i+7; lane l gets elements 2(l%4) and 2(l%4)+1 of row
- * l/4, or of column l/4 with .trans. */
-static struct warp_registers load_matrices(const unsigned char *memory, const uint32_t addresses[WARP_LANES], bool trans)
+/* ldmatrix.x4: matrix i has its eight row addresses from lanes 8i … 8i+7; lane l gets elements 2(l%4) and 2(l%4)+1 of
+ * row l/4, or of column l/4 with .trans. */
+static struct warp_registers load_matrices(const unsigned char *memory, const uint32_t addresses[WARP_LANES],
+                                           bool trans)
 {
     struct warp_registers registers;
     for (uint32_t matrix = 0; matrix < 4; matrix++)
@@ -74,9 +76,10 @@ struct element_type {
 
 static const struct element_type bf16 = {GEMM_BF16, 2, decode_bf16};
 
-/* mma.m16n8k16 of 16 bits: groupID = lane / 4, threadID = lane % 4. A, of elements i = 0 … 7: row groupID for i in 0, 1, 4,
- * 5, else groupID + 8; column threadID * 2 + (i & 1), + 8 for i >= 4. B, i = 0 … 3: row threadID * 2 + (i & 1), + 8 for
- * i >= 2; column groupID. m16n8k32 of 8 bits: A, i = 0 … 15: row groupID for i in 0-3, 8-11, else + 8; column threadID * 4
+/* mma.m16n8k16 of 16 bits: groupID = lane / 4, threadID = lane % 4. A, of elements i = 0 … 7: row groupID for i in 0,
+ * 1, 4, 5, else groupID + 8; column threadID * 2 + (i & 1), + 8 for i >= 4. B, i = 0 … 3: row threadID * 2 + (i & 1), +
+ * 8 for i >= 2; column groupID. m16n8k32 of 8 bits: A, i = 0 … 15: row groupID for i in 0-3, 8-11, else + 8; column
+ * threadID * 4
  * + (i & 3), + 16 for i >= 8; B, i = 0 … 7: row threadID * 4 + (i & 3), + 16 for i >= 4. */
 static void spread_a(const struct element_type *type, const struct warp_registers *a, double matrix[16][32])
 {
@@ -100,8 +103,8 @@ static void spread_b(const struct element_type *type, uint32_t b[WARP_LANES][2],
 }
 
 /* C and D, i = 0 … 3: row groupID, + 8 for i >= 2; column threadID * 2 + (i & 1). */
-static void multiply_add(const struct element_type *type, const struct warp_registers *a,
-                         uint32_t b[WARP_LANES][2], double c[WARP_LANES][4])
+static void multiply_add(const struct element_type *type, const struct warp_registers *a, uint32_t b[WARP_LANES][2],
+                         double c[WARP_LANES][4])
 {
     double left[16][32], right[32][8];
     spread_a(type, a, left);
@@ -393,8 +396,7 @@ static void test_product_with_int4(void **state)
     }
     for (uint32_t lane = 0; lane < WARP_LANES; lane++)
         for (uint32_t e = 0; e < 4; e++) {
-            double expected =
-                gemm_reference(GEMM_INT4_BF16, fragment_c_row(lane, e), fragment_c_column(lane, e), 128);
+            double expected = gemm_reference(GEMM_INT4_BF16, fragment_c_row(lane, e), fragment_c_column(lane, e), 128);
             assert_true(fabs(c[lane][e] - expected) < 1e-9);
         }
 }

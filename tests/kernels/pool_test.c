@@ -212,10 +212,10 @@ static void test_any_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        POOL_TEST(test_sizes_of_blocks), POOL_TEST(test_reuse),
-        POOL_TEST(test_statistics),      POOL_TEST(test_free_sizes),
+        POOL_TEST(test_sizes_of_blocks),      POOL_TEST(test_reuse),
+        POOL_TEST(test_statistics),           POOL_TEST(test_free_sizes),
         POOL_TEST(test_kept_blocks_give_way), POOL_TEST(test_freeing_twice_is_nothing),
-        POOL_TEST(test_full_table),      POOL_TEST(test_any_order),
+        POOL_TEST(test_full_table),           POOL_TEST(test_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
