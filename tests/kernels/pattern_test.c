@@ -60,18 +60,34 @@ static void test_random_is_uniform(void **state)
 
 /* --- formats, against all values and the compiler's own conversions --- */
 
-__extension__ typedef _Float16 half_float;
+/* IEEE 754-2019, binary16: 1.m * 2^(e - 15), 0.m * 2^-14. */
+static double fp16_by_definition(uint32_t bits)
+{
+    int exponent = (int)(bits >> 10 & 31u), mantissa = (int)(bits & 0x3ffu);
+    double magnitude = exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
+    return bits & 0x8000u ? -magnitude : magnitude;
+}
 
 static void test_every_fp16(void **state)
 {
     (void)state;
     for (uint32_t bits = 0; bits < 0x10000u; bits++) {
         if ((bits & 0x7c00u) == 0x7c00u) continue; /* infinities, NaNs */
-        uint16_t half = (uint16_t)bits;
-        half_float expected;
-        memcpy(&expected, &half, sizeof expected);
-        assert_true(float_of_fp16(half) == (float)expected);
-        assert_int_equal(fp16_of_float(float_of_fp16(half)), half);
+        assert_true((double)float_of_fp16((uint16_t)bits) == fp16_by_definition(bits));
+        assert_int_equal(fp16_of_float(float_of_fp16((uint16_t)bits)), bits);
+    }
+}
+
+/* No neighbour is nearer, and of two as near the even one was taken. */
+static void assert_nearest_fp16(float value)
+{
+    uint32_t bits = fp16_of_float(value), magnitude = bits & 0x7fffu;
+    double distance = fabs(fp16_by_definition(magnitude) - fabs((double)value));
+    assert_int_equal(bits >> 15, signbit(value) ? 1 : 0);
+    for (uint32_t other = magnitude ? magnitude - 1 : 0; other <= magnitude + 1 && other < 0x7c00u; other++) {
+        double other_distance = fabs(fp16_by_definition(other) - fabs((double)value));
+        assert_true(other == magnitude || distance < other_distance ||
+                    (distance == other_distance && magnitude % 2 == 0));
     }
 }
 
@@ -80,16 +96,12 @@ static void test_rounding_to_fp16(void **state)
     (void)state;
     static const float scales[] = {65504, 1, 0x1p-13f, 0x1p-14f, 0x1p-20f, 0x1p-24f, 0x1p-26f};
     for (size_t s = 0; s < sizeof scales / sizeof *scales; s++)
-        for (uint64_t i = 0; i < 20000; i++) {
-            float value = random_unit(4, i) * scales[s];
-            half_float expected = (half_float)value;
-            uint16_t bits;
-            memcpy(&bits, &expected, sizeof bits);
-            assert_int_equal(fp16_of_float(value), bits);
-        }
+        for (uint64_t i = 0; i < 20000; i++)
+            assert_nearest_fp16(random_unit(4, i) * scales[s]);
     for (uint16_t half = 0; half < 0x7bff; half++) { /* ties, all of them */
         float tie = (float_of_fp16(half) + float_of_fp16((uint16_t)(half + 1))) / 2;
         assert_int_equal(fp16_of_float(tie) & 1, 0);
+        assert_nearest_fp16(tie);
     }
 }
 
