@@ -1,7 +1,8 @@
 #!/bin/sh
-# run.sh owns running the device code where there is no GPU: run.sh ROOT [GROUP...]. The kernels' own text, as C++, computes
-# small problems of every probe, and the probes' own verification compares them with the references. It proves indices,
-# barriers of the ring, tails and merging; it proves neither speed nor what a real device's memory order allows.
+# run.sh owns running the device code where there is no GPU: run.sh ROOT [GROUP...]. The kernels' own text, as C++,
+# computes small problems of every probe, and the probes' own verification compares them with the references. It proves
+# indices, tails, merging and what the ring of copies waits for. It proves neither speed nor barriers within a warp, whose
+# lanes here meet at each instruction of the tensor cores.
 set -eu
 root=$1
 shift
