@@ -3,7 +3,7 @@
 file=$1
 shift
 "$@" >"$file" 2>&1 && {
-    grep -iE 'warning|error' "$file" || true
+    grep -iE 'warning|error' "$file" | sort -u
     exit 0
 }
 status=$?
