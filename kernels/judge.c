@@ -13,7 +13,7 @@
 
 bool judge_is_dram(const struct probe_result *result)
 {
-    static const char *const names[] = {"dram_read", "dram_copy", "dram_triad", "dram_write"};
+    static const char *const names[] = {"dram_read", "dram_copy", "dram_triad", "dram_memcpy"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(result->name, names[i]) == 0) return true;
     }

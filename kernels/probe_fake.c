@@ -274,6 +274,7 @@ void probe_stream(const struct probe_device *device, const struct probe_budget *
     (void)device;
     emit_rate(&stage, "dram_read", part->read_gb_per_s, 0x1p30);
     emit_rate(&stage, "dram_copy", part->copy_gb_per_s, 0x1p30);
+    emit_rate(&stage, "dram_memcpy", part->copy_gb_per_s, 0x1p30);
     emit_rate(&stage, "dram_triad", part->triad_gb_per_s, 0x1p30);
     emit_rate(&stage, "l2_read", part->l2_gb_per_s, part->l2_mib * 0x1p18);
 }
@@ -321,15 +322,15 @@ void probe_launch(const struct probe_device *device, const struct probe_budget *
     struct stage stage = stage_begin("launch", budget, emit, sink);
     (void)device;
     emit_time(&stage, "graph_node", "us", part->graph_node_us * 1e-6, 1e-6);
-    emit_time(&stage, "launch_and_wait", "us", 7.5e-6, 1e-6);
+    emit_time(&stage, "launch_wait", "us", 7.5e-6, 1e-6);
 }
 
 void probe_onchip(const struct probe_device *device, const struct probe_budget *budget, probe_emit *emit, void *sink)
 {
     struct stage stage = stage_begin("onchip", budget, emit, sink);
     (void)device;
-    emit_time(&stage, "latency_l2", "ns", 151e-9, 1e-9);
-    emit_time(&stage, "latency_dram", "ns", 321e-9, 1e-9);
+    emit_time(&stage, "l2_latency", "ns", 151e-9, 1e-9);
+    emit_time(&stage, "dram_latency", "ns", 321e-9, 1e-9);
 }
 
 void probe_link(const struct probe_device *device, const struct probe_budget *budget, probe_emit *emit, void *sink)
