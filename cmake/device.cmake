@@ -1,6 +1,7 @@
 # device.cmake owns the code that runs on GPUs: whether there is an nvcc, which images are embedded, how they are made.
 # Device code is compiled by commands of its own, not as a CMake language: no sanitizer, no warning flag and no
 # link-time optimisation of the host's code gets near it, and what the assembler says of registers and spills is kept.
+# The presets whose program no test runs on a GPU (tsan, coverage, ...) leave it out: it takes a minute of two CPUs.
 set(GPUSIZE_CUDA AUTO CACHE STRING "Device code of gpusize-probe: AUTO (if there is an nvcc that works), ON or OFF")
 set_property(CACHE GPUSIZE_CUDA PROPERTY STRINGS AUTO ON OFF)
 
@@ -74,6 +75,7 @@ function(gpusize_device_code folder include_folder)
     set(device_ptx "")
     set(version "")
     file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/device)
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/device/why_not.txt CONTENT "${why_not}" @ONLY)
     if(NOT why_not)
         device_known_architectures("${device_sass_wanted}" --list-gpu-code sm device_sass)
         device_known_architectures("${device_ptx_wanted}" --list-gpu-arch compute device_ptx)

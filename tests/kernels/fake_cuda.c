@@ -1,7 +1,6 @@
 /* fake_cuda.c owns a libcuda.so.1 that only fails, on purpose: it takes the real CUDA runtime through its ways to find
- * no GPU. FAKE_CUDA_VERSION (12080) is what the driver claims to support, FAKE_CUDA_INIT the CUresult of cuInit: 100 no
- * device, 802 fabric not ready, 803 driver and library differ, 999 unknown. Everything else answers 801: not supported.
- * With FAKE_CUDA_INIT 0 it has one device, whose context cannot be made: FAKE_CUDA_CONTEXT tells why (46 in use). */
+ * no GPU. FAKE_CUDA_VERSION (12080) is what the driver claims to support, FAKE_CUDA_INIT the CUresult of cuInit: 46 in
+ * use, 100 no device, 802 fabric not ready, 803 driver and library differ, 999 unknown. The rest answers 801. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,58 +39,8 @@ int cuDriverGetVersion(int *ret_version)
 int cuDeviceGetCount(int *ret_count);
 int cuDeviceGetCount(int *ret_count)
 {
-    int status = number("FAKE_CUDA_INIT", NO_DEVICE);
-    *ret_count = status ? 0 : 1;
-    return status;
-}
-
-static int device_get(int *ret_device, int ordinal)
-{
-    *ret_device = ordinal;
-    return 0;
-}
-
-static int device_name(char *ret_name, int length, int device)
-{
-    (void)device;
-    if (length > 0) ret_name[0] = '\0';
-    return 0;
-}
-
-static int device_attribute(int *ret_value, int attribute, int device)
-{
-    (void)attribute, (void)device;
-    *ret_value = 9;
-    return 0;
-}
-
-static int device_bytes(size_t *ret_bytes, int device)
-{
-    (void)device;
-    *ret_bytes = (size_t)1 << 34;
-    return 0;
-}
-
-static int device_uuid(void *ret_uuid, int device)
-{
-    (void)device;
-    memset(ret_uuid, 7, 16);
-    return 0;
-}
-
-static int context_retain(void **ret_context, int device)
-{
-    (void)device;
-    *ret_context = NULL;
-    return number("FAKE_CUDA_CONTEXT", NOT_SUPPORTED);
-}
-
-static int context_state(int device, unsigned *ret_flags, int *ret_active)
-{
-    (void)device;
-    *ret_flags = 0;
-    *ret_active = 0;
-    return 0;
+    *ret_count = 0;
+    return number("FAKE_CUDA_INIT", NO_DEVICE);
 }
 
 int cuGetProcAddress(const char *name, void **ret_entry, int version, unsigned long long flags);
@@ -104,13 +53,6 @@ static const struct {
     {"cuInit", (entry *)cuInit},
     {"cuDriverGetVersion", (entry *)cuDriverGetVersion},
     {"cuDeviceGetCount", (entry *)cuDeviceGetCount},
-    {"cuDeviceGet", (entry *)device_get},
-    {"cuDeviceGetName", (entry *)device_name},
-    {"cuDeviceGetAttribute", (entry *)device_attribute},
-    {"cuDeviceTotalMem", (entry *)device_bytes},
-    {"cuDeviceGetUuid", (entry *)device_uuid},
-    {"cuDevicePrimaryCtxRetain", (entry *)context_retain},
-    {"cuDevicePrimaryCtxGetState", (entry *)context_state},
     {"cuGetProcAddress", (entry *)cuGetProcAddress_v2},
     {"cuGetProcAddress_v2", (entry *)cuGetProcAddress_v2},
 };
