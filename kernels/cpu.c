@@ -271,7 +271,8 @@ static size_t array_bytes(void)
     size_t free_bytes = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : 0;
     if (bytes < ARRAY_MIN_BYTES) bytes = ARRAY_MIN_BYTES;
     if (bytes > ARRAY_MAX_BYTES) bytes = ARRAY_MAX_BYTES;
-    if (free_bytes && bytes > free_bytes / (2 * ARRAYS)) bytes = free_bytes / (2 * ARRAYS);
+    size_t fair = free_bytes / 2 / ARRAYS;
+    if (fair && bytes > fair) bytes = fair;
     return bytes / PAGE_BYTES * PAGE_BYTES;
 }
 

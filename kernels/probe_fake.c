@@ -346,11 +346,11 @@ void probe_collective(const struct probe_device *device, const struct probe_budg
 {
     struct stage stage = stage_begin("collective", budget, emit, sink);
     (void)device;
-    for (double bytes = 8192; bytes <= 0x1p27; bytes *= 16) {
+    for (uint64_t bytes = 8192; bytes <= 128U << 20; bytes *= 16) {
         struct probe_result result = probe_result_begin("all_reduce", "us");
-        double crossing = 2.0 * (part->count - 1) / part->count * bytes;
+        double crossing = 2.0 * (part->count - 1) / part->count * (double)bytes;
         result.impl = "nccl";
-        result.shape.bytes = (uint64_t)bytes;
+        result.shape.bytes = bytes;
         result.shape.gpus = (uint32_t)part->count;
         if (part->count > 1) {
             stage_emit(&stage, &result, part->alpha_us * 1e-6 + crossing / part->busbw_gb_per_s * 1e-9, 0, 1e-6);

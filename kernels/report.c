@@ -153,17 +153,30 @@ static json_t *results_of(const struct results *results, double peak_dram_gb_per
 
 /* --- a device --- */
 
+/* "00000000:1A:00.0": domain, bus, device, which are hexadecimal. */
+static bool read_pci(const char *id, uint32_t ret_fields[3])
+{
+    for (int i = 0; i < 3; i++) {
+        size_t length = strspn(id, "0123456789ABCDEFabcdef");
+        if (!length || length > 8 || !id[length]) return false;
+        for (ret_fields[i] = 0; length; length--, id++)
+            ret_fields[i] = ret_fields[i] << 4 | (uint32_t)(*id <= '9' ? *id - '0' : (*id | 0x20) - 'a' + 10);
+        id++;
+    }
+    return true;
+}
+
 static json_t *pci_of(const struct probe_device *facts, const struct nvml_facts *nvml)
 {
-    unsigned domain = 0, bus = 0, device = 0;
+    uint32_t fields[3];
     char vendor_device[16] = "";
-    if (sscanf(facts->pci_bus_id, "%x:%x:%x", &domain, &bus, &device) != 3) return json_null();
+    if (!read_pci(facts->pci_bus_id, fields)) return json_null();
     if (nvml->known && nvml->pci_vendor_device > 0) {
         uint32_t both = (uint32_t)nvml->pci_vendor_device;
         (void)snprintf(vendor_device, sizeof vendor_device, "%04x:%04x", both & 0xFFFFU, both >> 16);
     }
-    return OBJECT({"domain", json_integer(domain)}, {"bus", json_integer(bus)}, {"device", json_integer(device)},
-                  {"vendor_device", text(vendor_device)});
+    return OBJECT({"domain", json_integer(fields[0])}, {"bus", json_integer(fields[1])},
+                  {"device", json_integer(fields[2])}, {"vendor_device", text(vendor_device)});
 }
 
 static json_t *device_of(const struct calibrated_device *device)

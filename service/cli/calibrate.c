@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 enum { REPORT_MAX_BYTES = 16 << 20, ARGUMENTS_MAX = 16, PROBE_USAGE = 2, NOT_STARTED = 127 };
-extern char **environ;
 
 struct choices {
     const char *device, *only, *device_key, *output;

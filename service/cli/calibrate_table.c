@@ -143,7 +143,8 @@ static void describe_bytes(double bytes, char *text, size_t size)
     size_t unit = 0;
     for (; bytes >= 1024 && unit < 3; unit++)
         bytes /= 1024;
-    (void)snprintf(text, size, bytes > 0 ? " %.4g %s" : "", bytes, units[unit]);
+    text[0] = '\0';
+    if (bytes > 0) (void)snprintf(text, size, " %.4g %s", bytes, units[unit]);
 }
 
 /* "gemm bf16 m=4096", "decode_attention 32 x 4096", "all_reduce 8 KiB" */
@@ -178,7 +179,10 @@ static void print_passed(json_t *result, const struct peaks *peaks)
     double shown = bytes ? value / GIB : value;
     int digits = shown >= 100 ? 0 : shown >= 10 ? 1 : shown >= 1 ? 2 : 3;
     (void)printf("%10.*f %-8s", digits, shown, bytes ? "GiB" : text_of(result, "unit"));
-    (void)printf(is_known(off) ? " ±%4.1f %%" : "        ", off * 100);
+    if (is_known(off))
+        (void)printf(" ±%4.1f %%", off * 100);
+    else
+        (void)printf("%8s", "");
     if (is_known(peak) && peak > 0) {
         (void)printf("  ");
         print_bar(value / peak);
