@@ -38,7 +38,7 @@ static const struct group {
     {"collective", "all-reduce over all GPUs", probe_collective, 1.5, 7, false, true},
     {"link", "copies from and to the host, peers", probe_link, 1.5, 8, false, false},
     {"onchip", "caches, shared memory, latencies, arithmetic", probe_onchip, 0.8, 5, false, false},
-    [CPU] = {"cpu", "the host's memory and arithmetic", probe_cpu, 0.8, 10, true, false},
+    [CPU] = {"cpu", "the host's memory and arithmetic", probe_cpu, 0.8, DEVICE_S, true, false},
 };
 enum { GROUP_COUNT = sizeof groups / sizeof groups[0] };
 
@@ -355,6 +355,13 @@ static void note_start(struct calibration *calibration)
     calibration->load1 = getloadavg(load, 1) == 1 ? load[0] : (double)NAN;
 }
 
+/* The CPU has what the GPUs have left of their time: on a busy host it needs that. */
+static double cpu_left_s(const struct calibration *calibration, double spent_s)
+{
+    double all_s = DEVICE_S * fmax(1, (double)calibration->device_count);
+    return fmax(CPU_S, all_s - spent_s);
+}
+
 void calibration_run(const struct calibration_options *options, struct calibration *ret_calibration)
 {
     struct calibration *calibration = ret_calibration;
@@ -370,7 +377,8 @@ void calibration_run(const struct calibration_options *options, struct calibrati
         calibrate_gpus(&run);
     if (is_chosen(&run, &groups[CPU]) && (calibration->device_count || calibration->choice == DEVICE_ALL || only_cpu)) {
         tell(&run, "host", groups[CPU].about);
-        run_group(&run, &groups[CPU], 0, groups[CPU].most_s * options->time_scale, &calibration->cpu);
+        run_group(&run, &groups[CPU], 0, cpu_left_s(calibration, monotonic_s() - began_s) * options->time_scale,
+                  &calibration->cpu);
         judge_results(&calibration->cpu, (double)NAN);
     }
     calibration->wall_s = monotonic_s() - began_s;
