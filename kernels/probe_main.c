@@ -17,7 +17,7 @@ enum { EXIT_MEASURED = 0, EXIT_ERROR = 1, EXIT_USAGE = 2, EXIT_WAIVED = 77 };
 enum { SECRET_MIN_BYTES = 16, SECRET_MAX_BYTES = 4096, MESSAGE_BYTES = 256 };
 
 struct choices {
-    struct calibration_options run;
+    struct host_run_options run;
     bool samples, help, version;
     char secret[SECRET_MAX_BYTES];
     char problem[MESSAGE_BYTES]; /* "": all is well */
@@ -57,8 +57,8 @@ static const char help_text[] =
 static int print_help(void)
 {
     (void)fputs(help_text, stdout);
-    for (int i = 0; calibration_group_name(i); i++)
-        (void)printf("  %-12s %s\n", calibration_group_name(i), calibration_group_about(i));
+    for (int i = 0; host_run_group_name(i); i++)
+        (void)printf("  %-12s %s\n", host_run_group_name(i), host_run_group_about(i));
     return puts("\nExit status: 0 something was measured on what was asked for; 77 nothing could be, and the report\n"
                 "says why; 1 it failed; 2 the arguments are wrong.") < 0
                ? EXIT_ERROR
@@ -91,7 +91,7 @@ static void take_groups(struct choices *choices, const char *value)
 {
     while (*value) {
         size_t length = strcspn(value, ",");
-        int group = calibration_group(value, length);
+        int group = host_run_group(value, length);
         if (group < 0)
             (void)snprintf(choices->problem, sizeof choices->problem,
                            "--only: there is no group \"%.*s\"; gpusize-probe --help lists them",
@@ -172,7 +172,7 @@ static void take_arguments(struct choices *choices, int argc, char **argv)
     for (int option; (option = getopt_long(argc, argv, ":", long_options, NULL)) >= 0;)
         take_option(choices, option, argv);
     if (optind < argc) (void)snprintf(choices->problem, sizeof choices->problem, "%.60s is no option", argv[optind]);
-    int cpu = calibration_group("cpu", 3);
+    int cpu = host_run_group("cpu", 3);
     if (choices->run.choice == DEVICE_CPU && (choices->run.groups & ~(1U << cpu)))
         (void)snprintf(choices->problem, sizeof choices->problem, "--only: the CPU has the group cpu alone");
     if (choices->run.choice != DEVICE_CPU && choices->run.choice != DEVICE_ALL && choices->run.groups == 1U << cpu)
@@ -204,17 +204,17 @@ static int run(struct choices *choices)
     };
     static const struct probe_build build = {
         .version = GPUSIZE_VERSION, .cuda = PROBE_CUDA_VERSION, .sass = PROBE_SASS, .ptx = PROBE_PTX};
-    struct calibration calibration;
+    struct host_run host;
     choices->run.time_scale = time_scale();
     if (isatty(STDERR_FILENO)) choices->run.progress = show_progress;
     choices->run.sink = stderr;
-    calibration_run(&choices->run, &calibration);
-    char *report = report_make(&calibration, &build, choices->samples);
+    host_run_do(&choices->run, &host);
+    char *report = report_make(&host, &build, choices->samples);
     bool written = report && fputs(report, stdout) >= 0 && fflush(stdout) == 0;
-    int status = statuses[calibration_verdict(&calibration)];
+    int status = statuses[host_run_verdict(&host)];
     if (!written) (void)fputs("gpusize-probe: the report cannot be written\n", stderr);
     free(report);
-    calibration_free(&calibration);
+    host_run_free(&host);
     return written ? status : EXIT_ERROR;
 }
 

@@ -179,7 +179,7 @@ static json_t *pci_of(const struct probe_device *facts, const struct nvml_facts 
                   {"device", json_integer(fields[2])}, {"vendor_device", text(vendor_device)});
 }
 
-static json_t *device_of(const struct calibrated_device *device)
+static json_t *device_of(const struct measured_device *device)
 {
     const struct probe_device *facts = &device->facts;
     const struct nvml_facts *nvml = &device->before;
@@ -269,7 +269,7 @@ static json_t *fit_of(const struct summary *summary)
 
 /* --- the whole --- */
 
-static json_t *calibrated_of(const struct calibrated_device *device, bool with_samples)
+static json_t *measured_of(const struct measured_device *device, bool with_samples)
 {
     bool opened = device->why_not.status == PROBE_PASSED;
     double peak = device->shared || device->before.mig > 0 ? (double)NAN : device->facts.peak_dram_gb_per_s;
@@ -278,16 +278,16 @@ static json_t *calibrated_of(const struct calibrated_device *device, bool with_s
         {"conditions", OBJECT({"before", conditions_of(&device->before)}, {"after", conditions_of(&device->after)},
                               {"shared", json_boolean(device->shared)})},
         {"results", results_of(&device->results, peak, with_samples)}, {"fit", fit_of(&device->summary)},
-        {"status", json_string(verdict_name(calibration_device_verdict(device)))},
+        {"status", json_string(verdict_name(host_run_device_verdict(device)))},
         {"reason", text(opened ? "" : probe_reason_name(device->why_not.reason))},
         {"detail", text(opened ? "" : device->why_not.detail)});
 }
 
-static json_t *devices_of(const struct calibration *calibration, bool with_samples)
+static json_t *devices_of(const struct host_run *host, bool with_samples)
 {
     json_t *array = json_array();
-    for (size_t i = 0; i < calibration->device_count; i++)
-        (void)json_array_append_new(array, calibrated_of(&calibration->devices[i], with_samples));
+    for (size_t i = 0; i < host->device_count; i++)
+        (void)json_array_append_new(array, measured_of(&host->devices[i], with_samples));
     return array;
 }
 
@@ -305,17 +305,15 @@ static void read_cpu_name(char *name, size_t size)
     if (file) (void)fclose(file);
 }
 
-static json_t *host_of(const struct calibration *calibration, bool with_samples)
+static json_t *host_of(const struct host_run *host, bool with_samples)
 {
     char name[128];
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE), cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
     read_cpu_name(name, sizeof name);
     return OBJECT({"cpu", text(name)}, {"cpus", positive((double)sysconf(_SC_NPROCESSORS_ONLN))},
                   {"memory_total_bytes", positive((double)pages * (double)page)}, {"l3_bytes", positive((double)cache)},
-                  {"load1", number(calibration->load1)},
-                  {"results", results_of(&calibration->cpu, (double)NAN, with_samples)},
-                  {"status", calibration->cpu.count ? json_string(verdict_name(calibration_cpu_verdict(calibration)))
-                                                    : json_null()});
+                  {"load1", number(host->load1)}, {"results", results_of(&host->cpu, (double)NAN, with_samples)},
+                  {"status", host->cpu.count ? json_string(verdict_name(host_run_cpu_verdict(host))) : json_null()});
 }
 
 static json_t *probe_of(const struct probe_build *build)
@@ -325,18 +323,16 @@ static json_t *probe_of(const struct probe_build *build)
         {"build", OBJECT({"cuda", text(build->cuda)}, {"sass", words(build->sass)}, {"ptx", words(build->ptx)})});
 }
 
-char *report_make(const struct calibration *calibration, const struct probe_build *build, bool with_samples)
+char *report_make(const struct host_run *host, const struct probe_build *build, bool with_samples)
 {
-    bool has_gpu = calibration->why_not.status == PROBE_PASSED;
+    bool has_gpu = host->why_not.status == PROBE_PASSED;
     json_t *report =
-        OBJECT({"schema", json_string("calibration/1")},
-               {"status", json_string(verdict_name(calibration_verdict(calibration)))},
-               {"device_kind", json_string(calibration_device_kind(calibration))},
-               {"reason", text(has_gpu ? "" : probe_reason_name(calibration->why_not.reason))},
-               {"detail", text(has_gpu ? "" : calibration->why_not.detail)},
-               {"started_at", json_string(calibration->started_at)}, {"wall_seconds", number(calibration->wall_s)},
-               {"probe", probe_of(build)}, {"devices", devices_of(calibration, with_samples)},
-               {"host", host_of(calibration, with_samples)});
+        OBJECT({"schema", json_string("calibration/1")}, {"status", json_string(verdict_name(host_run_verdict(host)))},
+               {"device_kind", json_string(host_run_device_kind(host))},
+               {"reason", text(has_gpu ? "" : probe_reason_name(host->why_not.reason))},
+               {"detail", text(has_gpu ? "" : host->why_not.detail)}, {"started_at", json_string(host->started_at)},
+               {"wall_seconds", number(host->wall_s)}, {"probe", probe_of(build)},
+               {"devices", devices_of(host, with_samples)}, {"host", host_of(host, with_samples)});
     char *line = json_dumps(report, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS)), *ended = NULL;
     json_decref(report);
     if (line && asprintf(&ended, "%s\n", line) < 0) ended = NULL;

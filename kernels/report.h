@@ -1,6 +1,6 @@
 /* report.h owns the report of a run: one JSON object of the schema calibration/1 (docs/calibration.schema.json). */
 #pragma once
-#include "kernels/calibration.h"
+#include "kernels/host_run.h"
 
 /* What the program was built from. */
 struct probe_build {
@@ -10,4 +10,4 @@ struct probe_build {
 };
 
 /* The text, ended by a line feed; NULL without memory. Free it. with_samples: every time that was taken, too. */
-char *report_make(const struct calibration *calibration, const struct probe_build *build, bool with_samples);
+char *report_make(const struct host_run *host, const struct probe_build *build, bool with_samples);

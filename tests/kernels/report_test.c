@@ -28,9 +28,9 @@ static struct kept_result passed(const char *name)
     return kept;
 }
 
-static void assert_report(const struct calibration *calibration, bool with_samples, const char *const *parts)
+static void assert_report(const struct host_run *host, bool with_samples, const char *const *parts)
 {
-    char *text = report_make(calibration, &build, with_samples);
+    char *text = report_make(host, &build, with_samples);
     assert_non_null(text);
     assert_int_equal(text[strlen(text) - 1], '\n');
     assert_int_equal(strcspn(text, "\n"), strlen(text) - 1);
@@ -39,21 +39,21 @@ static void assert_report(const struct calibration *calibration, bool with_sampl
     free(text);
 }
 
-static struct calibration of_cpu(void)
+static struct host_run of_cpu(void)
 {
-    struct calibration calibration = {.choice = DEVICE_ALL, .started_at = "2026-11-29T12:00:00Z", .wall_s = 2.5};
+    struct host_run host = {.choice = DEVICE_ALL, .started_at = "2026-11-29T12:00:00Z", .wall_s = 2.5};
     struct kept_result kept = passed("cpu_triad");
-    calibration.load1 = NAN;
-    calibration.why_not = probe_result_begin("device", "");
-    probe_fail(&calibration.why_not, PROBE_WAIVED, REASON_NO_DRIVER, "none");
-    results_add(&calibration.cpu, &kept);
-    return calibration;
+    host.load1 = NAN;
+    host.why_not = probe_result_begin("device", "");
+    probe_fail(&host.why_not, PROBE_WAIVED, REASON_NO_DRIVER, "none");
+    results_add(&host.cpu, &kept);
+    return host;
 }
 
 static void test_the_cpu_stands_in(void **state)
 {
     (void)state;
-    struct calibration calibration = of_cpu();
+    struct host_run host = of_cpu();
     static const char *const parts[] = {
         "{\"schema\":\"calibration/"
         "1\",\"status\":\"passed\",\"device_kind\":\"cpu\",\"reason\":\"no_driver\",\"detail\":\"none\"",
@@ -66,36 +66,36 @@ static void test_the_cpu_stands_in(void **state)
         "\"suspect\":[],\"seconds\":0.5}",
         NULL,
     };
-    assert_report(&calibration, false, parts);
+    assert_report(&host, false, parts);
     static const char *const samples[] = {"\"samples_seconds\":[0.25,0.25]", NULL};
-    assert_report(&calibration, true, samples);
-    calibration_free(&calibration);
+    assert_report(&host, true, samples);
+    host_run_free(&host);
 }
 
 static void test_a_failure_has_no_value(void **state)
 {
     (void)state;
-    struct calibration calibration = of_cpu();
-    probe_fail(&calibration.cpu.items[0].result, PROBE_ERROR, REASON_VERIFICATION, "the sum is \"wrong\"");
+    struct host_run host = of_cpu();
+    probe_fail(&host.cpu.items[0].result, PROBE_ERROR, REASON_VERIFICATION, "the sum is \"wrong\"");
     static const char *const parts[] = {
         "\"status\":\"error\",\"device_kind\":\"cpu\"",
         "\"reason\":\"verification\",\"detail\":\"the sum is "
         "\\\"wrong\\\"\",\"unit\":\"GB/s\",\"value\":null,\"p10\":null,\"p90\":null",
         NULL,
     };
-    assert_report(&calibration, false, parts);
-    calibration_free(&calibration);
+    assert_report(&host, false, parts);
+    host_run_free(&host);
 }
 
-static struct calibration of_gpu(void)
+static struct host_run of_gpu(void)
 {
-    struct calibration calibration = {.choice = DEVICE_CUDA};
+    struct host_run host = {.choice = DEVICE_CUDA};
     struct kept_result kept = passed("dram_read");
-    calibration.why_not.status = PROBE_PASSED;
-    calibration.device_count = 1;
-    calibration.devices = calloc(1, sizeof *calibration.devices);
-    assert_non_null(calibration.devices);
-    struct calibrated_device *device = calibration.devices;
+    host.why_not.status = PROBE_PASSED;
+    host.device_count = 1;
+    host.devices = calloc(1, sizeof *host.devices);
+    assert_non_null(host.devices);
+    struct measured_device *device = host.devices;
     device->why_not.status = PROBE_PASSED;
     device->context_bytes = NAN;
     device->facts = (struct probe_device){.cc_major = 9, .peak_dram_gb_per_s = 5};
@@ -103,13 +103,13 @@ static struct calibration of_gpu(void)
     (void)snprintf(device->facts.pci_bus_id, sizeof device->facts.pci_bus_id, "00000000:1A:00.0");
     results_add(&device->results, &kept);
     device->summary = summary_of(&device->results);
-    return calibration;
+    return host;
 }
 
 static void test_a_gpu_of_which_little_is_known(void **state)
 {
     (void)state;
-    struct calibration calibration = of_gpu();
+    struct host_run host = of_gpu();
     static const char *const parts[] = {
         "\"status\":\"passed\",\"device_kind\":\"cuda\",\"reason\":null",
         "\"key\":null,\"ordinal\":0,\"model\":\"NVIDIA "
@@ -122,19 +122,19 @@ static void test_a_gpu_of_which_little_is_known(void **state)
         "\"fit\":{\"dram_read_gb_per_s\":4,\"kv_read\":null,\"gemm\":{},\"launch\":null,\"all_reduce\":{}}",
         NULL,
     };
-    assert_report(&calibration, false, parts);
-    calibration_free(&calibration);
+    assert_report(&host, false, parts);
+    host_run_free(&host);
 }
 
 static void test_conditions(void **state)
 {
     (void)state;
-    struct calibration calibration = of_gpu();
-    struct nvml_facts *before = &calibration.devices->before;
+    struct host_run host = of_gpu();
+    struct nvml_facts *before = &host.devices->before;
     *before = (struct nvml_facts){.known = true, .driver = "580.95", .throttle_bits = 4 + 1024, .power_watts = 75.25};
     before->mig = 1;
     before->temperature_c = before->pcie_gen = NAN;
-    calibration.devices->shared = true;
+    host.devices->shared = true;
     static const char *const parts[] = {
         "\"mig\":true",
         "\"driver\":\"580.95\"",
@@ -145,18 +145,18 @@ static void test_conditions(void **state)
         "\"pcie\":{\"gen\":null,\"width\":0}",
         NULL,
     };
-    assert_report(&calibration, false, parts);
-    calibration_free(&calibration);
+    assert_report(&host, false, parts);
+    host_run_free(&host);
 }
 
 static void test_text_that_is_no_utf8_is_null(void **state)
 {
     (void)state;
-    struct calibration calibration = of_gpu();
-    memcpy(calibration.devices->facts.name, "\xff\xfe", 3);
+    struct host_run host = of_gpu();
+    memcpy(host.devices->facts.name, "\xff\xfe", 3);
     static const char *const parts[] = {"\"model\":null", NULL};
-    assert_report(&calibration, false, parts);
-    calibration_free(&calibration);
+    assert_report(&host, false, parts);
+    host_run_free(&host);
 }
 
 /* passed, waived, errors of a GPU; whether there is one; passed results of the CPU: the verdict of all */
@@ -174,42 +174,42 @@ static void test_verdicts(void **state)
         {DEVICE_CUDA, PROBE_WAIVED, PROBE_PASSED, PROBE_PASSED, VERDICT_WAIVED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct calibration calibration = of_gpu();
+        struct host_run host = of_gpu();
         struct kept_result cpu = passed("cpu_triad");
-        calibration.choice = rows[i].choice;
-        calibration.why_not.status = rows[i].why_not;
-        calibration.devices->results.items[0].result.status = rows[i].gpu;
+        host.choice = rows[i].choice;
+        host.why_not.status = rows[i].why_not;
+        host.devices->results.items[0].result.status = rows[i].gpu;
         cpu.result.status = rows[i].cpu;
-        results_add(&calibration.cpu, &cpu);
-        assert_int_equal(calibration_verdict(&calibration), rows[i].verdict);
-        calibration_free(&calibration);
+        results_add(&host.cpu, &cpu);
+        assert_int_equal(host_run_verdict(&host), rows[i].verdict);
+        host_run_free(&host);
     }
-    struct calibration alone = of_cpu();
-    assert_int_equal(calibration_verdict(&alone), VERDICT_PASSED);
+    struct host_run alone = of_cpu();
+    assert_int_equal(host_run_verdict(&alone), VERDICT_PASSED);
     alone.choice = DEVICE_CUDA;
-    assert_int_equal(calibration_verdict(&alone), VERDICT_WAIVED);
-    assert_string_equal(calibration_device_kind(&alone), "cuda");
+    assert_int_equal(host_run_verdict(&alone), VERDICT_WAIVED);
+    assert_string_equal(host_run_device_kind(&alone), "cuda");
     alone.choice = DEVICE_ALL;
     alone.why_not.status = PROBE_ERROR;
-    assert_int_equal(calibration_verdict(&alone), VERDICT_ERROR);
-    calibration_free(&alone);
+    assert_int_equal(host_run_verdict(&alone), VERDICT_ERROR);
+    host_run_free(&alone);
 }
 
 static void test_names_of_groups(void **state)
 {
     (void)state;
-    assert_int_equal(calibration_group("stream", 6), 0);
-    assert_int_equal(calibration_group("streams", 7), -1);
-    assert_int_equal(calibration_group("", 0), -1);
-    assert_null(calibration_group_name(-1));
+    assert_int_equal(host_run_group("stream", 6), 0);
+    assert_int_equal(host_run_group("streams", 7), -1);
+    assert_int_equal(host_run_group("", 0), -1);
+    assert_null(host_run_group_name(-1));
     int count = 0;
-    for (; calibration_group_name(count); count++) {
-        const char *name = calibration_group_name(count);
-        assert_int_equal(calibration_group(name, strlen(name)), count);
-        assert_non_null(calibration_group_about(count));
+    for (; host_run_group_name(count); count++) {
+        const char *name = host_run_group_name(count);
+        assert_int_equal(host_run_group(name, strlen(name)), count);
+        assert_non_null(host_run_group_about(count));
     }
-    assert_string_equal(calibration_group_name(count - 1), "cpu");
-    assert_null(calibration_group_about(count));
+    assert_string_equal(host_run_group_name(count - 1), "cpu");
+    assert_null(host_run_group_about(count));
 }
 
 int main(void)

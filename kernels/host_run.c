@@ -1,6 +1,6 @@
-/* calibration.c owns the order and the time of groups. The most telling ones run first; what does not fit before the
+/* host_run.c owns the order and the time of groups. The most telling ones run first; what does not fit before the
  * deadline is waived, never squeezed. This process makes no call of CUDA or NVML: children do. */
-#include "kernels/calibration.h"
+#include "kernels/host_run.h"
 
 #include "kernels/child.h"
 #include "kernels/device_key.h"
@@ -42,7 +42,7 @@ static const struct group {
 };
 enum { GROUP_COUNT = sizeof groups / sizeof groups[0] };
 
-int calibration_group(const char *name, size_t length)
+int host_run_group(const char *name, size_t length)
 {
     for (int i = 0; i < GROUP_COUNT; i++) {
         if (strlen(groups[i].name) == length && strncmp(groups[i].name, name, length) == 0) return i;
@@ -50,12 +50,12 @@ int calibration_group(const char *name, size_t length)
     return -1;
 }
 
-const char *calibration_group_name(int group)
+const char *host_run_group_name(int group)
 {
     return group >= 0 && group < GROUP_COUNT ? groups[group].name : NULL;
 }
 
-const char *calibration_group_about(int group)
+const char *host_run_group_about(int group)
 {
     return group >= 0 && group < GROUP_COUNT ? groups[group].about : NULL;
 }
@@ -186,8 +186,8 @@ static void add_failure(struct results *results, const struct probe_result *resu
 /* --- groups --- */
 
 struct run {
-    const struct calibration_options *options;
-    struct calibration *calibration;
+    const struct host_run_options *options;
+    struct host_run *host;
 };
 
 static bool is_chosen(const struct run *run, const struct group *group)
@@ -227,7 +227,7 @@ static void run_group(const struct run *run, const struct group *group, int ordi
 }
 
 /* The first group once more: a figure that has moved meanwhile is doubted. */
-static void run_again(const struct run *run, struct calibrated_device *device, double left_s)
+static void run_again(const struct run *run, struct measured_device *device, double left_s)
 {
     struct results again = {0};
     if (left_s < groups[STREAM].least_s * run->options->time_scale) return;
@@ -237,7 +237,7 @@ static void run_again(const struct run *run, struct calibrated_device *device, d
     results_free(&again);
 }
 
-static void run_groups(const struct run *run, struct calibrated_device *device, double ends_s, bool first)
+static void run_groups(const struct run *run, struct measured_device *device, double ends_s, bool first)
 {
     bool with_stream = is_chosen(run, &groups[STREAM]);
     double reserve_s = with_stream ? AGAIN_S * run->options->time_scale : 0;
@@ -271,7 +271,7 @@ static bool under_mps(void)
     return getenv("CUDA_MPS_PIPE_DIRECTORY") || getenv("CUDA_MPS_ACTIVE_THREAD_PERCENTAGE");
 }
 
-static void judge_device(struct calibrated_device *device)
+static void judge_device(struct measured_device *device)
 {
     bool whole = !(device->before.mig > 0) && !strstr(device->facts.name, "MIG");
     device->shared = judge_is_shared(&device->before, &device->after, under_mps());
@@ -280,8 +280,8 @@ static void judge_device(struct calibrated_device *device)
     device->summary = summary_of(device->shared ? &none : &device->results);
 }
 
-static void calibrate_device(const struct run *run, int ordinal, double ends_s, bool first,
-                             struct calibrated_device *device)
+static void measure_device(const struct run *run, int ordinal, double ends_s, bool first,
+                           struct measured_device *device)
 {
     struct task task = {.ordinal = ordinal};
     struct taken taken = {.count = 0};
@@ -306,90 +306,89 @@ static void calibrate_device(const struct run *run, int ordinal, double ends_s, 
     judge_device(device);
 }
 
-/* How many GPUs there are; 0 with the reason in the calibration. */
+/* How many GPUs there are; 0 with why not in the run. */
 static int count_all(const struct run *run)
 {
     struct taken taken = {.count = -1};
     struct child_outcome outcome = child_run(count_devices, NULL, QUESTION_S * run->options->time_scale, take, &taken);
-    struct probe_result *why_not = &run->calibration->why_not;
+    struct probe_result *why_not = &run->host->why_not;
     if (taken.count > 0) return taken.count < DEVICES_MAX ? taken.count : DEVICES_MAX;
     if (taken.count < 0) *why_not = why_none(&taken, &outcome);
     if (taken.count == 0) probe_fail(why_not, PROBE_WAIVED, REASON_NO_DEVICE, "the driver knows of no GPU");
     return 0;
 }
 
-static void calibrate_gpus(const struct run *run)
+static void measure_gpus(const struct run *run)
 {
-    struct calibration *calibration = run->calibration;
+    struct host_run *host = run->host;
     int there = count_all(run), first = 0;
     if (run->options->choice == DEVICE_ONE && there > 0) {
         first = run->options->ordinal;
         if (first >= there)
-            probe_fail(&calibration->why_not, PROBE_WAIVED, REASON_NO_DEVICE,
-                       "there is no GPU %d: there are %d, from 0", first, there);
+            probe_fail(&host->why_not, PROBE_WAIVED, REASON_NO_DEVICE, "there is no GPU %d: there are %d, from 0",
+                       first, there);
         there = first < there ? first + 1 : 0;
     }
     if (there <= first) return;
-    calibration->devices = calloc((size_t)(there - first), sizeof *calibration->devices);
-    if (!calibration->devices) {
-        probe_fail(&calibration->why_not, PROBE_ERROR, REASON_NOT_ENOUGH_MEMORY, "the host has no memory left");
+    host->devices = calloc((size_t)(there - first), sizeof *host->devices);
+    if (!host->devices) {
+        probe_fail(&host->why_not, PROBE_ERROR, REASON_NOT_ENOUGH_MEMORY, "the host has no memory left");
         return;
     }
-    calibration->why_not.status = PROBE_PASSED;
+    host->why_not.status = PROBE_PASSED;
     for (int i = first; i < there; i++) {
         double cpu_s = i + 1 == there && is_chosen(run, &groups[CPU]) ? CPU_S : 0;
         double ends_s = monotonic_s() + (DEVICE_S - cpu_s) * run->options->time_scale;
-        calibrate_device(run, i, ends_s, i == first, &calibration->devices[calibration->device_count++]);
+        measure_device(run, i, ends_s, i == first, &host->devices[host->device_count++]);
     }
 }
 
 /* --- the run --- */
 
-static void note_start(struct calibration *calibration)
+static void note_start(struct host_run *host)
 {
     time_t now = time(NULL);
     struct tm utc;
     double load[1];
     (void)gmtime_r(&now, &utc);
-    (void)strftime(calibration->started_at, sizeof calibration->started_at, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    calibration->load1 = getloadavg(load, 1) == 1 ? load[0] : (double)NAN;
+    (void)strftime(host->started_at, sizeof host->started_at, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    host->load1 = getloadavg(load, 1) == 1 ? load[0] : (double)NAN;
 }
 
 /* The CPU has what the GPUs have left of their time: on a busy host it needs that. */
-static double cpu_left_s(const struct calibration *calibration, double spent_s)
+static double cpu_left_s(const struct host_run *host, double spent_s)
 {
-    double all_s = DEVICE_S * fmax(1, (double)calibration->device_count);
+    double all_s = DEVICE_S * fmax(1, (double)host->device_count);
     return fmax(CPU_S, all_s - spent_s);
 }
 
-void calibration_run(const struct calibration_options *options, struct calibration *ret_calibration)
+void host_run_do(const struct host_run_options *options, struct host_run *ret_host)
 {
-    struct calibration *calibration = ret_calibration;
-    const struct run run = {.options = options, .calibration = calibration};
+    struct host_run *host = ret_host;
+    const struct run run = {.options = options, .host = host};
     double began_s = monotonic_s();
     bool only_cpu = options->choice == DEVICE_CPU || options->groups == 1U << CPU;
-    *calibration = (struct calibration){.choice = only_cpu ? DEVICE_CPU : options->choice};
-    calibration->why_not = probe_result_begin("device", "");
-    note_start(calibration);
+    *host = (struct host_run){.choice = only_cpu ? DEVICE_CPU : options->choice};
+    host->why_not = probe_result_begin("device", "");
+    note_start(host);
     if (only_cpu)
-        probe_fail(&calibration->why_not, PROBE_WAIVED, REASON_NONE, "no GPU was asked for");
+        probe_fail(&host->why_not, PROBE_WAIVED, REASON_NONE, "no GPU was asked for");
     else
-        calibrate_gpus(&run);
-    if (is_chosen(&run, &groups[CPU]) && (calibration->device_count || calibration->choice == DEVICE_ALL || only_cpu)) {
+        measure_gpus(&run);
+    if (is_chosen(&run, &groups[CPU]) && (host->device_count || host->choice == DEVICE_ALL || only_cpu)) {
         tell(&run, "host", groups[CPU].about);
-        run_group(&run, &groups[CPU], 0, cpu_left_s(calibration, monotonic_s() - began_s) * options->time_scale,
-                  &calibration->cpu);
-        judge_results(&calibration->cpu, (double)NAN);
+        run_group(&run, &groups[CPU], 0, cpu_left_s(host, monotonic_s() - began_s) * options->time_scale, &host->cpu);
+        judge_results(&host->cpu, (double)NAN);
     }
-    calibration->wall_s = monotonic_s() - began_s;
+    host->wall_s = monotonic_s() - began_s;
 }
 
-void calibration_free(struct calibration *calibration)
+void host_run_free(struct host_run *host)
 {
-    for (size_t i = 0; i < calibration->device_count; i++)
-        results_free(&calibration->devices[i].results);
-    free(calibration->devices);
-    results_free(&calibration->cpu);
+    for (size_t i = 0; i < host->device_count; i++)
+        results_free(&host->devices[i].results);
+    free(host->devices);
+    results_free(&host->cpu);
 }
 
 /* --- verdicts --- */
@@ -416,7 +415,7 @@ static void tally_results(struct tally *tally, const struct results *results)
     tally->count[PROBE_ERROR] += results->lost;
 }
 
-static void tally_device(struct tally *tally, const struct calibrated_device *device)
+static void tally_device(struct tally *tally, const struct measured_device *device)
 {
     tally_results(tally, &device->results);
     if (device->why_not.status != PROBE_PASSED) tally->count[device->why_not.status]++;
@@ -428,36 +427,36 @@ static enum verdict verdict_of(const struct tally *tally)
     return tally->count[PROBE_ERROR] ? VERDICT_ERROR : VERDICT_WAIVED;
 }
 
-enum verdict calibration_device_verdict(const struct calibrated_device *device)
+enum verdict host_run_device_verdict(const struct measured_device *device)
 {
     struct tally tally = {{0}};
     tally_device(&tally, device);
     return verdict_of(&tally);
 }
 
-enum verdict calibration_cpu_verdict(const struct calibration *calibration)
+enum verdict host_run_cpu_verdict(const struct host_run *host)
 {
     struct tally tally = {{0}};
-    tally_results(&tally, &calibration->cpu);
+    tally_results(&tally, &host->cpu);
     return verdict_of(&tally);
 }
 
 /* A CPU stands in where there is no GPU, but not where one fails. */
-enum verdict calibration_verdict(const struct calibration *calibration)
+enum verdict host_run_verdict(const struct host_run *host)
 {
     struct tally tally = {{0}};
-    bool no_gpu = calibration->why_not.status == PROBE_WAIVED;
-    for (size_t i = 0; i < calibration->device_count; i++)
-        tally_device(&tally, &calibration->devices[i]);
-    if (calibration->choice == DEVICE_CPU || (calibration->choice == DEVICE_ALL && no_gpu))
-        tally_results(&tally, &calibration->cpu);
-    else if (calibration->why_not.status != PROBE_PASSED)
-        tally.count[calibration->why_not.status]++;
+    bool no_gpu = host->why_not.status == PROBE_WAIVED;
+    for (size_t i = 0; i < host->device_count; i++)
+        tally_device(&tally, &host->devices[i]);
+    if (host->choice == DEVICE_CPU || (host->choice == DEVICE_ALL && no_gpu))
+        tally_results(&tally, &host->cpu);
+    else if (host->why_not.status != PROBE_PASSED)
+        tally.count[host->why_not.status]++;
     return verdict_of(&tally);
 }
 
-const char *calibration_device_kind(const struct calibration *calibration)
+const char *host_run_device_kind(const struct host_run *host)
 {
-    bool cpu = calibration->choice == DEVICE_CPU || (calibration->choice == DEVICE_ALL && !calibration->device_count);
+    bool cpu = host->choice == DEVICE_CPU || (host->choice == DEVICE_ALL && !host->device_count);
     return cpu ? "cpu" : "cuda";
 }

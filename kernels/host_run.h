@@ -1,4 +1,4 @@
-/* calibration.h owns one run: which groups of probes are asked for, in which order they run within how much time, and
+/* host_run.h owns one run: which groups of probes are asked for, in which order they run within how much time, and
  * what came of it. */
 #pragma once
 #include "kernels/device_key.h"
@@ -9,7 +9,7 @@
 enum device_choice { DEVICE_ALL, DEVICE_CUDA, DEVICE_ONE, DEVICE_CPU }; /* ALL: the CPU alone where there is no GPU */
 
 enum { DEVICES_MAX = 64 };
-struct calibration_options {
+struct host_run_options {
     enum device_choice choice;
     int ordinal;     /* of DEVICE_ONE */
     unsigned groups; /* a bit for each; 0: all */
@@ -22,11 +22,11 @@ struct calibration_options {
 };
 
 /* Bit numbers of groups. -1 if there is none of that name. */
-int calibration_group(const char *name, size_t length);
-const char *calibration_group_name(int group); /* NULL after the last */
-const char *calibration_group_about(int group);
+int host_run_group(const char *name, size_t length);
+const char *host_run_group_name(int group); /* NULL after the last */
+const char *host_run_group_about(int group);
 
-struct calibrated_device {
+struct measured_device {
     struct probe_device facts;
     struct probe_result why_not; /* passed: it could be opened */
     struct nvml_facts before, after;
@@ -37,24 +37,24 @@ struct calibrated_device {
     struct summary summary;
 };
 
-struct calibration {
+struct host_run {
     enum device_choice choice;
     char started_at[24]; /* "2026-11-29T12:00:00Z" */
     double wall_s;
     struct probe_result why_not; /* why there is no GPU; passed if there is one */
-    struct calibrated_device *devices;
+    struct measured_device *devices;
     size_t device_count;
     struct results cpu;
     double load1;
 };
 
-void calibration_run(const struct calibration_options *options, struct calibration *ret_calibration);
-void calibration_free(struct calibration *calibration);
+void host_run_do(const struct host_run_options *options, struct host_run *ret_host);
+void host_run_free(struct host_run *host);
 
 enum verdict { VERDICT_PASSED, VERDICT_PARTIAL, VERDICT_WAIVED, VERDICT_ERROR };
 const char *verdict_name(enum verdict verdict); /* "partial": some passed, others are errors */
-enum verdict calibration_device_verdict(const struct calibrated_device *device);
-enum verdict calibration_cpu_verdict(const struct calibration *calibration);
-enum verdict calibration_verdict(const struct calibration *calibration);
+enum verdict host_run_device_verdict(const struct measured_device *device);
+enum verdict host_run_cpu_verdict(const struct host_run *host);
+enum verdict host_run_verdict(const struct host_run *host);
 /* "cuda", or "cpu" where no GPU is asked for or none is there. */
-const char *calibration_device_kind(const struct calibration *calibration);
+const char *host_run_device_kind(const struct host_run *host);
