@@ -331,16 +331,17 @@ static void measure_gpus(const struct run *run)
         there = first < there ? first + 1 : 0;
     }
     if (there <= first) return;
-    host->devices = calloc((size_t)(there - first), sizeof *host->devices);
-    if (!host->devices) {
+    struct measured_device *devices = calloc((size_t)(there - first), sizeof *devices);
+    if (!devices) {
         probe_fail(&host->why_not, PROBE_ERROR, REASON_NOT_ENOUGH_MEMORY, "the host has no memory left");
         return;
     }
+    host->devices = devices;
     host->why_not.status = PROBE_PASSED;
     for (int i = first; i < there; i++) {
         double cpu_s = i + 1 == there && is_chosen(run, &groups[CPU]) ? CPU_S : 0;
         double ends_s = monotonic_s() + (DEVICE_S - cpu_s) * run->options->time_scale;
-        measure_device(run, i, ends_s, i == first, &host->devices[host->device_count++]);
+        measure_device(run, i, ends_s, i == first, &devices[host->device_count++]);
     }
 }
 
