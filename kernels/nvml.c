@@ -100,12 +100,13 @@ void nvml_tame(struct nvml_facts *facts)
     facts->uuid[sizeof facts->uuid - 1] = '\0';
 }
 
+/* Stored as POSIX shows it for dlsym. */
 static void load(void *library, struct api *api)
 {
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-        void *symbol = dlsym(library, entries[i].name);
-        if (!symbol && entries[i].older) symbol = dlsym(library, entries[i].older);
-        memcpy((char *)api + entries[i].offset, &symbol, sizeof symbol);
+        void **entry = (void **)(void *)((char *)api + entries[i].offset);
+        *entry = dlsym(library, entries[i].name);
+        if (!*entry && entries[i].older) *entry = dlsym(library, entries[i].older);
     }
 }
 
