@@ -28,7 +28,8 @@ function(device_find_compiler name_out)
         return()
     endif()
     if(NOT DEFINED GPUSIZE_NVCC_WORKS OR NOT GPUSIZE_NVCC_WORKS STREQUAL CMAKE_CUDA_COMPILER)
-        file(WRITE ${CMAKE_BINARY_DIR}/device/try.cu "__global__ void nothing() {}\nvoid f() { nothing<<<1, 1>>>(); }\n")
+        file(WRITE ${CMAKE_BINARY_DIR}/device/try.cu
+             "__global__ void nothing() {}\nvoid f() { nothing<<<1, 1>>>(); }\n")
         execute_process(COMMAND ${CMAKE_CUDA_COMPILER} -std=c++17 -arch=sm_89 -c try.cu -o try.o
                         WORKING_DIRECTORY ${CMAKE_BINARY_DIR}/device RESULT_VARIABLE failed OUTPUT_VARIABLE output
                         ERROR_VARIABLE output)
