@@ -178,6 +178,7 @@ const struct cli_command cli_commands[] = {
     {"import", "Brings prices into the catalog of a database.", cli_import},
     {"evaluate", "Compares predictions with measured results.", cli_evaluate},
     {"fit", "Fits engine profiles to measured rows.", cli_fit},
+    {"calibrate", "Measures the GPUs of this machine, or its CPU.", cli_calibrate},
     {"replay", "Computes a stored answer again, and tells whether it is the same.", cli_replay},
     {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},

@@ -333,7 +333,7 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
 
 /* --- bars and reasons --------------------------------------------------------------------------------------------- */
 
-static bool terminal_is_utf8(void)
+bool terminal_is_utf8(void)
 {
     static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
