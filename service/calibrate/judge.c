@@ -241,8 +241,8 @@ const char *figures_why_none(const json_t *item)
         "cuda_error",
     };
     const json_t *results = json_object_get(item, "results");
-    for (size_t i = 0; i < json_array_size(results); i++) {
-        const char *reason = text_of(json_array_get(results, i), "reason");
+    for (size_t i = 0; i <= json_array_size(results); i++) { /* its own reason, then those of the results */
+        const char *reason = text_of(i ? json_array_get(results, i - 1) : item, "reason");
         for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
             if (strcmp(reason, known[k]) == 0) return known[k];
         }

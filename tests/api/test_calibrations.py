@@ -174,7 +174,7 @@ REFUSED = [
     ("started_at", "2026-13-01T00:00:00Z", 422, "started_at", "is no time"),
     ("started_at", "2090-01-01T00:00:00Z", 422, "started_at", "in the future"),
     ("started_at", 5, 400, "started_at", "must be a text or null"),
-    ("devices", [], 422, "devices", "not one figure that answers use: no device was measured"),
+    ("devices", [], 422, "devices", "not one figure that answers use: nothing was measured"),
     ("devices", {}, 400, "devices", "must be a list"),
     ("devices", [7], 400, "devices[0]", "must be an object"),
     ("devices", [{}], 422, "devices", "nothing was measured"),
