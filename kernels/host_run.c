@@ -75,18 +75,10 @@ static void send_why_not(struct record_pipe *pipe, const struct probe_result *wh
     record_send_result(why_not, pipe);
 }
 
-/* No lazy loading inside a held stream; the same order of GPUs as other tools have, unless somebody chose another. */
-static void set_environment(void)
-{
-    (void)setenv("CUDA_MODULE_LOADING", "EAGER", 1);
-    (void)setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);
-}
-
 static void count_devices(struct record_pipe *pipe, void *arg)
 {
     struct probe_result why_not = probe_result_begin("device", "");
     (void)arg;
-    set_environment();
     const struct record record = {.kind = RECORD_COUNT, .count = probe_count(&why_not)};
     if (record.count < 0) send_why_not(pipe, &why_not);
     record_send(pipe, &record);
@@ -97,7 +89,6 @@ static void describe_device(struct record_pipe *pipe, void *arg)
     const struct task *task = arg;
     struct record record = {.kind = RECORD_DEVICE};
     struct probe_result why_not = probe_result_begin("device", "");
-    set_environment();
     if (!probe_open(task->ordinal, &record.device, &why_not)) {
         send_why_not(pipe, &why_not);
         return;
@@ -119,7 +110,6 @@ static void run_probes(struct record_pipe *pipe, void *arg)
     const struct task *task = arg;
     struct probe_device device = {0};
     struct probe_result why_not = probe_result_begin(task->group->name, "");
-    set_environment();
     if (probe_open(task->ordinal, &device, &why_not))
         task->group->run(&device, &task->budget, record_send_result, pipe);
     else

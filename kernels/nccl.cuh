@@ -4,6 +4,10 @@
 #include <cuda_runtime.h>
 #include <dlfcn.h>
 
+#ifndef NCCL_FILE
+#define NCCL_FILE "libnccl.so.2"
+#endif
+
 typedef struct nccl_communicator *nccl_comm;
 enum { NCCL_SUCCESS = 0, NCCL_FLOAT32 = 7, NCCL_SUM = 0 };
 
@@ -20,7 +24,7 @@ struct nccl_library {
 /* False: *ret_why says so; it stays valid until the next call of dlopen. */
 static inline bool nccl_load(struct nccl_library *ret_library, const char **ret_why)
 {
-    void *file = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
+    void *file = dlopen(NCCL_FILE, RTLD_NOW | RTLD_LOCAL);
     if (!file) {
         *ret_why = dlerror();
         return false;
@@ -31,7 +35,7 @@ static inline bool nccl_load(struct nccl_library *ret_library, const char **ret_
     *(void **)&ret_library->group_end = dlsym(file, "ncclGroupEnd");
     *(void **)&ret_library->comm_destroy = dlsym(file, "ncclCommDestroy");
     *(void **)&ret_library->error_string = dlsym(file, "ncclGetErrorString");
-    *ret_why = "libnccl.so.2 lacks a function";
+    *ret_why = NCCL_FILE " lacks a function";
     return ret_library->comm_init_all && ret_library->all_reduce && ret_library->group_start &&
            ret_library->group_end && ret_library->comm_destroy && ret_library->error_string;
 }

@@ -38,9 +38,12 @@ int main(int count, char **names)
     probe_budget budget = {0.0001, 1, 1, 1};
     emu::devices = getenv("EMULATED_DEVICES") ? getenv("EMULATED_DEVICES")[0] - '0' : 2;
     if (!probe_open(0, &device, &why)) return 2;
-    for (const auto &group : groups)
+    for (const auto &group : groups) {
+        bool wanted = count == 1;
         for (int i = 1; i < count; i++)
-            if (strcmp(names[i], group.name) == 0) group.run(&device, &budget, emit, NULL);
+            wanted = wanted || strcmp(names[i], group.name) == 0;
+        if (wanted) group.run(&device, &budget, emit, NULL);
+    }
     printf("%d passed, %d errors\n", passed, errors);
     return errors || !passed;
 }

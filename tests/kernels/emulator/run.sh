@@ -1,8 +1,8 @@
 #!/bin/sh
-# run.sh owns running the device code where there is no GPU: run.sh ROOT [GROUP...]. The kernels' own text, as C++,
+# run.sh owns running the device code where there is no GPU: run.sh ROOT [GROUP...], all without a GROUP. The kernels' own text, as C++,
 # computes small problems of every probe, and the probes' own verification compares them with the references. It proves
 # indices, tails, merging and what the ring of copies waits for. It proves neither speed nor barriers within a warp, whose
-# lanes here meet at each instruction of the tensor cores.
+# lanes here meet at each instruction of the tensor cores; NCCL, which wants a real device, is left out.
 set -eu
 root=$1
 shift
@@ -15,7 +15,7 @@ cp "$here/mma.cuh" "$work/kernels/mma.cuh"
 sources="harness timing data stream capacity launch onchip decode gemm gemm_own gemm_lt gemm_fp32 gemm_mma gemm_int4 link
 collective"
 # No position independence: addresses of shared memory fit 32 bits, as on a device.
-flags="-O2 -std=gnu++17 -fno-pie -fpermissive -w -I$work -I$here -include cuda_runtime.h"
+flags="-O2 -std=gnu++17 -DNCCL_FILE=\"none\" -fno-pie -fpermissive -w -I$work -I$here -include cuda_runtime.h"
 for source in $sources; do
     # shellcheck disable=SC2086
     g++ $flags -x c++ -c "$work/kernels/$source.cu" -o "$work/$source.o"
