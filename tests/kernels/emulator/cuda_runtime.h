@@ -1,6 +1,8 @@
 /* cuda_runtime.h owns the part of the CUDA runtime that the probes use, on a CPU: see run.sh. A block's threads are
  * fibers of one thread; streams are queues that run when somebody waits; two devices are one heap. */
 #pragma once
+
+#define NCCL_FILE "none" /* a real one wants a real device */
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

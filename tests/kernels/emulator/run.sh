@@ -15,7 +15,7 @@ cp "$here/mma.cuh" "$work/kernels/mma.cuh"
 sources="harness timing data stream capacity launch onchip decode gemm gemm_own gemm_lt gemm_fp32 gemm_mma gemm_int4 link
 collective"
 # No position independence: addresses of shared memory fit 32 bits, as on a device.
-flags="-O2 -std=gnu++17 -DNCCL_FILE=\"none\" -fno-pie -fpermissive -w -I$work -I$here -include cuda_runtime.h"
+flags="-O2 -std=gnu++17 -fno-pie -fpermissive -w -I$work -I$here -include cuda_runtime.h"
 for source in $sources; do
     # shellcheck disable=SC2086
     g++ $flags -x c++ -c "$work/kernels/$source.cu" -o "$work/$source.o"
