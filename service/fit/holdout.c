@@ -136,7 +136,8 @@ enum status holdout_errors(struct fitting *fitting, const struct partition *part
     struct holdout holdout = {fitting, ARENA_ARRAY(fitting->arena, count + 1, bool),
                               ARENA_ARRAY(fitting->arena, count + 1, bool),
                               ARENA_ARRAY(fitting->arena, count + 1, double)};
-    enum status status = holdout.left_out && holdout.told && holdout.errors ? STATUS_OK : no_memory(fitting);
+    enum status status = STATUS_OK;
+    if (!holdout.left_out || !holdout.told || !holdout.errors) return no_memory(fitting);
     for (size_t group = 0; group < partition->count && status == STATUS_OK; group++) {
         if (fitting->options->progress)
             fitting->options->progress(fitting->options->data, what, group + 1, partition->count);

@@ -199,7 +199,7 @@ static void test_rented_machines_are_none_of_ours(void **state)
         for (size_t i = 0; i < answer->option_count; i++) {
             const struct option *option = &answer->options[i];
             double *best = option->offer ? &rented[q] : &owned[q];
-            if (!*best) *best = option->performance.tpot_ms.value;
+            if (*best == 0) *best = option->performance.tpot_ms.value;
             assert_true((option->deployment.calibration != NULL) == (!option->offer && q == 0));
         }
         fleet_done(asked);
