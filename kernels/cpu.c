@@ -1,6 +1,7 @@
 /* cpu.c owns the same questions asked of the CPU: triad and read bandwidth over all CPUs that the process may use, and
  * the rate of fp32 multiply-adds. It also keeps the path from samples to report testable on any machine. */
 #include "kernels/child.h"
+#include "kernels/pattern.h"
 #include "kernels/probe.h"
 
 #include <math.h>
@@ -22,7 +23,6 @@ enum {
 #define ARRAY_MAX_BYTES (512UL << 20)
 #define CACHE_UNKNOWN_BYTES (32UL << 20)
 #define FMA_SAMPLE_S 0.04
-#define READ_MULTIPLIER 0x9E3779B1U
 #define READ_SEED 9U
 
 /* The loops that are timed are compiled for what the CPU has, and never instrumented: sanitizers would be what is
@@ -80,14 +80,7 @@ TIMED static void fill_floats(float *floats, size_t first, size_t last, float va
 TIMED static void fill_words(uint32_t *words, size_t first, size_t last)
 {
     for (size_t i = first; i < last; i++)
-        words[i] = (uint32_t)i * READ_MULTIPLIER + READ_SEED;
-}
-
-/* Of fill_words over [0, count), modulo 2^32. */
-static uint32_t sum_of_words(size_t count)
-{
-    uint64_t pairs = count % 2 ? (uint64_t)count * ((count - 1) / 2) : (uint64_t)(count / 2) * (count - 1);
-    return (uint32_t)pairs * READ_MULTIPLIER + (uint32_t)count * READ_SEED;
+        words[i] = pattern_word(i, READ_SEED);
 }
 
 /* --- one round: all threads do their share at the same time --- */
@@ -228,7 +221,7 @@ static void probe_read(struct team *team, const struct probe_budget *budget, pro
     result.verified = "checksum";
     for (size_t i = 0; i < team->count; i++)
         sum += team->shares[i].sum;
-    if (sum == sum_of_words(words))
+    if (sum == pattern_sum(words, READ_SEED))
         probe_set_rate(&result, (double)result.shape.bytes, 1e9);
     else
         probe_fail(&result, PROBE_ERROR, REASON_VERIFICATION, "the checksum is %08x", sum);

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const char probe_fake_names[] = "h100 h200 l40s b200 2xh100";
+const char probe_fake_names[] = "h100 h200 l40s b200, or two: 2xh100";
 
 struct corner {
     const char *dtype;
@@ -21,7 +21,7 @@ struct corner {
 
 struct part {
     const char *fake, *name;
-    int count, cc_major, cc_minor, sm_count;
+    int cc_major, cc_minor, sm_count;
     double memory_gib, l2_mib, peak_dram_gb_per_s, sm_clock_max_mhz;
     double read_gb_per_s, copy_gb_per_s, triad_gb_per_s, l2_gb_per_s;
     double kv_gb_per_s, kv_t0_us, graph_node_us, h2d_gb_per_s;
@@ -29,57 +29,86 @@ struct part {
     struct corner gemm[2];
 };
 static const struct part parts[] = {
-    {"h100",
-     "NVIDIA H100 80GB HBM3",
-     1,
-     9,
-     0,
-     132,
-     79.1,
-     50,
-     3352,
-     1980,
-     3060,
-     2959,
-     2990,
-     7100,
-     3026,
-     3.0,
-     1.3,
-     55,
-     15.6,
-     430,
-     {{"bf16", 794.5, 335, 2.5}, {"fp8_e4m3", 1402.6, 414, 1.4}}},
-    {"h200", "NVIDIA H200", 1,    9,    0,    132,  139.8,
-     50,     4800,          1980, 4410, 4300, 4330, 9500,
-     4374,   3.1,           1.3,  55,   16.8, 446,  {{"bf16", 794.5, 249, 2.1}, {"fp8_e4m3", 1453.4, 414, 1.4}}},
-    {"l40s", "NVIDIA L40S", 1,    8,   9,    142,  44.5,
-     96,     864,           2520, 845, 790,  830,  5200,
-     704,    2.6,           1.0,  24,  22.4, 1.45, {{"bf16", 227, 330, 2.0}, {"fp8_e4m3", 360, 288, 1.7}}},
-    {"b200", "NVIDIA B200", 1,    10,   0,    148,  178.4,
-     126,    8000,          1965, 6692, 6500, 6600, 12000,
-     7242,   3.3,           1.3,  55,   25.2, 657,  {{"bf16", 1745, 351, 2.0}, {"fp8_e4m3", 3432.5, 663, 1.3}}},
-    {"2xh100",
-     "NVIDIA H100 80GB HBM3",
-     2,
-     9,
-     0,
-     132,
-     79.1,
-     50,
-     3352,
-     1980,
-     3060,
-     2959,
-     2990,
-     7100,
-     3026,
-     3.0,
-     1.3,
-     55,
-     15.6,
-     430,
-     {{"bf16", 794.5, 335, 2.5}, {"fp8_e4m3", 1402.6, 414, 1.4}}},
+    {.fake = "h100",
+     .name = "NVIDIA H100 80GB HBM3",
+     .cc_major = 9,
+     .cc_minor = 0,
+     .sm_count = 132,
+     .memory_gib = 79.1,
+     .l2_mib = 50,
+     .peak_dram_gb_per_s = 3352,
+     .sm_clock_max_mhz = 1980,
+     .read_gb_per_s = 3060,
+     .copy_gb_per_s = 2959,
+     .triad_gb_per_s = 2990,
+     .l2_gb_per_s = 7100,
+     .kv_gb_per_s = 3026,
+     .kv_t0_us = 3.0,
+     .graph_node_us = 1.3,
+     .h2d_gb_per_s = 55,
+     .alpha_us = 15.6,
+     .busbw_gb_per_s = 430,
+     .gemm = {{"bf16", 794.5, 335, 2.5}, {"fp8_e4m3", 1402.6, 414, 1.4}}},
+    {.fake = "h200",
+     .name = "NVIDIA H200",
+     .cc_major = 9,
+     .cc_minor = 0,
+     .sm_count = 132,
+     .memory_gib = 139.8,
+     .l2_mib = 50,
+     .peak_dram_gb_per_s = 4800,
+     .sm_clock_max_mhz = 1980,
+     .read_gb_per_s = 4410,
+     .copy_gb_per_s = 4300,
+     .triad_gb_per_s = 4330,
+     .l2_gb_per_s = 9500,
+     .kv_gb_per_s = 4374,
+     .kv_t0_us = 3.1,
+     .graph_node_us = 1.3,
+     .h2d_gb_per_s = 55,
+     .alpha_us = 16.8,
+     .busbw_gb_per_s = 446,
+     .gemm = {{"bf16", 794.5, 249, 2.1}, {"fp8_e4m3", 1453.4, 414, 1.4}}},
+    {.fake = "l40s",
+     .name = "NVIDIA L40S",
+     .cc_major = 8,
+     .cc_minor = 9,
+     .sm_count = 142,
+     .memory_gib = 44.5,
+     .l2_mib = 96,
+     .peak_dram_gb_per_s = 864,
+     .sm_clock_max_mhz = 2520,
+     .read_gb_per_s = 845,
+     .copy_gb_per_s = 790,
+     .triad_gb_per_s = 830,
+     .l2_gb_per_s = 5200,
+     .kv_gb_per_s = 704,
+     .kv_t0_us = 2.6,
+     .graph_node_us = 1.0,
+     .h2d_gb_per_s = 24,
+     .alpha_us = 22.4,
+     .busbw_gb_per_s = 1.45,
+     .gemm = {{"bf16", 227, 330, 2.0}, {"fp8_e4m3", 360, 288, 1.7}}},
+    {.fake = "b200",
+     .name = "NVIDIA B200",
+     .cc_major = 10,
+     .cc_minor = 0,
+     .sm_count = 148,
+     .memory_gib = 178.4,
+     .l2_mib = 126,
+     .peak_dram_gb_per_s = 8000,
+     .sm_clock_max_mhz = 1965,
+     .read_gb_per_s = 6692,
+     .copy_gb_per_s = 6500,
+     .triad_gb_per_s = 6600,
+     .l2_gb_per_s = 12000,
+     .kv_gb_per_s = 7242,
+     .kv_t0_us = 3.3,
+     .graph_node_us = 1.3,
+     .h2d_gb_per_s = 55,
+     .alpha_us = 25.2,
+     .busbw_gb_per_s = 657,
+     .gemm = {{"bf16", 1745, 351, 2.0}, {"fp8_e4m3", 3432.5, 663, 1.3}}},
 };
 
 /* How often each group has run, over all children: shared memory. */
@@ -87,11 +116,14 @@ enum { FAKE_GROUPS = 10 };
 static const char *const group_names[FAKE_GROUPS] = {"count", "open",   "capacity", "stream", "decode",
                                                      "gemm",  "launch", "onchip",   "link",   "collective"};
 static const struct part *part = &parts[0];
+static int part_count = 1;
 static const char *faults = "";
 static unsigned *runs;
 
 bool probe_fake_choose(const char *name)
 {
+    part_count = strncmp(name, "2x", 2) == 0 ? 2 : 1;
+    if (part_count == 2) name += 2;
     size_t length = strcspn(name, "+");
     const char *given = getenv("GPUSIZE_PROBE_FAULT");
     faults = name[length] ? name + length + 1 : given ? given : "";
@@ -226,7 +258,7 @@ int probe_count(struct probe_result *why_not)
     enum probe_reason reason = reason_of("count");
     struct stage stage = stage_begin("count", NULL, NULL, NULL);
     misbehave(&stage);
-    if (reason == REASON_NONE) return part->count;
+    if (reason == REASON_NONE) return part_count;
     fail_for(why_not, reason);
     return -1;
 }
@@ -348,11 +380,11 @@ void probe_collective(const struct probe_device *device, const struct probe_budg
     (void)device;
     for (uint64_t bytes = 8192; bytes <= 128U << 20; bytes *= 16) {
         struct probe_result result = probe_result_begin("all_reduce", "us");
-        double crossing = 2.0 * (part->count - 1) / part->count * (double)bytes;
+        double crossing = 2.0 * (part_count - 1) / part_count * (double)bytes;
         result.impl = "nccl";
         result.shape.bytes = bytes;
-        result.shape.gpus = (uint32_t)part->count;
-        if (part->count > 1) {
+        result.shape.gpus = (uint32_t)part_count;
+        if (part_count > 1) {
             stage_emit(&stage, &result, part->alpha_us * 1e-6 + crossing / part->busbw_gb_per_s * 1e-9, 0, 1e-6);
         } else {
             probe_fail(&result, PROBE_WAIVED, REASON_ONE_DEVICE, "an all-reduce needs two");
