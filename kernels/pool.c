@@ -87,13 +87,13 @@ static void give_back(struct pool *pool, bool those_in_use)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < pool->block_count; i++) {
-        struct pool_block block = pool->blocks[i];
-        if (block.in_use && !those_in_use) {
-            pool->blocks[kept++] = block;
+        const struct pool_block *block = &pool->blocks[i];
+        if (block->in_use && !those_in_use) {
+            pool->blocks[kept++] = *block;
             continue;
         }
-        pool->source.free(pool->source.context, block.memory);
-        pool->statistics.allocated_bytes -= block.bytes;
+        pool->source.free(pool->source.context, block->memory);
+        pool->statistics.allocated_bytes -= block->bytes;
     }
     pool->block_count = kept;
     pool->statistics.free_blocks = 0;
