@@ -11,6 +11,17 @@ const char *calibration_state_name(enum calibration_state state)
     return state_names[state];
 }
 
+static const char *const figure_names[KERNEL_FIGURE_COUNT] = {
+    [KERNEL_MEMORY] = "memory",          [KERNEL_KV] = "kv",          [KERNEL_16BIT] = "gemm_16bit",
+    [KERNEL_8BIT] = "gemm_8bit",         [KERNEL_4BIT] = "gemm_4bit", [KERNEL_LINK] = "link",
+    [KERNEL_ALLREDUCE] = "allreduce_us",
+};
+
+const char *kernel_figure_name(enum kernel_figure figure)
+{
+    return figure_names[figure];
+}
+
 static double share(double value, double peak)
 {
     return peak > 0 ? value / peak : UNKNOWN;
@@ -42,4 +53,10 @@ int calibration_compare(const void *a, const void *b)
     int order = strcmp(x->gpu->id, y->gpu->id);
     if (order == 0) order = strcmp(x->pool, y->pool);
     return order ? order : strcmp(x->id, y->id);
+}
+
+int calibration_compare_age(const struct calibration *a, const struct calibration *b)
+{
+    int order = (a->as_of.days > b->as_of.days) - (a->as_of.days < b->as_of.days);
+    return order ? order : strcmp(a->started_at, b->started_at);
 }

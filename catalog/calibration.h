@@ -24,12 +24,15 @@ enum kernel_figure {
     KERNEL_ALLREDUCE, /* us that the smallest all-reduce takes: not a share */
     KERNEL_FIGURE_COUNT
 };
+const char *kernel_figure_name(enum kernel_figure figure); /* "memory", "gemm_16bit" */
 
 /* Doubles are UNKNOWN where nothing was measured. */
 struct calibration {
     const char *id;   /* "published-h200-sxm", or of the report */
     const char *pool; /* whose machines: "own"; "published": what others measured, the usual of the part */
     const char *source, *driver;
+    const char *reason;     /* why it is not used; "" where nothing says so */
+    const char *started_at; /* "2026-11-28T18:00:00Z"; "" where only the day is known */
     const struct gpu *gpu;
     double memory_gb_per_s, kv_gb_per_s;
     double product_tflops[PEAK_COUNT];
@@ -46,6 +49,9 @@ struct calibration {
 
 /* UNKNOWN where the figure, or the peak that it is a share of, is. */
 double calibration_figure(const struct calibration *calibration, enum kernel_figure figure);
+
+/* By when they were measured: > 0 if a is the newer. */
+int calibration_compare_age(const struct calibration *a, const struct calibration *b);
 
 /* By GPU, then pool, then id. */
 int calibration_compare(const void *a, const void *b);

@@ -55,6 +55,10 @@ enum catalog_type catalog_column_type(enum catalog_file file, const char *name);
 struct model;
 const struct csv_cell *catalog_model_cells(const struct model *model, struct arena *arena, size_t *ret_count);
 
+/* The same of a calibration, as a row of FILE_CALIBRATIONS. */
+const struct csv_cell *catalog_calibration_cells(const struct calibration *calibration, struct arena *arena,
+                                                 size_t *ret_count);
+
 /* Whether files that somebody gave could be loaded: else a problem with that status for each bad cell, which names the
  * column alone. */
 enum status catalog_check(const struct catalog_text files[CATALOG_FILE_COUNT], enum status refused,

@@ -36,6 +36,8 @@ static const struct column calibration_columns[] = {
     COLUMN_OPT("driver", struct calibration_row, calibration.driver),
     COLUMN("source", struct calibration_row, calibration.source),
     COLUMN("as_of", struct calibration_row, calibration.as_of),
+    COLUMN_LOOSE("reason", struct calibration_row, calibration.reason),
+    COLUMN_LOOSE("started_at", struct calibration_row, calibration.started_at),
 };
 static const struct table calibration_table = TABLE(FILE_CALIBRATIONS, calibration_columns, struct calibration_row);
 
@@ -75,7 +77,7 @@ static struct calibration pool_of(const struct calibration *const *items, size_t
     };
     struct calibration pool = *items[0];
     for (size_t i = 1; i < count; i++) {
-        if (items[i]->as_of.days > pool.as_of.days) pool = *items[i];
+        if (calibration_compare_age(items[i], &pool) > 0) pool = *items[i];
     }
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
         *(double *)(void *)((char *)&pool + figures[i]) = median_of(items, count, figures[i], values);
@@ -125,13 +127,40 @@ static bool find_gpus(struct loading *loading, const struct rows *rows)
     return found;
 }
 
+/* The file's rows, and those that come beside them. False: some are refused, or there is no memory for them. */
+static bool read_rows(struct loading *loading, struct rows *ret_rows)
+{
+    const struct catalog_text *over = loading->files[FILE_CALIBRATIONS].over;
+    struct rows rows = table_read(loading, &calibration_table), beside, all = rows;
+    bool good = !rows.bad && find_gpus(loading, &rows);
+    *ret_rows = rows;
+    if (!over) return good;
+    beside = table_read_text(loading, &calibration_table, over);
+    good = !beside.bad && find_gpus(loading, &beside) && good;
+    all.items = loading_alloc(loading, &loading->scratch, rows.count + beside.count + 1, rows.row_bytes);
+    if (!all.items || !good) return false;
+    if (rows.count) memcpy(all.items, rows.items, rows.count * rows.row_bytes);
+    if (beside.count) memcpy(rows_at(&all, rows.count), beside.items, beside.count * rows.row_bytes);
+    all.count += beside.count;
+    *ret_rows = all;
+    return true;
+}
+
+const struct csv_cell *catalog_calibration_cells(const struct calibration *calibration, struct arena *arena,
+                                                 size_t *ret_count)
+{
+    const struct calibration_row row = {.calibration = *calibration, .gpu_id = calibration->gpu->id};
+    return table_cells(&calibration_table, &row, arena, ret_count);
+}
+
 void load_calibrations(struct loading *loading)
 {
     struct snapshot *snapshot = loading->snapshot;
-    struct rows rows = table_read(loading, &calibration_table);
+    struct rows rows;
+    bool good = read_rows(loading, &rows);
     struct calibration_row *items = rows.items;
     snapshot->calibrations = loading_alloc(loading, &snapshot->arena, rows.count + 1, sizeof(struct calibration));
-    if (!snapshot->calibrations || rows.bad || !find_gpus(loading, &rows)) return;
+    if (!snapshot->calibrations || !good) return;
     if (rows.count > 0) qsort(items, rows.count, sizeof *items, compare_rows);
     for (size_t i = 0; i < rows.count; i++) {
         if (i > 0 && compare_rows(&items[i - 1], &items[i]) == 0)

@@ -17,7 +17,8 @@ enum {
     QUESTION_MAX_BYTES = 192 * 1024,
     ANSWER_MAX_BYTES = 8 * 1024 * 1024,
     ROWS_MAX = 100000,
-    IMPORT_MAX_BYTES = 64 * 1024 * 1024
+    IMPORT_MAX_BYTES = 64 * 1024 * 1024,
+    REPORT_BODY_MAX_BYTES = 4 * 1024 * 1024, /* of a probe, and of measured results */
 };
 
 /* What the query says about the form of the answer; the rest of it belongs to the operation. */
@@ -506,6 +507,18 @@ const struct route routes[] = {
      .access = ROUTE_READ,
      .work = ROUTE_STORES,
      .handle = answer_stored},
+    {.operation_id = "calibrations",
+     .path = "/v1/calibrations",
+     .methods = ROUTE_GET,
+     .access = ROUTE_OWN,
+     .formats = true,
+     .work = ROUTE_COMPUTES,
+     .cacheable = true,
+     .handle = answer_operation,
+     .context = &operation_calibrations},
+    WRITE(calibration_create, "/v1/calibrations", ROUTE_POST, REPORT_BODY_MAX_BYTES),
+    WRITE(calibration_retire, "/v1/calibrations", ROUTE_DELETE, 0),
+    WRITE(observations_add, "/v1/observations", ROUTE_POST, REPORT_BODY_MAX_BYTES),
     ENTRY(gpu, "/v1/gpus"),
     ENTRY(model, "/v1/models"),
     ENTRY(offer, "/v1/offers"),

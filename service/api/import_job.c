@@ -187,6 +187,7 @@ static enum status take_rejection(void *context, uint32_t line, const char *fiel
 {
     const struct running *running = context;
     char whole[REASON_BYTES];
+    if (running->job->rejected) running->job->rejected(running->job->context, line, field, reason);
     if (!running->entry) return store_import_reject(running->import, line, field, reason);
     int name = (int)text_utf8_prefix(running->entry, strnlen(running->entry, ENTRY_SHOWN_BYTES));
     (void)snprintf(whole, sizeof whole, "%.*s: %s", name, running->entry, reason);
@@ -292,6 +293,12 @@ static enum status rows(void *context, struct store_import *import, struct probl
     return status;
 }
 
+static enum status answer(void *context, const char *report, struct problems *problems, const char **ret_json)
+{
+    const struct import_job *job = ((const struct running *)context)->job;
+    return job->answer(job->context, report, problems, ret_json);
+}
+
 /* What names mean, to the facts that come along or else the database, which may have any number of offers. */
 static enum status load_names(struct store *store, const struct import_job *job, struct problems *problems,
                               struct snapshot **ret_names)
@@ -341,6 +348,7 @@ enum status import_job_run(struct store *store, const struct import_job *job, st
         .jump_factor = request->jump_factor,
         .context = &running,
         .rows = rows,
+        .answer = job->answer ? answer : NULL,
         .facts = job->facts,
         .actor = job->actor,
     };

@@ -29,6 +29,11 @@ struct import_job {
     const struct catalog_text *facts; /* of the whole catalog, to be written before in the same transaction; or NULL */
     const struct store_actor *actor;  /* who imports; NULL: the role of the session */
     void (*progress)(void *context, size_t bytes); /* that were read so far; may be NULL */
+    /* Told of each refusal, perhaps once more after a lost connection; may be NULL. */
+    void (*rejected)(void *context, uint32_t line, const char *field, const char *reason);
+    /* What is told instead of the report, which is one line of JSON; what is not STATUS_OK takes all back. May be
+     * NULL. */
+    enum status (*answer)(void *context, const char *report, struct problems *problems, const char **ret_json);
     void *context;
 };
 struct import_outcome {

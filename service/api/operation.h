@@ -52,12 +52,14 @@ struct operation {
 
 extern const struct operation operation_recommend, operation_memory, operation_throughput, operation_cost;
 extern const struct operation operation_gpus, operation_models, operation_engines, operation_offers;
-extern const struct operation operation_offers_history;
+extern const struct operation operation_offers_history, operation_calibrations;
 /* These change the catalog of a database: by HTTP only, since the command line has gpusize import, and psql. */
 extern const struct operation operation_offers_import;
 extern const struct operation operation_gpu_create, operation_gpu_update, operation_gpu_retire;
 extern const struct operation operation_model_create, operation_model_update, operation_model_retire;
 extern const struct operation operation_offer_create, operation_offer_update, operation_offer_retire;
+extern const struct operation operation_calibration_create, operation_calibration_retire;
+extern const struct operation operation_observations_add;
 
 /* All operations, NULL-terminated: the one table that routes, command line, help and documentation read. */
 extern const struct operation *const operations[];

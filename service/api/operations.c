@@ -4,22 +4,27 @@
 #include <string.h>
 
 const struct operation *const operations[] = {
-    &operation_recommend, &operation_memory,  &operation_throughput, &operation_cost,           &operation_gpus,
-    &operation_models,    &operation_engines, &operation_offers,     &operation_offers_history, NULL,
+    &operation_recommend,
+    &operation_memory,
+    &operation_throughput,
+    &operation_cost,
+    &operation_gpus,
+    &operation_models,
+    &operation_engines,
+    &operation_offers,
+    &operation_offers_history,
+    &operation_calibrations,
+    NULL,
 };
 
 const struct operation *const writes[] = {
-    &operation_offers_import,
-    &operation_gpu_create,
-    &operation_gpu_update,
-    &operation_gpu_retire,
-    &operation_model_create,
-    &operation_model_update,
-    &operation_model_retire,
-    &operation_offer_create,
-    &operation_offer_update,
-    &operation_offer_retire,
-    NULL,
+    &operation_offers_import,      &operation_gpu_create,
+    &operation_gpu_update,         &operation_gpu_retire,
+    &operation_model_create,       &operation_model_update,
+    &operation_model_retire,       &operation_offer_create,
+    &operation_offer_update,       &operation_offer_retire,
+    &operation_calibration_create, &operation_calibration_retire,
+    &operation_observations_add,   NULL,
 };
 
 const struct operation *operation_find(const char *id)

@@ -15,7 +15,7 @@ enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20 };
 
 /* Options that are about the form of the answer, and not fields of the question. */
 struct form {
-    const char *format, *field, *columns, *config, *weights, *profiles, *database_url;
+    const char *format, *field, *columns, *config, *weights, *profiles, *calibration, *calibration_pool, *database_url;
     bool json, help;
 };
 
@@ -34,6 +34,11 @@ static const struct form_option {
      offsetof(struct form, weights), false},
     {"profiles", "FILE", "Engine profiles, as gpusize fit writes, laid over the built-in catalog.",
      offsetof(struct form, profiles), false},
+    {"calibration", "FILE",
+     "A report of gpusize-probe (.json), beside the built-in catalog; may be given several times.",
+     offsetof(struct form, calibration), false},
+    {"calibration-pool", "NAME", "The pool of machines that the reports are true of; own.",
+     offsetof(struct form, calibration_pool), false},
     {"database-url", "TEXT", "Whose catalog answers; DATABASE_URL; empty: the built-in one.",
      offsetof(struct form, database_url), false},
     {"help", NULL, "This text.", offsetof(struct form, help), true},
@@ -55,15 +60,34 @@ const char *cli_form_option(size_t number)
     return number < FORM_OPTIONS ? form_options[number].name : NULL;
 }
 
-static const struct form_option *find_form_option(const struct operation *operation, const char *name)
+/* Questions have a field `calibration` too, the name of a pool or the id of one: no such name looks like this. */
+static bool is_report(const char *name, const char *value)
+{
+    static const char ending[] = ".json";
+    size_t length = value ? strlen(value) : 0;
+    return strcmp(name, "calibration") == 0 && length > sizeof ending - 1 &&
+           (strcmp(value + length - (sizeof ending - 1), ending) == 0 || *value == '/' || strncmp(value, "./", 2) == 0);
+}
+
+static const struct form_option *find_form_option(const struct operation *operation, const char *name,
+                                                  const char *value)
 {
     for (size_t i = 0; i < operation->field_count; i++) {
-        if (strcmp(operation->fields[i].name, name) == 0) return NULL; /* a field of the question comes first */
+        bool field = strcmp(operation->fields[i].name, name) == 0 && !is_report(name, value);
+        if (field) return NULL; /* a field of the question comes first */
     }
     for (size_t i = 0; i < FORM_OPTIONS; i++) {
         if (strcmp(form_options[i].name, name) == 0) return &form_options[i];
     }
     return NULL;
+}
+
+static void set_option(struct question *question, const struct form_option *form, const char *value)
+{
+    const char **member = (const char **)(void *)((char *)&question->form + form->offset);
+    bool more = *member && member == &question->form.calibration;
+    const char *list = more ? arena_printf(&question->arena, "%s,%s", *member, value) : value;
+    *member = list ? list : value;
 }
 
 static enum status read_option(const struct operation *operation, struct question *question, int argc, char **argv,
@@ -77,7 +101,7 @@ static enum status read_option(const struct operation *operation, struct questio
     size_t length = equals ? (size_t)(equals - text - 2) : strlen(text + 2);
     const char *name = arena_strndup(&question->arena, text + 2, length), *value = equals ? equals + 1 : NULL;
     if (!name) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, text, "no memory");
-    const struct form_option *form = find_form_option(operation, name);
+    const struct form_option *form = find_form_option(operation, name, value ? value : argv[*index + 1]);
     if (form && form->flag) {
         *(bool *)((char *)&question->form + form->offset) = true;
         return value ? problems_add(&question->problems, STATUS_WRONG_TYPE, name, "--%s takes no value", name)
@@ -86,15 +110,34 @@ static enum status read_option(const struct operation *operation, struct questio
     if (!value && *index + 1 < argc) value = argv[++*index];
     if (!value) return problems_add(&question->problems, STATUS_MISSING_FIELD, name, "--%s needs a value", name);
     if (form)
-        *(const char **)((char *)&question->form + form->offset) = value;
+        set_option(question, form, value);
     else
         question->pairs[question->pair_count++] = (struct pair){name, value};
     return STATUS_OK;
 }
 
+static bool has_pair(const struct question *question, const char *name)
+{
+    for (size_t i = 0; i < question->pair_count; i++) {
+        if (strcmp(question->pairs[i].name, name) == 0) return true;
+    }
+    return false;
+}
+
+/* Reports of a pool that is named are what the question is about. */
+static void name_pool(const struct operation *operation, struct question *question)
+{
+    const struct form *form = &question->form;
+    bool asks = false;
+    for (size_t i = 0; i < operation->field_count; i++)
+        asks |= strcmp(operation->fields[i].name, "calibration") == 0;
+    if (asks && form->calibration && form->calibration_pool && !has_pair(question, "calibration"))
+        question->pairs[question->pair_count++] = (struct pair){"calibration", form->calibration_pool};
+}
+
 static enum status read_options(const struct operation *operation, struct question *question, int argc, char **argv)
 {
-    question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 2, struct pair);
+    question->pairs = ARENA_ARRAY(&question->arena, (size_t)argc + 3, struct pair);
     if (!question->pairs) return problems_add(&question->problems, STATUS_OUT_OF_MEMORY, "", "no memory");
     enum status status = STATUS_OK;
     for (int i = 1; i < argc; i++) {
@@ -108,6 +151,7 @@ static enum status read_options(const struct operation *operation, struct questi
                                &config, &length);
         if (status == STATUS_OK) question->pairs[question->pair_count++] = (struct pair){"config", config};
     }
+    if (status == STATUS_OK) name_pool(operation, question);
     if (status != STATUS_OK || !question->form.weights) return status;
     struct pair *pair = &question->pairs[question->pair_count];
     status =
@@ -159,7 +203,10 @@ static enum status read_settings(struct question *question, struct settings *ret
 {
     const struct {
         const char *name, *value;
-    } given[] = {{"database-url", question->form.database_url}, {"profiles", question->form.profiles}};
+    } given[] = {{"database-url", question->form.database_url},
+                 {"profiles", question->form.profiles},
+                 {"calibration", question->form.calibration},
+                 {"calibration-pool", question->form.calibration_pool}};
     enum { GIVEN = sizeof given / sizeof *given };
     char name[] = "ask", *arguments[GIVEN + 2] = {name};
     int count = 1;

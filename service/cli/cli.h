@@ -46,7 +46,7 @@ int cli_report(const struct problems *problems, enum status status);
 
 struct settings;
 struct store;
-/* The bundled catalog, with the profiles of the settings laid over it. */
+/* The bundled catalog, with the profiles of the settings laid over it and what their reports say beside it. */
 enum status cli_load_catalog(const struct settings *settings, struct problems *problems,
                              struct snapshot **ret_snapshot) MUST_CHECK;
 /* The database of the settings, for a command of that name; a problem if none is set. A database that hangs is no

@@ -10,37 +10,58 @@
 
 enum { PARALLEL_MAX = 4096 };
 
-/* Takes the files out of the arguments, of which there may be several. */
-static void take_files(struct measured_rows *rows, int *argc, char **argv)
+/* Takes one option out of the arguments, of which there may be several, and hands on its values. */
+static void take_each(struct measured_rows *rows, const char *name, int *argc, char **argv,
+                      void (*take)(struct measured_rows *rows, const char *value))
 {
-    static const char name[] = "--measured";
-    const size_t length = sizeof name - 1;
-    size_t given = 0;
+    const size_t length = strlen(name);
     int kept = 1;
     for (int i = 1; i < *argc; i++) {
         bool whole = strcmp(argv[i], name) == 0, joined = strncmp(argv[i], name, length) == 0 && argv[i][length] == '=';
-        if (!joined && !(whole && i + 1 < *argc)) {
+        if (joined || (whole && i + 1 < *argc))
+            take(rows, joined ? argv[i] + length + 1 : argv[++i]);
+        else
             argv[kept++] = argv[i];
-            continue;
-        }
-        const char *path = joined ? argv[i] + length + 1 : argv[++i];
-        if (given++ < MEASURED_FILES_MAX) rows->files[rows->file_count++] = (struct evaluated_file){.name = path};
     }
     *argc = kept;
-    if (given > MEASURED_FILES_MAX)
-        (void)problems_add(rows->problems, STATUS_INVALID_VALUE, "measured", "%zu files are more than %d", given,
-                           MEASURED_FILES_MAX);
+}
+
+static void take_file(struct measured_rows *rows, const char *path)
+{
+    if (rows->file_count < MEASURED_FILES_MAX) rows->files[rows->file_count] = (struct evaluated_file){.name = path};
+    rows->file_count++;
+}
+
+static void take_report(struct measured_rows *rows, const char *path)
+{
+    const char *list = rows->calibration ? arena_printf(rows->arena, "%s,%s", rows->calibration, path) : path;
+    rows->calibration = list ? list : path;
+}
+
+/* Takes the files out of the arguments. */
+static void take_files(struct measured_rows *rows, int *argc, char **argv)
+{
+    take_each(rows, "--measured", argc, argv, take_file);
+    take_each(rows, "--calibration", argc, argv, take_report);
+    if (rows->file_count <= MEASURED_FILES_MAX) return;
+    (void)problems_add(rows->problems, STATUS_INVALID_VALUE, "measured", "%zu files are more than %d", rows->file_count,
+                       MEASURED_FILES_MAX);
+    rows->file_count = MEASURED_FILES_MAX;
 }
 
 enum status measured_rows_take(struct measured_rows *rows, const struct cli_flag *flags, int argc, char **argv,
                                void *members, struct measured_choices *choices)
 {
     bool help = false;
-    *choices = (struct measured_choices){"", "", {"", "", "", "", "", "", UNKNOWN, ""}};
+    *choices = (struct measured_choices){"", "", "", {"", "", "", "", "", "", UNKNOWN, ""}};
     take_files(rows, &argc, argv);
     cli_take_flags(flags, &argc, argv, members, rows->problems);
     enum status status = settings_read(argc, argv, rows->arena, rows->problems, &rows->settings, &help);
     if (*choices->profiles) rows->settings.profiles = choices->profiles;
+    if (rows->calibration) rows->settings.calibration = rows->calibration;
+    if (*choices->calibration_pool) rows->settings.calibration_pool = choices->calibration_pool;
+    if (rows->calibration && !*choices->defaults.calibrated)
+        choices->defaults.calibrated = rows->settings.calibration_pool; /* what it is given for */
     return status;
 }
 

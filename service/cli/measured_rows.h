@@ -8,7 +8,7 @@
 enum { MEASURED_FILES_MAX = 64 };
 
 struct measured_choices {
-    const char *profiles, *tensor_parallel;
+    const char *profiles, *calibration_pool, *tensor_parallel;
     struct run_defaults defaults;
 };
 
@@ -17,6 +17,9 @@ struct measured_choices {
     {"measured", "FILE", "Measured rows; may be given several times.", 0},                                             \
         {"profiles", "FILE", "Engine profiles, as gpusize fit writes, laid over the built-in catalog.",                \
          offsetof(type, choices.profiles)},                                                                            \
+        {"calibration", "FILE", "Reports of gpusize-probe; may be given several times.", 0},                           \
+        {"calibration_pool", "NAME", "The pool of machines that they are true of; own.",                               \
+         offsetof(type, choices.calibration_pool)},                                                                    \
         {"gpu", "NAME", "Of rows that name none.", offsetof(type, choices.defaults.gpu)},                              \
         {"model", "NAME", "Of rows that name none.", offsetof(type, choices.defaults.model)},                          \
         {"engine", "NAME", "Of rows that name none.", offsetof(type, choices.defaults.engine)},                        \
@@ -33,6 +36,7 @@ struct measured_rows {
     struct settings settings;
     struct evaluated_file files[MEASURED_FILES_MAX];
     size_t file_count;
+    const char *calibration; /* reports, with commas; NULL: not given */
     struct store *store;
     struct snapshot *snapshot;
     struct runs runs;

@@ -41,7 +41,7 @@ static void print_applied(void *context, const struct migration *migration)
 }
 
 /* A database without any catalog starts from the facts that are built in; one of an older program gets the coefficients
- * of this one, without which it could not be read. */
+ * of this one, without which it could not be read, and the published calibrations. */
 static enum status fill(struct store *store, struct problems *problems)
 {
     size_t rows = 0;
@@ -49,7 +49,8 @@ static enum status fill(struct store *store, struct problems *problems)
     if (status == STATUS_OK && rows > 0) (void)printf("loaded %zu rows of the built-in catalog\n", rows);
     if (status == STATUS_OK && rows == 0) {
         status = store_profiles_refresh(store, catalog_bundled(), problems, &rows);
-        if (status == STATUS_OK && rows > 0) (void)printf("changed %zu rows of engine profiles\n", rows);
+        if (status == STATUS_OK && rows > 0)
+            (void)printf("changed %zu rows of engine profiles and calibrations\n", rows);
     }
     return status;
 }

@@ -12,7 +12,7 @@
 
 enum { FILE_MAX_BYTES = 64 * 1024 };
 
-enum setting_kind { SETTING_TEXT, SETTING_INTEGER, SETTING_SWITCH };
+enum setting_kind { SETTING_TEXT, SETTING_LIST, SETTING_INTEGER, SETTING_SWITCH };
 
 static const struct setting {
     const char *name; /* flag --name; environment GPUSIZE_NAME; file: name = value */
@@ -25,6 +25,10 @@ static const struct setting {
 #define TEXT(member, preset, help)                                                                                     \
     {                                                                                                                  \
 #member, SETTING_TEXT, offsetof(struct settings, member), preset, 0, 0, "TEXT", help                           \
+    }
+#define LIST(member, preset, help) /* with commas; flags may be given several times */                                 \
+    {                                                                                                                  \
+#member, SETTING_LIST, offsetof(struct settings, member), preset, 0, 0, "FILE", help                           \
     }
 #define SWITCH(member, preset, help)                                                                                   \
     {                                                                                                                  \
@@ -56,6 +60,8 @@ static const struct setting {
     INTEGER(max_price_age_days, "0", 0, 36500, "DAYS",
             "Older prices are passed over where a question sets no limit; 0: none."),
     TEXT(profiles, "", "File of engine profiles, as gpusize fit writes, laid over the built-in catalog."),
+    LIST(calibration, "", "Reports of gpusize-probe, whose GPUs are calibrated beside the built-in catalog."),
+    TEXT(calibration_pool, "own", "The pool of machines that they are true of."),
     TEXT(database_url, "", "PostgreSQL that has the catalog, as postgresql://...; DATABASE_URL; empty: built-in."),
     TEXT(database_listen_url, "", "The same past any pooler, on the primary, to be told of changes."),
     INTEGER(poll_interval_ms, "500", 10, 3600000, "MS", "Between looks for changes where nobody tells of them."),
@@ -68,6 +74,7 @@ static const struct setting {
     INTEGER(record_queue_max_mib, "16", 1, 4096, "MIB", "Memory for answers that wait to be stored; more are dropped."),
     TEXT(snapshot_cache, "", "File that keeps the catalog for a start while the database is away."),
 #undef TEXT
+#undef LIST
 #undef SWITCH
 #undef INTEGER
 };
@@ -85,7 +92,7 @@ static void assign(const struct setting *setting, const char *value, const char 
                    struct settings *settings)
 {
     char *member = (char *)settings + setting->offset;
-    if (setting->kind == SETTING_TEXT) {
+    if (setting->kind == SETTING_TEXT || setting->kind == SETTING_LIST) {
         *(const char **)member = value;
         return;
     }
@@ -154,10 +161,20 @@ static void read_file(const char *path, struct arena *arena, struct problems *pr
     }
 }
 
+/* Another flag of a list adds to it. */
+static const char *add_to_list(const struct setting *setting, const char *value, const struct settings *settings,
+                               struct arena *arena)
+{
+    const char *list = *(const char *const *)(const void *)((const char *)settings + setting->offset);
+    const char *longer = arena_printf(arena, "%s,%s", list, value);
+    return longer ? longer : value;
+}
+
 /* Calls `assign` for each flag; the file's name is wanted before everything else. */
 static void read_flags(int argc, char **argv, bool only_file, struct problems *problems, struct settings *settings,
                        bool *help)
 {
+    bool listed[SETTINGS] = {false}; /* by a flag: what came from elsewhere is replaced */
     for (int i = 1; i < argc; i++) {
         const char *given = argv[i], *name = strncmp(given, "--", 2) == 0 ? given + 2 : "", *equals = strchr(name, '=');
         if (strcmp(name, "help") == 0) {
@@ -167,6 +184,10 @@ static void read_flags(int argc, char **argv, bool only_file, struct problems *p
         const struct setting *setting = find_setting(name, equals ? (size_t)(equals - name) : strlen(name));
         const char *value = equals ? equals + 1 : setting && i + 1 < argc ? argv[++i] : NULL;
         bool file = setting && setting->offset == offsetof(struct settings, settings_file);
+        if (setting && value && setting->kind == SETTING_LIST && !only_file) {
+            if (listed[setting - table]) value = add_to_list(setting, value, settings, problems->arena);
+            listed[setting - table] = true;
+        }
         if (setting && value && (file || !only_file)) assign(setting, value, "flag", problems, settings);
         if ((!setting || !value) && !only_file) {
             const char *shown = arena_strndup(problems->arena, given, strcspn(given, "="));

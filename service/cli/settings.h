@@ -4,11 +4,11 @@
 
 #include <stdint.h>
 
-enum { LIST_MAX = 16 }; /* entries of allowed_hosts, of trusted_proxies */
+enum { LIST_MAX = 16 }; /* entries of allowed_hosts, of trusted_proxies, of calibration */
 
 struct settings {
     const char *listen, *cors_origin, *allowed_hosts, *trusted_proxies, *settings_file, *database_url,
-        *database_listen_url, *snapshot_cache, *profiles;
+        *database_listen_url, *snapshot_cache, *profiles, *calibration, *calibration_pool;
     int64_t port, threads, workers, db_workers, queue_max, connections_max, connections_per_address_max, idle_timeout_s,
         request_deadline_s, cache_max_mib, drain_s, access_log, db_prepared, record_max_mib, record_queue_max_mib,
         db_statement_timeout_ms, poll_interval_ms, reading_needs_key, max_price_age_days, address_requests_per_second,

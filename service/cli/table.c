@@ -55,6 +55,20 @@ static const struct column gpu_columns[] = {
     {"tdp_watts", "W", AS_IS},
     {NULL, NULL, AS_IS},
 };
+static const struct column calibration_columns[] = {
+    {"id", "calibration", AS_IS},
+    {"pool", "pool", AS_IS},
+    {"gpu", "GPU", AS_IS},
+    {"state", "state", AS_IS},
+    {"memory_gb_per_s", "GB/s", SHORT},
+    {"share_ratio_memory", "of peak", SHORT},
+    {"fp16_tflops", "16-bit TFLOP/s", SHORT},
+    {"share_ratio_gemm_16bit", "of peak", SHORT},
+    {"driver", "driver", AS_IS},
+    {"as_of", "as of", AS_IS},
+    {"reason", "reason", IF_ANY},
+    {NULL, NULL, AS_IS},
+};
 static const struct column model_columns[] = {
     {"id", "model", AS_IS},
     {"parameters", "parameters", AS_IS},
@@ -158,6 +172,7 @@ static const struct layout layouts[] = {
     {"memory", NULL, memory_lines, "memory", NULL},
     {"throughput", NULL, throughput_lines, NULL, NULL},
     {"gpus", gpu_columns, NULL, NULL, NULL},
+    {"calibrations", calibration_columns, NULL, NULL, NULL},
     {"models", model_columns, NULL, NULL, NULL},
     {"engines", engine_columns, NULL, NULL, NULL},
     {"offers", offer_columns, NULL, NULL, NULL},

@@ -2,7 +2,6 @@
 #include "fit/factors.h"
 
 #include "evaluate/score.h"
-#include "fit/kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -91,23 +90,6 @@ enum status factors_set(const struct fitting *fitting, const struct held_out *he
                                        .rows = count_rows(fitting, owner, rule->kind)};
         factor.value = round6(factor_of(fitting, held, &factor, no_group, chosen));
         if (is_known(factor.value)) fit->factors[fit->factor_count++] = factor;
-    }
-    return STATUS_OK;
-}
-
-enum status kernels_keep(const struct fitting *fitting, struct fit *fit)
-{
-    size_t owners = fitting->options->profile_count;
-    fit->kernels = ARENA_ARRAY(fitting->arena, owners * kernel_coef_count, struct fitted_kernel);
-    if (!fit->kernels) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for kernels");
-    kernels_set_reference(fitting, NULL);
-    for (size_t p = 0; p < fitting->workspace.count; p++) {
-        int owner = fitting->workspace.owners[p];
-        if (fitting->workspace.originals[p] != fitting->options->profiles[owner]) continue;
-        const char *coefs = (const char *)&fitting->workspace.profiles[p].coef;
-        for (size_t k = 0; k < kernel_coef_count; k++)
-            fit->kernels[fit->kernel_count++] = (struct fitted_kernel){
-                kernel_coefs[k].name, owner, round6(*(const double *)(const void *)(coefs + kernel_coefs[k].offset))};
     }
     return STATUS_OK;
 }

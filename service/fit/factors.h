@@ -7,9 +7,6 @@
  * extrapolated. */
 enum status factors_set(const struct fitting *fitting, const struct held_out *held, struct fit *fit) MUST_CHECK;
 
-/* What kernels reach on the GPUs of all rows. */
-enum status kernels_keep(const struct fitting *fitting, struct fit *fit) MUST_CHECK;
-
 /* Adds scores of `errors`, kind by kind, over all rows and, where `held` is not NULL, of each group of the key. Rows
  * whose error is UNKNOWN have none. */
 enum status scores_add(const struct fitting *fitting, const struct held_out *held, enum fit_key key,

@@ -3,6 +3,7 @@
 
 #include "fit/factors.h"
 #include "fit/groups.h"
+#include "fit/kernels.h"
 #include "fit/minimize.h"
 
 #include <stdio.h>

@@ -1,7 +1,11 @@
 /* kernels.c owns means of published calibrations over the rows of a fit. */
 #include "fit/kernels.h"
 
-const struct kernel_coef kernel_coefs[] = {
+static const struct kernel_coef {
+    const char *name;
+    size_t offset; /* in struct engine_coefs */
+    enum kernel_figure figure;
+} kernel_coefs[] = {
 #define KERNEL(name, figure)                                                                                           \
     {                                                                                                                  \
 #name, offsetof(struct engine_coefs, name), figure                                                             \
@@ -12,7 +16,7 @@ const struct kernel_coef kernel_coefs[] = {
     KERNEL(kernel_8bit_ratio, KERNEL_8BIT),
 #undef KERNEL
 };
-const size_t kernel_coef_count = sizeof kernel_coefs / sizeof *kernel_coefs;
+enum { KERNEL_COEFS = sizeof kernel_coefs / sizeof *kernel_coefs };
 
 static const struct calibration *published(const struct fitting *fitting, const struct residual *residual)
 {
@@ -47,7 +51,7 @@ void kernels_set_reference(const struct fitting *fitting, const bool *left_out)
 {
     const struct workspace *workspace = &fitting->workspace;
     for (int owner = 0; owner < workspace->owner_count; owner++) {
-        for (size_t k = 0; k < kernel_coef_count; k++) {
+        for (size_t k = 0; k < KERNEL_COEFS; k++) {
             double mean = mean_of(fitting, left_out, owner, kernel_coefs[k].figure);
             for (size_t p = 0; p < workspace->count; p++) {
                 char *coefs = (char *)&workspace->profiles[p].coef;
@@ -71,4 +75,21 @@ void kernels_forget(const struct fitting *fitting)
 {
     for (size_t i = 0; i < fitting->residuals.count; i++)
         fitting->residuals.items[i].run->deployment.calibration = NULL;
+}
+
+enum status kernels_keep(const struct fitting *fitting, struct fit *fit)
+{
+    size_t owners = fitting->options->profile_count;
+    fit->kernels = ARENA_ARRAY(fitting->arena, owners * KERNEL_COEFS, struct fitted_kernel);
+    if (!fit->kernels) return problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for kernels");
+    kernels_set_reference(fitting, NULL);
+    for (size_t p = 0; p < fitting->workspace.count; p++) {
+        int owner = fitting->workspace.owners[p];
+        if (fitting->workspace.originals[p] != fitting->options->profiles[owner]) continue;
+        const char *coefs = (const char *)&fitting->workspace.profiles[p].coef;
+        for (size_t k = 0; k < KERNEL_COEFS; k++)
+            fit->kernels[fit->kernel_count++] = (struct fitted_kernel){
+                kernel_coefs[k].name, owner, round6(*(const double *)(const void *)(coefs + kernel_coefs[k].offset))};
+    }
+    return STATUS_OK;
 }

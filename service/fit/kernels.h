@@ -11,11 +11,5 @@ void kernels_set_reference(const struct fitting *fitting, const bool *left_out);
 void kernels_calibrate(const struct fitting *fitting, const bool *left_out, bool *ret_told);
 void kernels_forget(const struct fitting *fitting);
 
-/* The coefficients that kernels_set_reference sets. */
-struct kernel_coef {
-    const char *name;
-    size_t offset; /* in struct engine_coefs */
-    enum kernel_figure figure;
-};
-extern const struct kernel_coef kernel_coefs[];
-extern const size_t kernel_coef_count;
+/* The coefficients that kernels_set_reference sets, of all rows, as parts of a fit. */
+enum status kernels_keep(const struct fitting *fitting, struct fit *fit) MUST_CHECK;

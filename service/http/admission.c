@@ -31,9 +31,15 @@ void admission_identify(struct exchange *x)
 
 static void check_access(struct exchange *x, enum route_access access)
 {
-    static const enum role needed[] = {
-        [ROUTE_OPEN] = ROLE_NONE, [ROUTE_READ] = ROLE_NONE, [ROUTE_WRITE] = ROLE_WRITER, [ROUTE_ADMIN] = ROLE_ADMIN};
-    enum role role = access == ROUTE_READ && x->server->settings.reading_needs_key ? ROLE_READER : needed[access];
+    static const enum role needed[] = {[ROUTE_OPEN] = ROLE_NONE,
+                                       [ROUTE_READ] = ROLE_NONE,
+                                       [ROUTE_OWN] = ROLE_NONE,
+                                       [ROUTE_WRITE] = ROLE_WRITER,
+                                       [ROUTE_ADMIN] = ROLE_ADMIN};
+    const struct server_settings *settings = &x->server->settings;
+    bool reads =
+        (access == ROUTE_READ && settings->reading_needs_key) || (access == ROUTE_OWN && settings->authenticate);
+    enum role role = reads ? ROLE_READER : needed[access];
     if (role != ROLE_NONE && !x->server->settings.authenticate)
         exchange_refuse(x, STATUS_READ_ONLY, NULL); /* no key would help */
     else if (x->caller_status == STATUS_DATABASE_AWAY)

@@ -17,6 +17,7 @@ enum route_method { ROUTE_GET = 1, ROUTE_POST = 2, ROUTE_PATCH = 4, ROUTE_DELETE
 enum route_access {
     ROUTE_OPEN,  /* anybody, at any rate: probes, metrics, documentation */
     ROUTE_READ,  /* anybody, or a reader where reading needs a key */
+    ROUTE_OWN,   /* a reader, where there are keys: what is told about one's own machines */
     ROUTE_WRITE, /* a writer */
     ROUTE_ADMIN, /* an admin */
 };

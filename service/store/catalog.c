@@ -25,6 +25,7 @@ static const struct catalog_table {
     [FILE_OPERATING_COSTS] = {QUERY_READ_OPERATING_COSTS, "gpusize.operating_cost", "{key,scope}"},
     [FILE_API_PRICES] = {QUERY_READ_API_PRICES, "gpusize.api_price", "{provider,model_id}"},
     [FILE_MEASURED] = {QUERY_READ_MEASURED, "gpusize.observation", "{source,uid}"},
+    [FILE_CALIBRATIONS] = {QUERY_READ_CALIBRATIONS, "gpusize.calibration", "{pool,id,gpu_id}"},
 };
 
 /* --- the version --- */
@@ -227,6 +228,10 @@ static const struct {
      "(s.engine, s.version_from, s.coefficient) = (p.engine, p.version_from, p.coefficient) and (s.version_to, s.load, "
      "s.gpu, s.family, s.weight_dtype) is not distinct from (p.version_to::text, p.load::text, p.gpu::text, "
      "p.family::text, p.weight_dtype::text))"},
+    {FILE_CALIBRATIONS, /* those that come with the program are of no use where somebody has retired the GPU */
+     "delete from pg_temp.staged s where s.pool = 'published' and not exists (select from gpusize.gpu g where "
+     "g.live_id "
+     "= lower(s.gpu_id))"},
     {FILE_REGIONS, "insert into gpusize.provider select distinct provider from pg_temp.staged on conflict do nothing"},
     {FILE_OFFERS, "update pg_temp.staged s set provider = p.provider from gpusize.provider p "
                   "where lower(p.provider) = lower(s.provider) and p.provider <> s.provider"},
@@ -326,28 +331,39 @@ enum status store_catalog_fill(struct store *store, const struct catalog_text fi
     return write_catalog(store, (struct catalog_writing){.files = files, .only_empty = true}, problems, ret_rows);
 }
 
-static enum status profiles_lack(struct db *db, void *context, struct problems *problems)
+/* What a database of an older program lacks. */
+struct lacks {
+    bool coefficients, calibrations;
+};
+
+static enum status find_lacks(struct db *db, void *context, struct problems *problems)
 {
     enum { NAMES_BYTES = 8192 };
-    bool *lack = context;
+    struct lacks *lacks = context;
     char names[NAMES_BYTES] = "{";
     const char *const values[] = {names};
-    DB_RESULT *result = NULL;
+    DB_RESULT *result = NULL, *published = NULL;
     for (size_t i = 0; i < coef_count; i++) {
         size_t used = strlen(names);
         (void)snprintf(names + used, sizeof names - used, "%s%s", coef_infos[i].name, i + 1 < coef_count ? "," : "}");
     }
     enum status status = db_query(db, QUERY_PROFILES_LACK, values, problems, &result);
-    if (status == STATUS_OK) *lack = db_int64(result, 0, 0) > 0;
-    return status;
+    if (status == STATUS_OK) status = db_query(db, QUERY_CALIBRATIONS_LACK, NULL, problems, &published);
+    if (status != STATUS_OK) return status;
+    lacks->coefficients = db_int64(result, 0, 0) > 0;
+    lacks->calibrations = *db_text(published, 0, 0) == 't';
+    return STATUS_OK;
 }
 
 enum status store_profiles_refresh(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
                                    struct problems *problems, size_t *ret_rows)
 {
-    bool lack = false;
-    struct catalog_text profiles[CATALOG_FILE_COUNT] = {[FILE_ENGINE_PROFILES] = files[FILE_ENGINE_PROFILES]};
-    enum status status = tx_run(store, TX_READ, profiles_lack, &lack, problems);
+    struct lacks lacks = {false, false};
+    struct catalog_text lacking[CATALOG_FILE_COUNT] = {0};
+    enum status status = tx_run(store, TX_READ, find_lacks, &lacks, problems);
     *ret_rows = 0;
-    return status == STATUS_OK && lack ? store_catalog_write(store, profiles, problems, ret_rows) : status;
+    if (lacks.coefficients) lacking[FILE_ENGINE_PROFILES] = files[FILE_ENGINE_PROFILES];
+    if (lacks.calibrations) lacking[FILE_CALIBRATIONS] = files[FILE_CALIBRATIONS];
+    bool lack = lacks.coefficients || lacks.calibrations;
+    return status == STATUS_OK && lack ? store_catalog_write(store, lacking, problems, ret_rows) : status;
 }

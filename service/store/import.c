@@ -313,6 +313,8 @@ static enum status run(struct db *db, void *context, struct problems *problems)
     if (status == STATUS_OK) status = compare_and_apply(import);
     if (status == STATUS_OK && import->options->dry_run)
         status = db_command(db, "rollback to savepoint import", problems);
+    if (status == STATUS_OK && import->options->answer)
+        status = import->options->answer(import->options->context, import->report.json, problems, &import->report.json);
     written = (struct store_written){.http_status = 200, .json = import->report.json};
     return status == STATUS_OK ? actor_end(db, actor, &written, problems) : status;
 }

@@ -18,6 +18,9 @@ struct store_import_options {
     void *context;
     /* Hands over all rows by the functions below. May be called again from the beginning, after a lost connection. */
     enum status (*rows)(void *context, struct store_import *import, struct problems *problems);
+    /* What is told of it instead of the report, in the arena of the import; what is not STATUS_OK takes all back. NULL:
+     * the report is. */
+    enum status (*answer)(void *context, const char *report, struct problems *problems, const char **ret_json);
 };
 
 struct store_import_report { /* texts in the arena */

@@ -98,7 +98,8 @@ enum status store_catalog_write(struct store *store, const struct catalog_text f
 /* The same in a database without any catalog; otherwise nothing, and 0 rows. */
 enum status store_catalog_fill(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
                                struct problems *problems, size_t *ret_rows) MUST_CHECK;
-/* Writes the engine profiles if those of the database, which are of an older program, do not give every coefficient. */
+/* Writes the engine profiles if those of the database, which are of an older program, do not give every coefficient;
+ * and the published calibrations, if it never had any. */
 enum status store_profiles_refresh(struct store *store, const struct catalog_text files[CATALOG_FILE_COUNT],
                                    struct problems *problems, size_t *ret_rows) MUST_CHECK;
 

@@ -5,6 +5,7 @@
 #include "wire/fields.h"
 #include "wire/formats.h"
 #include "wire/json_read.h"
+#include "wire/rows.h"
 
 #include <string.h>
 
@@ -299,21 +300,72 @@ static enum cell_type cell_type(const json_t *value)
                                     : CELL_IS_OBJECT;
 }
 
-enum status input_cells(const struct input *input, const char *object, struct arena *arena, struct problems *problems,
-                        const struct cell **ret_cells, size_t *ret_count)
+/* The members of an object as cells; problems name them below `path`. */
+static enum status take_cells(json_t *members, const char *path, const char *object, struct arena *arena,
+                              struct problems *problems, struct row_cells *ret_cells)
 {
     size_t count = 0;
     const char *name = NULL;
     json_t *value = NULL;
-    struct cell *cells = ARENA_ARRAY(arena, json_object_size(input->body) + 1, struct cell);
+    struct cell *cells = ARENA_ARRAY(arena, json_object_size(members) + 1, struct cell);
     if (!cells) return no_memory(problems);
-    json_object_foreach(input->body, name, value)
+    json_object_foreach(members, name, value)
     {
-        const char *text = cell_text(excerpt(arena, name), value, object && strcmp(name, object) == 0, arena, problems);
+        const char *text = cell_text(path_join(arena, path, excerpt(arena, name)), value,
+                                     object && strcmp(name, object) == 0, arena, problems);
         const char *copy = arena_strdup(arena, name);
         if (text && copy) cells[count++] = (struct cell){copy, text, cell_type(value)};
     }
-    *ret_cells = cells;
-    *ret_count = count;
+    *ret_cells = (struct row_cells){cells, count};
     return problems_status(problems);
+}
+
+enum status input_cells(const struct input *input, const char *object, struct arena *arena, struct problems *problems,
+                        const struct cell **ret_cells, size_t *ret_count)
+{
+    struct row_cells cells = {NULL, 0};
+    enum status status = take_cells(input->body, "", object, arena, problems, &cells);
+    *ret_cells = cells.cells;
+    *ret_count = cells.count;
+    return status;
+}
+
+/* --- bodies of many rows --- */
+
+enum { ROW_VALUES_MAX = 64 };
+
+static enum status take_rows(json_t *body, size_t count, struct arena *arena, struct problems *problems,
+                             const struct row_cells **ret_rows)
+{
+    struct row_cells *rows = ARENA_ARRAY(arena, count + 1, struct row_cells);
+    if (!rows) return no_memory(problems);
+    for (size_t i = 0; i < count; i++) {
+        json_t *row = json_is_array(body) ? json_array_get(body, i) : body;
+        const char *path = path_index(arena, "", i);
+        if (json_is_object(row))
+            (void)!take_cells(row, path, NULL, arena, problems, &rows[i]);
+        else
+            (void)problems_add(problems, STATUS_WRONG_TYPE, path, "must be an object");
+    }
+    *ret_rows = rows;
+    return problems_status(problems);
+}
+
+enum status rows_from_json(struct arena *arena, const char *body, size_t length, size_t max_rows,
+                           struct problems *problems, const struct row_cells **ret_rows, size_t *ret_count)
+{
+    json_t *value = NULL;
+    enum status status =
+        json_read_long(arena, body, length, "the body", max_rows * ROW_VALUES_MAX, true, problems, &value);
+    if (status != STATUS_OK) return status;
+    size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    if (count == 0)
+        status = problems_add(problems, STATUS_MISSING_FIELD, "", "the list is empty");
+    else if (count > max_rows)
+        status = problems_add(problems, STATUS_OUT_OF_RANGE, "", "%zu rows are more than %zu", count, max_rows);
+    else
+        status = take_rows(value, count, arena, problems, ret_rows);
+    json_decref(value);
+    *ret_count = count;
+    return status;
 }

@@ -18,7 +18,7 @@ struct scan {
     struct problems *problems;
     const char *text, *end, *at, *what;
     struct level levels[JSON_MAX_DEPTH];
-    size_t depth, values;
+    size_t depth, values, max_values;
     bool lenient;
     const char *copied; /* the text up to here is in `copy` */
     char *copy, *copy_at;
@@ -88,8 +88,9 @@ static void scan_replace(struct scan *scan, const char *after, const char *with)
 
 static void scan_count(struct scan *scan)
 {
-    if (++scan->values <= JSON_MAX_VALUES) return;
-    (void)problems_add(scan->problems, STATUS_TOO_COMPLEX, "", "%s: more than %d values", scan->what, JSON_MAX_VALUES);
+    if (++scan->values <= scan->max_values) return;
+    (void)problems_add(scan->problems, STATUS_TOO_COMPLEX, "", "%s: more than %zu values", scan->what,
+                       scan->max_values);
     scan->stop = true;
 }
 
@@ -266,29 +267,59 @@ static enum status parse_problem(const struct scan *scan, const json_error_t *er
                         error->column);
 }
 
-enum status json_read(struct arena *arena, const char *text, size_t length, const char *what, bool lenient,
-                      struct problems *problems, json_t **ret_object)
+/* One value that any limit of the scan lets through. */
+static enum status read_value(const struct scan *limits, size_t length, json_t **ret_value)
 {
+    const char *text = limits->text;
     size_t mark = length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* Windows tools write a BOM */
-    struct scan *scan = ARENA_NEW(arena, struct scan);
-    if (!scan) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "%s: no memory to read it", what);
-    *scan = (struct scan){.arena = arena,
-                          .problems = problems,
-                          .text = text + mark,
-                          .end = text + length,
-                          .what = what,
-                          .lenient = lenient};
+    struct scan *scan = ARENA_NEW(limits->arena, struct scan);
+    if (!scan)
+        return problems_add(limits->problems, STATUS_OUT_OF_MEMORY, "", "%s: no memory to read it", limits->what);
+    *scan = *limits;
+    scan->text = text + mark;
+    scan->end = text + length;
     enum status status = scan_text(scan);
     if (status != STATUS_OK) return status;
     const char *from = scan->copy ? scan->copy : scan->text;
     size_t size = (size_t)((scan->copy ? scan->copy_at : scan->end) - from);
     json_error_t error;
-    json_t *root = json_parse(from, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (!root) return parse_problem(scan, &error);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return problems_add(problems, STATUS_MALFORMED_JSON, "", "%s must be one JSON object: {…}", what);
-    }
-    *ret_object = root;
+    *ret_value = json_parse(from, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    return *ret_value ? STATUS_OK : parse_problem(scan, &error);
+}
+
+static enum status refuse_kind(struct problems *problems, const char *what, const char *right, json_t *value)
+{
+    json_decref(value);
+    return problems_add(problems, STATUS_MALFORMED_JSON, "", "%s must be %s", what, right);
+}
+
+enum status json_read(struct arena *arena, const char *text, size_t length, const char *what, bool lenient,
+                      struct problems *problems, json_t **ret_object)
+{
+    const struct scan limits = {.arena = arena,
+                                .problems = problems,
+                                .text = text,
+                                .what = what,
+                                .max_values = JSON_MAX_VALUES,
+                                .lenient = lenient};
+    json_t *value = NULL;
+    enum status status = read_value(&limits, length, &value);
+    if (status != STATUS_OK) return status;
+    if (!json_is_object(value)) return refuse_kind(problems, what, "one JSON object: {…}", value);
+    *ret_object = value;
+    return STATUS_OK;
+}
+
+enum status json_read_long(struct arena *arena, const char *text, size_t length, const char *what, size_t max_values,
+                           bool array, struct problems *problems, json_t **ret_value)
+{
+    const struct scan limits = {
+        .arena = arena, .problems = problems, .text = text, .what = what, .max_values = max_values};
+    json_t *value = NULL;
+    enum status status = read_value(&limits, length, &value);
+    if (status != STATUS_OK) return status;
+    if (!json_is_object(value) && !(array && json_is_array(value)))
+        return refuse_kind(problems, what, array ? "a JSON object or a list of them" : "one JSON object: {…}", value);
+    *ret_value = value;
     return STATUS_OK;
 }

@@ -17,3 +17,6 @@ bool json_lacked_memory(const json_error_t *error);
  * problems ("the body"). *ret_object is new: json_decref it. */
 enum status json_read(struct arena *arena, const char *text, size_t length, const char *what, bool lenient,
                       struct problems *problems, json_t **ret_object) MUST_CHECK;
+/* The same, for texts of at most max_values values instead of JSON_MAX_VALUES; `array`: or exactly one list. */
+enum status json_read_long(struct arena *arena, const char *text, size_t length, const char *what, size_t max_values,
+                           bool array, struct problems *problems, json_t **ret_value) MUST_CHECK;

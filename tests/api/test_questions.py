@@ -40,6 +40,7 @@ LISTS = {
     "gpus": ("/v1/gpus", {"id": "h100"}, "gpus"),
     "models": ("/v1/models", {"q": "qwen"}, "models"),
     "engines": ("/v1/engines", {"id": "vllm"}, "profiles"),
+    "calibrations": ("/v1/calibrations", {"state": "used", "pool": "published"}, "calibrations"),
     "offers": ("/v1/offers", {"gpu": "h100", "purchase": "on_demand", "as_of": AS_OF}, "offers"),
 }
 FLAT = {name: (path, flat) for name, (path, _, flat) in QUESTIONS.items()}
@@ -49,7 +50,8 @@ ROWS = {"recommend": ["recommended", "alternatives"], "cost": ["options"]} | {
 # One scalar of each answer.
 FIELDS = {"recommend": "recommended.gpu_count", "memory": "memory.weights_gib",
           "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "gpus": "gpus[0].memory_nominal_gb",
-          "models": "total_count", "engines": "profiles[0].engine", "offers": "offers[0].usd_per_hour"}
+          "models": "total_count", "engines": "profiles[0].engine", "calibrations": "calibrations[0].fp16_tflops",
+          "offers": "offers[0].usd_per_hour"}
 
 
 def value_at(answer, path):

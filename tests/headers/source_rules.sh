@@ -31,7 +31,7 @@ first_lines() {
 }
 
 rules() {
-    only_in jansson.h catalog/hf service/wire service/import
+    only_in jansson.h catalog/hf service/wire service/import service/calibrate
     only_in microhttpd.h service/http
     only_in libpq-fe.h service/store
     only_in sodium.h catalog service/http service/api service/store service/keys

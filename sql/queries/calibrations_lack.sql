@@ -1,0 +1,1 @@
+select count(*) = 0 as lack from gpusize.calibration where pool = 'published'
