@@ -21,7 +21,7 @@ packages_of() { # packages_of GROUP...: their Debian packages
         test) echo libcmocka-dev postgresql-15 pgbouncer openssl faketime \
             python3 python3-pytest python3-jsonschema python3-yaml ;;
         full) echo git clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 gcovr shellcheck debootstrap ;;
-        deploy) echo prometheus docker-registry nginx-light docker-compose unzip systemd ca-certificates debootstrap \
+        deploy) echo prometheus docker-registry nginx-light docker-compose strace unzip systemd ca-certificates debootstrap \
             python3 python3-pytest python3-jsonschema python3-yaml ;;
         bench) echo wrk ;;
         *) fail "unknown group of packages: $group" ;;

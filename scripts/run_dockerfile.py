@@ -46,7 +46,7 @@ class Stage:
         self.folder = folder
         self.settings = settings
         self.arguments = {}
-        run("cp", "-a", "--reflink=auto", base, folder)
+        run("cp", "-a", "--one-file-system", "--reflink=auto", base, folder)
 
     def inside(self, path):
         joined = os.path.normpath(os.path.join("/", self.settings["workdir"], path))
@@ -69,8 +69,12 @@ class Stage:
 
     def run(self, command):
         environment = {**BARE, **self.arguments, **self.settings["env"]}
-        run("env", "-i", *[f"{name}={value}" for name, value in environment.items()], "chroot", self.folder, "sh", "-c",
-            f"cd {shlex.quote(self.settings['workdir'])} && {command}", stdout=sys.stderr)
+        run("mount", "-t", "proc", "proc", f"{self.folder}/proc")
+        try:
+            run("env", "-i", *[f"{name}={value}" for name, value in environment.items()], "chroot", self.folder, "sh", "-c",
+                f"cd {shlex.quote(self.settings['workdir'])} && {command}", stdout=sys.stderr)
+        finally:
+            run("umount", f"{self.folder}/proc")
 
 
 def copy_context(where):
@@ -122,8 +126,6 @@ def main(base, folder, target, epoch):
             if there.exists():  # of an earlier target
                 sys.exit(f"{there} is there already")
             stage = stages[name] = Stage(there, stages[of].folder if of in stages else base, settings)
-            if of not in stages:
-                run("mount", "-t", "proc", "proc", there / "proc")
         elif stage is None and keyword == "ARG":
             name, _, value = rest.partition("=")
             known[name] = value
@@ -150,8 +152,6 @@ def main(base, folder, target, epoch):
             stage.settings[keyword.lower()] = rest
         else:
             sys.exit(f"{keyword} is not known here")
-    for one in stages.values():
-        subprocess.run(["umount", one.folder / "proc"], stderr=subprocess.DEVNULL)
     print(json.dumps({**stages[target].settings, "tree": str(stages[target].folder)}))
 
 
