@@ -12,8 +12,9 @@ const char *calibration_state_name(enum calibration_state state)
 }
 
 static const char *const figure_names[KERNEL_FIGURE_COUNT] = {
-    [KERNEL_MEMORY] = "memory",          [KERNEL_KV] = "kv",          [KERNEL_16BIT] = "gemm_16bit",
-    [KERNEL_8BIT] = "gemm_8bit",         [KERNEL_4BIT] = "gemm_4bit", [KERNEL_LINK] = "link",
+    [KERNEL_MEMORY] = "memory",          [KERNEL_KV] = "kv",
+    [KERNEL_16BIT] = "product_16bit",    [KERNEL_8BIT] = "product_8bit",
+    [KERNEL_4BIT] = "product_4bit",      [KERNEL_LINK] = "link",
     [KERNEL_ALLREDUCE] = "allreduce_us",
 };
 

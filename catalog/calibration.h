@@ -24,7 +24,7 @@ enum kernel_figure {
     KERNEL_ALLREDUCE, /* us that the smallest all-reduce takes: not a share */
     KERNEL_FIGURE_COUNT
 };
-const char *kernel_figure_name(enum kernel_figure figure); /* "memory", "gemm_16bit" */
+const char *kernel_figure_name(enum kernel_figure figure); /* "memory", "product_16bit" */
 
 /* Doubles are UNKNOWN where nothing was measured. */
 struct calibration {

@@ -1,8 +1,11 @@
 # box.cmake owns the boundaries: one folder is one static library whose headers are seen as <box>/x.h only by the
-# boxes that list it. A wrong include does not compile.
+# boxes that list it. A wrong include does not compile. EXCEPT: a pattern of files that belong to programs.
 function(gpusize_box name)
-    cmake_parse_arguments(box "" "DIRECTORY" "PUBLIC;PRIVATE" ${ARGN})
+    cmake_parse_arguments(box "" "DIRECTORY;EXCEPT" "PUBLIC;PRIVATE" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${box_DIRECTORY}/*.c)
+    if(box_EXCEPT)
+        list(FILTER sources EXCLUDE REGEX ${box_EXCEPT})
+    endif()
     if(NOT sources)
         file(WRITE ${CMAKE_BINARY_DIR}/boxes/${name}_empty.c "typedef int ${name}_is_empty;\n")
         set(sources ${CMAKE_BINARY_DIR}/boxes/${name}_empty.c)

@@ -41,10 +41,10 @@ enum { PROBE_SAMPLES_MAX = 256, PROBE_NAME_BYTES = 48, PROBE_DETAIL_BYTES = 160 
 
 /* The shape that a figure is of; 0 or "" where it does not apply. */
 struct probe_shape {
-    char dtype[16];        /* "bf16", "fp8_e4m3", "int8", "fp16", "tf32", "fp32", "int4_bf16" (int4 weights, unpacked) */
-    uint32_t m, n, k;      /* a product of [m][k] by [n][k] transposed */
-    uint64_t bytes;        /* of the buffer, or of the message */
-    uint32_t gpus;         /* that took part */
+    char dtype[16];   /* "bf16", "fp8_e4m3", "int8", "fp16", "tf32", "fp32", "int4_bf16" (int4 weights, unpacked) */
+    uint32_t m, n, k; /* a product of [m][k] by [n][k] transposed */
+    uint64_t bytes;   /* of the buffer, or of the message */
+    uint32_t gpus;    /* that took part */
     uint32_t batch, context_tokens, group; /* decode attention: sequences, tokens of each, query heads of a KV head */
 };
 
@@ -74,7 +74,7 @@ struct probe_device {
     char name[96];
     char pci_bus_id[32];
     int ordinal, cc_major, cc_minor, sm_count;
-    bool ecc, integrated, jit; /* jit: it runs PTX that the driver compiled */
+    bool ecc, integrated, jit;           /* jit: it runs PTX that the driver compiled */
     int driver_version, runtime_version; /* 13000 is CUDA 13.0; 0: no driver */
     uint64_t total_bytes, free_bytes, l2_bytes, shared_optin_bytes;
     double peak_dram_gb_per_s; /* from the memory clock and the bus where the driver tells them; 0 */
@@ -88,8 +88,8 @@ typedef void probe_group(const struct probe_device *device, const struct probe_b
 /* --- result.c: filling results --- */
 
 struct probe_result probe_result_begin(const char *name, const char *unit);
-void probe_fail(struct probe_result *result, enum probe_status status, enum probe_reason reason, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void probe_fail(struct probe_result *result, enum probe_status status, enum probe_reason reason, const char *format,
+                ...) __attribute__((format(printf, 4, 5)));
 /* From seconds[]: counted / second / per_unit, or second / per_unit; median, p10, p90; passed if it is above 0. */
 void probe_set_rate(struct probe_result *result, double counted, double per_unit);
 void probe_set_time(struct probe_result *result, double per_unit);

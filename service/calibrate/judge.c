@@ -6,16 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PEAK_MAX_RATIO 1.03 /* clocks are rounded where peaks are stated */
-#define PEAK_MIN_RATIO                                                                                                 \
-    0.5 /* the lowest published read is 0.73 of the bandwidth, the lowest product 0.49 of its peak                     \
-         */
+#define PEAK_MAX_RATIO 1.03  /* clocks are rounded where peaks are stated */
+#define PEAK_MIN_RATIO 0.5   /* the lowest published read is 0.73 of the bandwidth */
+#define USUAL_MIN_RATIO 0.8  /* of what others published of the part: products in 8 bits of an L40S reach 0.49 */
 #define SPREAD_MAX_RATIO 1.1 /* p90 over p10: more is a clock that changes, or somebody else */
 #define DRIFT_MAX_RATIO 0.05 /* the same figure at the end of the run */
 #define MEMORY_MAX_DISTANCE 0.15
 /* Switches that add up what they pass on halve what crosses a link, so that a ring's figure may be twice the link's. */
 #define LINK_MAX_RATIO (2 * PEAK_MAX_RATIO)
-enum { REASONS_BYTES = 1200, OWN_KERNELS_MAX_CC = 9 };
+enum { REASONS_BYTES = 1200, OWN_KERNELS_MAX_CC = 9, STREAM_RESULTS_MAX = 32 };
 
 /* What the figures are in a report. */
 static const struct figure {
@@ -131,17 +130,18 @@ static bool same_shape(const json_t *a, const json_t *b)
 /* How far the reads of memory at the end of the run are from those at its beginning: the worst ratio less 1. */
 static double stream_drift(const json_t *item)
 {
-    const json_t *results = json_object_get(item, "results");
+    const json_t *results = json_object_get(item, "results"), *reads[STREAM_RESULTS_MAX];
+    size_t count = 0;
     double drift = 0;
-    for (size_t i = 0; i < json_array_size(results); i++) {
-        const json_t *first = json_array_get(results, i);
-        if (strncmp(text_of(first, "name"), "dram_", 5) != 0 || !passed(first)) continue;
-        double again = number(first, "again");
-        if (again > 0) drift = fmax(drift, fabs(again / number(first, "value") - 1));
-        for (size_t j = i + 1; j < json_array_size(results); j++) {
-            const json_t *last = json_array_get(results, j);
-            if (passed(last) && same_shape(first, last))
-                drift = fmax(drift, fabs(number(last, "value") / number(first, "value") - 1));
+    for (size_t i = 0; i < json_array_size(results) && count < STREAM_RESULTS_MAX; i++) {
+        const json_t *result = json_array_get(results, i);
+        if (strncmp(text_of(result, "name"), "dram_", 5) == 0 && passed(result)) reads[count++] = result;
+    }
+    for (size_t i = 0; i < count; i++) {
+        double value = number(reads[i], "value"), again = number(reads[i], "again");
+        if (again > 0) drift = fmax(drift, fabs(again / value - 1));
+        for (size_t k = i + 1; k < count; k++) {
+            if (same_shape(reads[i], reads[k])) drift = fmax(drift, fabs(number(reads[k], "value") / value - 1));
         }
     }
     return drift;
@@ -241,8 +241,8 @@ const char *figures_why_none(const json_t *item)
         "cuda_error",
     };
     const json_t *results = json_object_get(item, "results");
-    for (size_t i = 0; i < json_array_size(results); i++) {
-        const char *reason = text_of(json_array_get(results, i), "reason");
+    for (size_t i = 0; i <= json_array_size(results); i++) { /* its own reason, then those of the results */
+        const char *reason = text_of(i ? json_array_get(results, i - 1) : item, "reason");
         for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
             if (strcmp(reason, known[k]) == 0) return known[k];
         }
@@ -286,6 +286,13 @@ static void doubt(struct reasons *reasons, const char *format, ...)
     if (added > 0) reasons->length += added < 190 ? (size_t)added : 189;
 }
 
+/* Whether others have measured no more of the part. */
+static bool is_usual(const struct judging *judging, const struct figure *figure, double value)
+{
+    struct calibration usual = judging->usual ? *judging->usual : calibration_empty();
+    return value >= USUAL_MIN_RATIO * *slot(&usual, figure); /* false if it is not known */
+}
+
 static void judge_figure(const struct judging *judging, struct calibration *calibration, const struct figure *figure,
                          struct reasons *reasons)
 {
@@ -295,7 +302,7 @@ static void judge_figure(const struct judging *judging, struct calibration *cali
     if (!is_known(value)) return;
     (void)text_format_double(value, shown);
     refuse_excess(judging, calibration->gpu, figure->fit, value, peak, PEAK_MAX_RATIO, unit);
-    if (value < PEAK_MIN_RATIO * peak)
+    if (value < PEAK_MIN_RATIO * peak && !is_usual(judging, figure, value))
         doubt(reasons, "%s of %s %s is %.2f of the peak, under half", figure->fit, shown, unit, value / peak);
     if (is_scattered(judging->item, figure))
         doubt(reasons, "%s is scattered: p90 is over 10 %% above p10", figure->fit);
@@ -315,8 +322,8 @@ const char *judge_calibration(const struct judging *judging, struct calibration 
     if (judging->slice) doubt(&reasons, "it is of a slice of a multi-instance GPU (MIG), not of a whole one");
     if (judging->memory_distance > MEMORY_MAX_DISTANCE)
         doubt(&reasons, "its memory is not that of %s: another part of the same name?", gpu->id);
-    if (stream_drift(judging->item) > DRIFT_MAX_RATIO)
-        doubt(&reasons, "reading memory was %.0f %% off at the end of the run", 100 * stream_drift(judging->item));
+    double drift = stream_drift(judging->item);
+    if (drift > DRIFT_MAX_RATIO) doubt(&reasons, "reading memory was %.0f %% off at the end of the run", 100 * drift);
     const char *text = reasons.length ? arena_strdup(judging->reading->arena, reasons.text) : "";
     if (text) return text;
     (void)problems_add(judging->reading->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the report");

@@ -16,9 +16,10 @@ struct judging {
     struct reading *reading;
     const char *path;
     const json_t *item;
-    uint32_t figures;       /* of figures_read */
-    bool slice;             /* of a multi-instance GPU */
-    double memory_distance; /* |ln| of the memory over that of the catalog's GPU; UNKNOWN */
+    const struct calibration *usual; /* the published one of the GPU; NULL: there is none */
+    uint32_t figures;                /* of figures_read */
+    bool slice;                      /* of a multi-instance GPU */
+    double memory_distance;          /* |ln| of the memory over that of the catalog's GPU; UNKNOWN */
 };
 /* Adds a problem for each figure that is beyond what the part can do. Returns why the others are suspect, "": they are
  * not. */

@@ -247,6 +247,7 @@ static void take_device(struct report_reading *report, const json_t *item, size_
         .reading = reading,
         .path = path,
         .item = item,
+        .usual = snapshot_find_pool(report->catalog, entry.calibration.gpu, CALIBRATION_PUBLISHED),
         .figures = figures,
         .slice = is_slice(device, model),
         .memory_distance = memory_distance(entry.calibration.gpu, total_bytes),
@@ -286,7 +287,7 @@ static void take_devices(struct report_reading *report, const json_t *root)
         take_device(report, json_array_get(devices, i), i);
     if (report->entry_count == 0 && problems->count == 0)
         (void)problems_add(problems, STATUS_INVALID_VALUE, "devices", "not one figure that answers use: %s",
-                           report->left_out_count ? report->left_out[0].reason : "no device was measured");
+                           report->left_out_count ? report->left_out[0].reason : figures_why_none(root));
 }
 
 static enum status read_report(struct report_reading *report, const char *text, size_t length)

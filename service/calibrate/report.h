@@ -29,9 +29,10 @@ struct report {
 };
 
 /* Where a figure is beyond what the part can do (1.03 of its peak) the whole report is refused, with a problem for each
- * such figure; figures under half of it, scattered ones, and those of a GPU that others use or that is a slice make
- * the entry suspect. Problems name paths in the report: "devices[0].fit.dram_read_gb_per_s". Members that are not known
- * are passed over: later versions have more. `today`: no report is of a later day. */
+ * such figure; figures under half of it (and of what is usual of the part), scattered ones, and those of a GPU that
+ * others use or that is a slice make the entry suspect. Problems name paths in the report:
+ * "devices[0].fit.dram_read_gb_per_s". Members that are not known are passed over: later versions have more. `today`:
+ * no report is of a later day. */
 enum status report_read(const struct snapshot *catalog, const char *text, size_t length, const char *pool, date_t today,
                         struct arena *arena, struct problems *problems, struct report *ret_report) MUST_CHECK;
 

@@ -1,8 +1,8 @@
 /* cli.c owns the choice of subcommand and what all of them share: help, problems on standard error, the catalog. */
 #include "cli/cli.h"
 
-#include "calibrate/report.h"
 #include "catalog/load.h"
+#include "cli/report_files.h"
 #include "cli/settings.h"
 #include "store/store.h"
 #include "wire/out.h"
@@ -61,85 +61,6 @@ int cli_report(const struct problems *problems, enum status status)
     return status_http(status) < 500 ? CLI_USAGE : CLI_FAILED;
 }
 
-/* --- the catalog --- */
-
-/* Loads what the names of GPUs in reports mean. */
-static enum status load_gpus(struct problems *problems, struct snapshot **ret_gpus)
-{
-    struct catalog_text files[CATALOG_FILE_COUNT] = {0};
-    for (size_t i = 0; i < CATALOG_FILE_COUNT; i++)
-        files[i].name = catalog_bundled()[i].name;
-    files[FILE_GPUS] = catalog_bundled()[FILE_GPUS];
-    files[FILE_GPU_ALIASES] = catalog_bundled()[FILE_GPU_ALIASES];
-    return catalog_load(files, problems, ret_gpus);
-}
-
-/* Calibrations of all reports. */
-struct calibrations {
-    struct report_entry *entries;
-    size_t count;
-};
-
-static bool is_there(const struct calibrations *calibrations, const struct report_entry *entry)
-{
-    for (size_t i = 0; i < calibrations->count; i++) {
-        if (strcmp(calibrations->entries[i].calibration.id, entry->calibration.id) == 0) return true;
-    }
-    return false;
-}
-
-/* Problems of the file name it. */
-static enum status read_report(const struct settings *settings, const char *path, const struct snapshot *gpus,
-                               struct arena *arena, struct problems *problems, struct calibrations *calibrations)
-{
-    const char *text = NULL;
-    size_t length = 0;
-    struct report report = {.entry_count = 0};
-    size_t before = problems->count;
-    enum status status = cli_read_file(path, REPORT_MAX_BYTES, arena, "calibration", problems, &text, &length);
-    if (status != STATUS_OK) return status;
-    status = report_read(gpus, text, length, settings->calibration_pool, cli_today(), arena, problems, &report);
-    for (size_t i = before; status != STATUS_OK && i < problems->count; i++) {
-        struct problem *problem = &problems->items[i];
-        const char *field = arena_printf(problems->arena, "%s%s%s", path, *problem->field ? " " : "", problem->field);
-        if (field) problem->field = field;
-    }
-    for (size_t i = 0; status == STATUS_OK && i < report.entry_count; i++) {
-        if (!is_there(calibrations, &report.entries[i])) /* the same report by another name */
-            calibrations->entries[calibrations->count++] = report.entries[i];
-    }
-    return status;
-}
-
-/* What the reports of the settings say, in the layout of the catalog's file; its text stays NULL where there are none.
- */
-static enum status read_reports(const struct settings *settings, struct arena *arena, struct problems *problems,
-                                struct catalog_text *file)
-{
-    struct calibrations calibrations = {NULL, 0};
-    struct snapshot *gpus = NULL;
-    char *rest = arena_strdup(arena, settings->calibration);
-    calibrations.entries = ARENA_ARRAY(arena, (size_t)LIST_MAX * REPORT_DEVICES_MAX, struct report_entry);
-    if (!rest || !calibrations.entries) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory");
-    enum status status = report_check_pool(settings->calibration_pool, "calibration_pool", problems);
-    if (status == STATUS_OK) status = load_gpus(problems, &gpus);
-    for (size_t i = 0; status == STATUS_OK && rest; i++) {
-        const char *path = strsep(&rest, ",");
-        if (i == LIST_MAX)
-            status = problems_add(problems, STATUS_OUT_OF_RANGE, "calibration", "has more than %d files", LIST_MAX);
-        else
-            status = read_report(settings, path, gpus, arena, problems, &calibrations);
-    }
-    if (status == STATUS_OK) {
-        report_retire(calibrations.entries, calibrations.count);
-        file->text = report_csv(calibrations.entries, calibrations.count, arena);
-        if (!file->text) status = problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the calibrations");
-    }
-    if (status == STATUS_OK) file->length = strlen(file->text);
-    snapshot_free(gpus);
-    return status;
-}
-
 enum status cli_load_catalog(const struct settings *settings, struct problems *problems, struct snapshot **ret_snapshot)
 {
     struct arena texts;
@@ -155,7 +76,7 @@ enum status cli_load_catalog(const struct settings *settings, struct problems *p
     }
     if (status == STATUS_OK && *settings->calibration) {
         files[FILE_CALIBRATIONS].over = &calibrations;
-        status = read_reports(settings, &texts, problems, &calibrations);
+        status = report_files_read(settings, &texts, problems, &calibrations);
     }
     if (status == STATUS_OK) status = catalog_load(files, problems, ret_snapshot);
     bool laid = *settings->profiles || *settings->calibration;
@@ -257,6 +178,7 @@ const struct cli_command cli_commands[] = {
     {"import", "Brings prices into the catalog of a database.", cli_import},
     {"evaluate", "Compares predictions with measured results.", cli_evaluate},
     {"fit", "Fits engine profiles to measured rows.", cli_fit},
+    {"calibrate", "Measures the GPUs of this machine, or its CPU.", cli_calibrate},
     {"replay", "Computes a stored answer again, and tells whether it is the same.", cli_replay},
     {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},

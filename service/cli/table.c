@@ -63,7 +63,7 @@ static const struct column calibration_columns[] = {
     {"memory_gb_per_s", "GB/s", SHORT},
     {"share_ratio_memory", "of peak", SHORT},
     {"fp16_tflops", "16-bit TFLOP/s", SHORT},
-    {"share_ratio_gemm_16bit", "of peak", SHORT},
+    {"share_ratio_product_16bit", "of peak", SHORT},
     {"driver", "driver", AS_IS},
     {"as_of", "as of", AS_IS},
     {"reason", "reason", IF_ANY},
@@ -333,7 +333,7 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
 
 /* --- bars and reasons --------------------------------------------------------------------------------------------- */
 
-static bool terminal_is_utf8(void)
+bool terminal_is_utf8(void)
 {
     static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
     for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {

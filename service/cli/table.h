@@ -4,3 +4,5 @@
 
 enum status table_print(const struct operation *operation, const struct out *answer,
                         struct problems *problems) MUST_CHECK;
+/* Whether bars may be drawn with more than ASCII. */
+bool terminal_is_utf8(void);

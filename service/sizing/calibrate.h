@@ -2,7 +2,7 @@
  *
  * A coefficient is what an engine reaches on the GPUs that were measured: kernels' own share of the peak, and the
  * engine's share of that. The engine's stays; the kernels' is replaced by the calibrated one, by the ratio of both.
- * docs/calibrate.md, "What it changes". */
+ * docs/estimator.md, "Calibrated GPUs". */
 #pragma once
 #include "sizing/deployment.h"
 

@@ -100,6 +100,12 @@ static struct vendor_shares vendor_shares(const struct deployment *deployment)
     return shares;
 }
 
+/* A calibration makes nothing faster than the hardware is. */
+static double calibrated(double share, double ratio)
+{
+    return ratio > 1 ? larger(share, smaller(1, share * ratio)) : share * ratio;
+}
+
 void rates_init(const struct deployment *deployment, struct rates *ret_rates)
 {
     const struct engine_coefs *coef = &deployment->engine->coef;
@@ -107,33 +113,38 @@ void rates_init(const struct deployment *deployment, struct rates *ret_rates)
     bool amd = gpu->vendor == VENDOR_AMD;
     double ranks = deployment->tensor_parallel;
     struct vendor_shares shares = vendor_shares(deployment);
-    double bytes_per_ms = gpu->memory_bandwidth_gb_per_s * GB / MS_PER_S * ranks * shares.bandwidth;
-    double compute_ratio = ranks * 1e12 / MS_PER_S * shares.compute;
+    double bytes_per_ms = gpu->memory_bandwidth_gb_per_s * GB / MS_PER_S * ranks;
+    double flops_per_tflops = ranks * 1e12 / MS_PER_S;
     enum peak peak = compute_peak(deployment);
     struct kernel_ratios kernels = calibrate_ratios(deployment, peak);
     const double decode[PEAK_COUNT] = {coef->decode_16bit_ratio, coef->decode_16bit_ratio, coef->decode_16bit_ratio,
                                        coef->decode_8bit_ratio,  coef->decode_8bit_ratio,  coef->decode_4bit_ratio};
     const double prefill[PEAK_COUNT] = {coef->prefill_16bit_ratio, coef->prefill_16bit_ratio, coef->prefill_16bit_ratio,
                                         coef->prefill_8bit_ratio,  coef->prefill_8bit_ratio,  coef->prefill_4bit_ratio};
-    double peak_flops = product_tflops(deployment) * compute_ratio;
-    double peak16_flops = gpu->peak_tflops[PEAK_FP16] * compute_ratio;
+    double dense = calibrated(coef->dense_bandwidth_ratio * shares.bandwidth, kernels.memory);
+    double expert = calibrated(coef->expert_bandwidth_ratio * shares.bandwidth, kernels.memory);
+    double kv = calibrated(coef->kv_bandwidth_ratio * shares.bandwidth, kernels.kv);
+    double step = calibrated(decode[peak] * shares.compute, kernels.decode);
+    double prompt = calibrated(prefill[peak] * shares.compute, kernels.prefill);
+    double attention = calibrated(coef->prefill_attention_ratio * shares.compute, kernels.attention);
+    double peak_flops = product_tflops(deployment) * flops_per_tflops;
     *ret_rates = (struct rates){
-        .memory_bytes_per_ms = bytes_per_ms * kernels.memory,
-        .dense_bytes_per_ms = bytes_per_ms * kernels.memory * coef->dense_bandwidth_ratio,
-        .expert_bytes_per_ms = bytes_per_ms * kernels.memory * coef->expert_bandwidth_ratio,
-        .kv_bytes_per_ms = bytes_per_ms * kernels.kv / ranks * coef->kv_bandwidth_ratio *
-                           (gpu->vendor == VENDOR_APPLE ? ratio_or_1(coef->apple_kv_ratio) : 1),
+        .memory_bytes_per_ms = bytes_per_ms * calibrated(shares.bandwidth, kernels.memory),
+        .dense_bytes_per_ms = bytes_per_ms * dense,
+        .expert_bytes_per_ms = bytes_per_ms * expert,
+        .kv_bytes_per_ms =
+            bytes_per_ms / ranks * kv * (gpu->vendor == VENDOR_APPLE ? ratio_or_1(coef->apple_kv_ratio) : 1),
         .read_bytes_per_ms = read_gb_per_s(deployment) * GB / MS_PER_S * ranks,
-        .decode_flops_per_ms = peak_flops * kernels.decode * decode[peak],
-        .prefill_flops_per_ms = prefill_flops_per_ms(deployment, peak_flops * kernels.prefill * prefill[peak]),
-        .prefill_attention_flops_per_ms = peak16_flops * kernels.attention * coef->prefill_attention_ratio,
+        .decode_flops_per_ms = peak_flops * step,
+        .prefill_flops_per_ms = prefill_flops_per_ms(deployment, peak_flops * prompt),
+        .prefill_attention_flops_per_ms = gpu->peak_tflops[PEAK_FP16] * flops_per_tflops * attention,
         .attention_half_tokens =
             coef->attention_half_tokens + coef->attention_half_tokens_per_tflops * gpu->peak_tflops[PEAK_FP16],
-        .dense_read_share = coef->dense_bandwidth_ratio * shares.bandwidth * kernels.memory,
-        .expert_read_share = coef->expert_bandwidth_ratio * shares.bandwidth * kernels.memory,
-        .kv_read_share = coef->kv_bandwidth_ratio * shares.bandwidth * kernels.kv,
-        .decode_share = decode[peak] * shares.compute * kernels.decode,
-        .prefill_share = prefill[peak] * shares.compute * kernels.prefill,
+        .dense_read_share = dense,
+        .expert_read_share = expert,
+        .kv_read_share = kv,
+        .decode_share = step,
+        .prefill_share = prompt,
         .overhead_ratio = amd ? coef->amd_overhead_ratio : 1,
         .launch_ratio = amd ? coef->ttft_amd_ratio : 1,
         .link_bytes_per_ms = link_gb_per_s(deployment) * GB / MS_PER_S * coef->link_ratio * kernels.link,

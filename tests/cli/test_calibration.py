@@ -3,6 +3,7 @@ refused by name."""
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +92,21 @@ def test_bad_reports_name_file_and_member(tmp_path, content, said):
     path = write(tmp_path / "r.json", content)
     for command in (QUESTION, ["serve"], ["evaluate", "--measured", path], ["calibrations"]):
         assert said in run(*command, "--calibration", path, status=2).stderr
+
+
+@pytest.mark.parametrize("part, gpu", [("h200", "h200-sxm"), ("2xh100", "h100-sxm"), ("l40s", "l40s"), ("b200", "b200-sxm")])
+def test_what_the_probe_writes_is_what_is_read(part, gpu, tmp_path):
+    probe = Path(PROGRAM).parent / "tests" / "kernels" / "gpusize-probe-fake"
+    if not probe.exists():
+        pytest.skip("needs the stand-in of the probe")
+    made = subprocess.run([probe, "--fake", part, "--quick", "--device", "cuda"], capture_output=True, text=True,
+                          timeout=180, check=True)
+    path = write(tmp_path / "fake.json", made.stdout)
+    listed = json.loads(run("calibrations", "--pool", "own", "--json", "--calibration", path).stdout)["calibrations"]
+    assert len(listed) == (2 if part.startswith("2x") else 1)
+    for one in listed:
+        assert (one["gpu"], one["state"]) == (gpu, "used"), one["reason"]
+        assert one["memory_gb_per_s"] and one["fp16_tflops"] and one["kv_gb_per_s"] and one["launch_us"]
 
 
 def test_arguments_that_are_wrong(slow, tmp_path):

@@ -115,7 +115,7 @@ def test_drift_shows_in_metrics(sql, service, send):
     shares = ratios("gpusize_calibration_share")
     assert shares["memory"] == pytest.approx(0.95 * 4300 / 4800, rel=1e-4) and "allreduce_us" not in shares
     drift = ratios("gpusize_calibration_drift")
-    assert drift["memory"] == drift["gemm_16bit"] == pytest.approx(0.95) and drift["allreduce_us"] == 1
+    assert drift["memory"] == drift["product_16bit"] == pytest.approx(0.95) and drift["allreduce_us"] == 1
     upload(send, device("h200-sxm", scale=0.97), started_at="2026-11-01T09:00:00Z")
     upload(send, device("h200-sxm", scale=0.9), started_at="2026-11-01T10:00:00Z")
     drift = ratios("gpusize_calibration_drift")

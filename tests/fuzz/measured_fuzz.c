@@ -29,7 +29,8 @@ static void compare(const struct runs *runs, struct arena *arena, struct problem
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct run_defaults defaults = {"vllm", "0.19", "llama-3.1-8b", "h100-sxm", "", "", UNKNOWN, "published"};
+    static const struct run_defaults defaults = {"vllm", "0.19", "llama-3.1-8b", "h100-sxm",
+                                                 "",     "",     UNKNOWN,        "published"};
     struct arena arena;
     struct problems problems;
     struct runs runs = {.count = 0};

@@ -178,6 +178,49 @@ static void check_speed(struct source *source, const struct deployment *deployme
     }
 }
 
+/* Of some figures, as shares of what the part can do. */
+static struct calibration take_calibration(struct source *source, const struct gpu *gpu)
+{
+    struct calibration calibration = {.id = "fuzz", .pool = "own", .gpu = gpu};
+    double *const figures[] = {&calibration.memory_gb_per_s, &calibration.kv_gb_per_s, &calibration.launch_us,
+                               &calibration.allreduce_us, &calibration.allreduce_gb_per_s};
+    const double peaks[] = {gpu->memory_bandwidth_gb_per_s, gpu->memory_bandwidth_gb_per_s, 10, 50,
+                            gpu->link_gb_per_s / 2};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        *figures[i] = take(source, 1) ? peaks[i] * (5 + take(source, 98)) / 100 : UNKNOWN;
+    for (enum peak peak = 0; peak < PEAK_COUNT; peak++)
+        calibration.product_tflops[peak] =
+            take(source, 1) ? gpu->peak_tflops[peak] * (5 + take(source, 98)) / 100 : UNKNOWN;
+    if (take(source, 1)) calibration.usual = snapshot_find_pool(fuzz_catalog(), gpu, CALIBRATION_PUBLISHED);
+    return calibration;
+}
+
+static double bound_with(const struct deployment *deployment, const struct memory *memory,
+                         const struct calibration *calibration)
+{
+    struct deployment calibrated = *deployment;
+    struct roofline roofline;
+    calibrated.calibration = calibration;
+    roofline_init(&roofline, &calibrated, memory, 1000, 500);
+    return roofline_output_bound(&roofline);
+}
+
+/* A host that is faster in everything is not slower. */
+static void check_calibrated(struct source *source, const struct deployment *deployment, const struct memory *memory)
+{
+    struct calibration slow = take_calibration(source, deployment->gpu), fast = slow;
+    struct deployment calibrated = *deployment;
+    fast.memory_gb_per_s *= 1.25;
+    fast.kv_gb_per_s *= 1.25;
+    fast.allreduce_gb_per_s *= 1.25;
+    fast.allreduce_us /= 1.25;
+    for (enum peak peak = 0; peak < PEAK_COUNT; peak++)
+        fast.product_tflops[peak] *= 1.25;
+    assert(!(bound_with(deployment, memory, &fast) < bound_with(deployment, memory, &slow) * (1 - 1e-9)));
+    calibrated.calibration = &slow;
+    check_speed(source, &calibrated, memory);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
     struct source source = {data, size_bytes};
@@ -186,6 +229,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
     if (deployment.pipeline_parallel > model.layers) deployment.pipeline_parallel = model.layers;
     struct memory memory = size(&deployment);
     check_directions(&deployment, &memory);
-    if (memory.fits) check_speed(&source, &deployment, &memory);
+    if (!memory.fits) return 0;
+    check_speed(&source, &deployment, &memory);
+    check_calibrated(&source, &deployment, &memory);
     return 0;
 }

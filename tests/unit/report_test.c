@@ -160,6 +160,9 @@ static void test_the_limits_of_a_peak(void **state)
     assert_suspect(read_one(H200, READ_OF(2399)), "dram_read_gb_per_s of 2399 GB/s is 0.50 of the peak, under half");
     assert_suspect(read_one(H200, "\"fit\":{\"gemm\":{\"bf16\":{\"peak_tflops\":400}}}"),
                    "gemm.bf16.peak_tflops of 400");
+    static const char l40s[] = "\"fit\":{\"gemm\":{\"fp8_e4m3\":{\"peak_tflops\":%d}}}"; /* published: 360 of 733 */
+    assert_used(read_one("\"model\":\"NVIDIA L40S\"", arena_printf(&arena, l40s, 300)));
+    assert_suspect(read_one("\"model\":\"NVIDIA L40S\"", arena_printf(&arena, l40s, 280)), "under half");
     assert_used(read_one(H200, "\"fit\":{\"all_reduce\":{\"8\":{\"busbw_gb_per_s\":700}}}")); /* switches add up */
     refuse(H200, "\"fit\":{\"all_reduce\":{\"8\":{\"busbw_gb_per_s\":950}}}", STATUS_OUT_OF_RANGE,
            "devices[0].fit.all_reduce", "2.11 times");
