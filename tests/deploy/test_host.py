@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -209,29 +210,28 @@ def test_nobody_there_is_an_answer_of_its_own():
 
 
 @pytest.fixture
-def measured(tmp_path):
-    """measured(status): a folder whose gpusize measures as told: what the real one does where there is no GPU, or the
-    report of one that has."""
+def measured(program, tmp_path):
+    """measured(fake): a folder for PATH with the real gpusize. Its probe is the real one, which finds no GPU here, or the
+    stand-in that plays a part, or one that fails."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "gpusize-http").symlink_to(IMAGE / "gpusize-http")
-    (tmp_path / "given.json").write_text(json.dumps(report(device("h100-sxm"))))
+    (folder / "gpusize").symlink_to(program)
+    stand_in = Path(program).parent / "tests" / "kernels" / "gpusize-probe-fake"
 
-    def make(status):
-        (folder / "gpusize").write_text(f"""#!/bin/sh
-echo "$*" >>{tmp_path}/arguments
-[ "$1 $2 $3 $4" = "calibrate --device cuda --output" ] || exit 2
-[ {status} != 0 ] || cp {tmp_path}/given.json "$5"
-exit {status}
-""")
-        (folder / "gpusize").chmod(0o755)
-        return folder
+    def make(fake=None):
+        probe = Path(program).parent / "gpusize-probe"
+        if fake:
+            probe = tmp_path / "probe"
+            probe.write_text(f"#!/bin/sh\necho \"$*\" >>{tmp_path}/arguments\nexec {stand_in} --fake {fake} \"$@\"\n")
+            probe.chmod(0o755)
+        return {"PATH": f"{folder}:{os.environ['PATH']}", "GPUSIZE_PROBE": str(probe)}
 
     return make
 
 
-def calibration_environment(folder, service, key_file, **more):
-    return {"PATH": f"{folder}:{os.environ['PATH']}", "GPUSIZE_UPLOAD_URL": address_of(service), "NODE_NAME": "node-1",
+def calibration_environment(probe, service, key_file, **more):
+    return {**probe, "GPUSIZE_UPLOAD_URL": address_of(service), "NODE_NAME": "node-1",
             "GPUSIZE_UPLOAD_KEY_FILE": str(key_file), "GPUSIZE_POOL": "training", **more}
 
 
@@ -239,43 +239,44 @@ def test_a_calibration_measures_uploads_and_ends(measured, database, serve, make
     service = serve(database, "--poll-interval-ms", "50")
     key_file = tmp_path / "key"
     key_file.write_text(make_key(database, "writer") + "\n")
-    environment = calibration_environment(measured(0), service, key_file, TMPDIR=str(tmp_path))
+    environment = calibration_environment(measured("h200"), service, key_file, TMPDIR=str(tmp_path))
     bearer = {"Authorization": f"Bearer {key_file.read_text().strip()}"}
     await_true(lambda: service.call("GET", "/v1/calibrations", headers=bearer).status == 200)
     said = call(IMAGE / "gpusize-calibrate", "--quick", env=environment)
-    assert json.loads(said)["calibrations"][0]["pool"] == "training"
+    table, _, answer = said.strip().rpartition("\n")
+    assert "H200" in table and json.loads(answer)["calibrations"][0]["pool"] == "training"
 
     def listed():
         return service.call("GET", "/v1/calibrations", query={"pool": "training"}, headers=bearer).json["calibrations"]
 
     await_true(lambda: len(listed()) == 1)
-    assert "h100-sxm" in json.dumps(listed())
-    assert (tmp_path / "arguments").read_text().rstrip().endswith(".json --quick")
+    assert "h200-sxm" in json.dumps(listed())
+    assert "--quick" in (tmp_path / "arguments").read_text()
     assert not list(tmp_path.glob("gpusize-report*"))  # no report is left behind
 
 
 def test_a_node_without_a_gpu_is_no_failure(measured, service, tmp_path):
     (tmp_path / "key").write_text("gpusize_x")
-    environment = calibration_environment(measured(77), service, tmp_path / "key")
+    environment = calibration_environment(measured(), service, tmp_path / "key")
     assert "no GPU here" in call(IMAGE / "gpusize-calibrate", env=environment)
 
 
 def test_what_fails_is_told(measured, service, database, serve, make_key, tmp_path):
     (tmp_path / "key").write_text("gpusize_x")
-    call(IMAGE / "gpusize-calibrate", env=calibration_environment(measured(1), service, tmp_path / "key"), status=1)
+    call(IMAGE / "gpusize-calibrate", env=calibration_environment(measured("none"), service, tmp_path / "key"), status=2)
     own = serve(database)
-    said = call(IMAGE / "gpusize-calibrate", env=calibration_environment(measured(0), own, tmp_path / "key"), status=1)
+    said = call(IMAGE / "gpusize-calibrate", env=calibration_environment(measured("h200"), own, tmp_path / "key"), status=1)
     assert "401" in said or "no_key" in said or "unauthorized" in said.lower(), said
     call(IMAGE / "gpusize-calibrate", env={"PATH": os.environ["PATH"]}, status=1)
 
 
 def test_it_measures_again_and_ends_when_told(measured, service, tmp_path):
     (tmp_path / "key").write_text("gpusize_x")
-    environment = calibration_environment(measured(77), service, tmp_path / "key", GPUSIZE_INTERVAL_S="0.2")
+    environment = calibration_environment(measured(), service, tmp_path / "key", GPUSIZE_INTERVAL_S="0.2")
     process = subprocess.Popen([IMAGE / "gpusize-calibrate"], env=environment, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    arguments = tmp_path / "arguments"
-    await_true(lambda: arguments.exists() and len(arguments.read_text().splitlines()) >= 3)
+                               stderr=subprocess.PIPE, text=True)
+    for _ in range(2):
+        assert "no GPU here" in next(line for line in process.stderr if "gpusize-calibrate" in line)
     began = time.monotonic()
     process.terminate()
     assert process.wait(30) == 143 and time.monotonic() - began < 20
