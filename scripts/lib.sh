@@ -16,9 +16,13 @@ packages_of() { # packages_of GROUP...: their Debian packages
         case $group in
         build) echo gcc libc6-dev cmake ninja-build pkg-config libmicrohttpd-dev libjansson-dev libsodium-dev \
             zlib1g-dev libbrotli-dev libpq-dev libcurl4-openssl-dev libzip-dev libnlopt-dev ;;
+        runtime) echo libmicrohttpd12 libjansson4 libsodium23 zlib1g libbrotli1 libpq5 libcurl4 libzip4 libnlopt0 \
+            ca-certificates ;;
         test) echo libcmocka-dev postgresql-15 pgbouncer openssl faketime \
             python3 python3-pytest python3-jsonschema python3-yaml ;;
         full) echo git clang-14 libclang-rt-14-dev llvm-14 clang-tidy-14 clang-format-14 gcovr shellcheck debootstrap ;;
+        deploy) echo prometheus docker-registry nginx-light docker-compose strace unzip systemd ca-certificates debootstrap \
+            python3 python3-pytest python3-jsonschema python3-yaml ;;
         bench) echo wrk ;;
         *) fail "unknown group of packages: $group" ;;
         esac

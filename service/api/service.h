@@ -2,6 +2,7 @@
 #pragma once
 #include <stdint.h>
 
+struct import_ages;
 struct keyring;
 struct live;
 struct recorder;
@@ -13,4 +14,5 @@ struct service {
     int64_t price_age_max_days; /* see struct call */
     struct recorder *recorder;  /* NULL: no answer is stored */
     struct store *store;        /* for requests; NULL: the catalog is the built-in one */
+    struct import_ages *imports; /* for the metrics */
 };

@@ -42,6 +42,7 @@ static enum status load_catalog(void *data, const char *known_version, struct ar
     if (status == STATUS_OK && !known)
         status = store_catalog_read(catalog->store, -1, arena, problems, ret_texts->files, &version);
     if (status != STATUS_OK) return status;
+    import_ages_refresh(&catalog->imports, catalog->store);
     ret_texts->version = arena_strdup(arena, version.text);
     return ret_texts->version ? STATUS_OK : problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for a version");
 }

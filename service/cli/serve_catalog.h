@@ -1,5 +1,6 @@
 /* serve_catalog.h owns where the catalog of a service with a database comes from. */
 #pragma once
+#include "cli/import_ages.h"
 #include "keys/keys.h"
 #include "live/live.h"
 #include "store/store.h"
@@ -10,6 +11,7 @@ struct serve_catalog {
     const char *listen_url;          /* "" = nobody tells of changes */
     struct store *store;             /* NULL: there is no database */
     struct keyring *keys;            /* kept up to date with the catalog */
+    struct import_ages imports;      /* so, too, now and then */
     int64_t keys_state;              /* of what it holds; -1: nothing yet */
     struct store_listener *listener; /* NULL: none now */
     bool cannot_listen;              /* the log was told */

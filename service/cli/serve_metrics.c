@@ -3,6 +3,7 @@
 
 #include "api/service.h"
 #include "cli/cli.h"
+#include "cli/import_ages.h"
 #include "live/live.h"
 #include "record/record.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void append_catalog(const struct snapshot *snapshot, void (*append)(void *sink, const char *text), void *sink)
 {
@@ -159,6 +161,22 @@ static void append_health(const struct live_health *health, void (*append)(void 
     append(sink, text);
 }
 
+static void append_imports(struct import_ages *imports, void (*append)(void *sink, const char *text), void *sink)
+{
+    char text[256];
+    struct import_age ages[IMPORT_KINDS_MAX];
+    size_t count = import_ages_copy(imports, ages);
+    long long now = (long long)time(NULL);
+    append(sink, "# HELP gpusize_import_age_seconds Since prices of a kind were last imported.\n"
+                 "# TYPE gpusize_import_age_seconds gauge\n");
+    for (size_t i = 0; i < count; i++) {
+        long long age_s = now - (long long)ages[i].unix_s;
+        (void)snprintf(text, sizeof text, "gpusize_import_age_seconds{kind=\"%s\"} %lld\n", ages[i].kind,
+                       age_s > 0 ? age_s : 0);
+        append(sink, text);
+    }
+}
+
 static void append_records(struct recorder *recorder, void (*append)(void *sink, const char *text), void *sink)
 {
     char text[1024];
@@ -186,5 +204,6 @@ void serve_metrics(void *data, void (*append)(void *sink, const char *text), voi
     live_release(view);
     live_health(live, &health);
     if (health.sourced) append_health(&health, append, sink);
+    if (health.sourced) append_imports(service->imports, append, sink);
     if (service->recorder) append_records(service->recorder, append, sink);
 }

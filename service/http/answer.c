@@ -56,7 +56,7 @@ static bool describe(struct MHD_Response *response, const struct reply *reply, e
         {"Referrer-Policy", "no-referrer"},
         {"Content-Security-Policy", reply->csp},
         {"Access-Control-Allow-Origin", cors ? cors_origin : NULL},
-        {"Access-Control-Expose-Headers", cors ? "ETag, Retry-After, X-Request-Id" : NULL},
+        {"Access-Control-Expose-Headers", cors ? "ETag, Retry-After, X-Request-Id, traceparent" : NULL},
         {"Cross-Origin-Resource-Policy", any_origin ? "cross-origin" : NULL},
     };
     return add_headers(response, headers, sizeof headers / sizeof *headers);
@@ -66,6 +66,7 @@ static bool add_extra(struct MHD_Response *response, const struct reply_extra *e
 {
     const struct header headers[] = {
         {"X-Request-Id", extra->request_id},
+        {"traceparent", extra->traceparent},
         {MHD_HTTP_HEADER_ALLOW, extra->allow},
         {MHD_HTTP_HEADER_RETRY_AFTER, extra->retry_after},
         {MHD_HTTP_HEADER_WWW_AUTHENTICATE, extra->authenticate},

@@ -25,7 +25,7 @@ struct answer {
 
 /* What one request adds to the headers of its answer; such a response is not shared. */
 struct reply_extra {
-    const char *request_id, *allow, *retry_after, *authenticate; /* NULL = none */
+    const char *request_id, *traceparent, *allow, *retry_after, *authenticate; /* NULL = none */
     bool preflight, close;
 };
 

@@ -26,7 +26,7 @@ bool exchange_begin(struct exchange *x, const char *uri)
     x->path_length = strcspn(x->uri, "?");
     x->started_us = clock_now_us();
     x->stage = STAGE_HEAD;
-    x->request_id[0] = x->trace_id[0] = '\0';
+    x->request_id[0] = x->trace_id[0] = x->span_id[0] = x->parent_id[0] = x->traceparent[0] = '\0';
     x->cache = "";
     connection_receiving(&x->connection);
     return true;
@@ -52,19 +52,8 @@ static bool is_hex(const char *text, size_t length)
     return strspn(text, "0123456789abcdef") >= length;
 }
 
-/* W3C trace context: 00-<32 hex: trace>-<16 hex: span>-<2 hex: flags>; an all-zero trace is invalid. */
-static void take_trace_id(struct exchange *x)
-{
-    const char *text = x->head.traceparent;
-    if (!text || strlen(text) != 55 || memcmp(text, "00-", 3) != 0 || text[35] != '-' || text[52] != '-') return;
-    if (!is_hex(text + 3, 32) || !is_hex(text + 36, 16) || !is_hex(text + 53, 2)) return;
-    if (strspn(text + 3, "0") >= 32) return;
-    memcpy(x->trace_id, text + 3, TRACE_ID_BYTES - 1);
-    x->trace_id[TRACE_ID_BYTES - 1] = '\0';
-}
-
 /* splitmix64 over a counter that starts at a random number: unique in the process, unlikely to repeat elsewhere. */
-static void make_request_id(struct exchange *x)
+static void make_id(struct exchange *x, char text[17])
 {
     static const char digits[] = "0123456789abcdef";
     uint64_t id = x->server->id_seed +
@@ -73,8 +62,31 @@ static void make_request_id(struct exchange *x)
     id = (id ^ (id >> 27)) * UINT64_C(0x94d049bb133111eb);
     id ^= id >> 31;
     for (size_t i = 0; i < 16; i++, id >>= 4)
-        x->request_id[i] = digits[id & 15];
-    x->request_id[16] = '\0';
+        text[i] = digits[id & 15];
+    text[16] = '\0';
+}
+
+static void copy_text(char *to, const char *from, size_t length)
+{
+    memcpy(to, from, length);
+    to[length] = '\0';
+}
+
+/* W3C trace context: 00-<32 hex: trace>-<16 hex: span>-<2 hex: flags>; a trace or span of zeros is invalid. Versions
+ * after 00 may go on behind that. The request is a span of its own within the trace. */
+static void take_trace(struct exchange *x)
+{
+    const char *text = x->head.traceparent;
+    size_t length = text ? strlen(text) : 0;
+    if (length < TRACEPARENT_BYTES - 1 || text[2] != '-' || text[35] != '-' || text[52] != '-') return;
+    if (!is_hex(text, 2) || !is_hex(text + 3, 32) || !is_hex(text + 36, 16) || !is_hex(text + 53, 2)) return;
+    bool first = memcmp(text, "00", 2) == 0, unknown = memcmp(text, "ff", 2) == 0;
+    if (unknown || (length > 55 && (first || text[55] != '-'))) return;
+    if (strspn(text + 3, "0") >= 32 || strspn(text + 36, "0") >= 16) return;
+    copy_text(x->trace_id, text + 3, TRACE_ID_BYTES - 1);
+    copy_text(x->parent_id, text + 36, SPAN_ID_BYTES - 1);
+    make_id(x, x->span_id);
+    (void)snprintf(x->traceparent, sizeof x->traceparent, "00-%s-%s-%.2s", x->trace_id, x->span_id, text + 53);
 }
 
 static void take_request_id(struct exchange *x)
@@ -86,7 +98,7 @@ static void take_request_id(struct exchange *x)
     if (x->request_id_given)
         memcpy(x->request_id, given, length + 1);
     else
-        make_request_id(x);
+        make_id(x, x->request_id);
 }
 
 /* Whether the list names the type, its parameters aside. */
@@ -150,7 +162,7 @@ bool exchange_head(struct exchange *x, const char *method, const char *version)
     const struct server_settings *settings = &x->server->settings;
     head_init(&x->head, method, version, x->uri, x->uri_length);
     MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, add_header, &x->head);
-    take_trace_id(x);
+    take_trace(x);
     take_request_id(x);
     enum status status = guard_check(&x->head, &x->refusal_detail);
     if (status != STATUS_OK) {
@@ -324,8 +336,11 @@ static void run_handler(struct exchange *x)
     const char *version = arena_strdup(&request->arena, x->server->settings.version(x->snapshot));
     enum status status = parse_query(x);
     if (status == STATUS_OK) {
+        uint64_t begun_us = clock_now_us();
         request->reply.http_status = 200;
         status = x->route->handle(request);
+        if (x->route->work == ROUTE_COMPUTES && !request->defer)
+            metrics_add_computing(x->server->metrics, x->route, clock_now_us() - begun_us);
     }
     if (status != STATUS_OK) {
         request->defer = false;
@@ -381,6 +396,7 @@ static struct reply_extra extra_of(const struct exchange *x)
 {
     return (struct reply_extra){
         .request_id = x->request_id,
+        .traceparent = *x->traceparent ? x->traceparent : NULL,
         .close = x->close || atomic_load_explicit(&x->server->draining, memory_order_relaxed),
     };
 }
@@ -404,7 +420,8 @@ static bool send_answer(struct exchange *x)
     if (etag[1] == '/' && negotiate_matches(x->head.if_none_match, etag))
         return send_private(x, 304, answer_not_modified(answer, encoding, &extra));
     x->sent_bytes = strcmp(x->head.method, "HEAD") == 0 ? 0 : part->length;
-    if (!x->request_id_given && !extra.close) return queue(x, answer->reply.http_status, part->response);
+    if (!x->request_id_given && !extra.traceparent && !extra.close)
+        return queue(x, answer->reply.http_status, part->response);
     return send_private(x, answer->reply.http_status, answer_private(answer, part, encoding, &extra));
 }
 
@@ -489,6 +506,8 @@ static void log_exchange(const struct exchange *x, uint64_t duration_us, bool co
     log_write(x->server->log, &(struct log_entry){
                                   .request_id = x->request_id,
                                   .trace_id = x->trace_id,
+                                  .span_id = x->span_id,
+                                  .parent_id = x->parent_id,
                                   .method = x->head.method ? x->head.method : "",
                                   .path = x->uri,
                                   .path_length = x->path_length,

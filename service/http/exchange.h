@@ -22,6 +22,8 @@ enum {
     URI_INLINE_BYTES = 256,
     REQUEST_ID_BYTES = 65,
     TRACE_ID_BYTES = 33,
+    SPAN_ID_BYTES = 17,
+    TRACEPARENT_BYTES = 56,
 };
 
 struct server {
@@ -40,7 +42,7 @@ struct server {
     atomic_uint_fast64_t ids;
     atomic_bool draining;
     bool watching; /* connections_start succeeded */
-    uint64_t started_us;
+    int64_t started_unix_s;
 };
 
 enum stage {
@@ -87,6 +89,8 @@ struct exchange {
     bool prepared; /* request is set up and must be released */
     struct request request;
     char request_id[REQUEST_ID_BYTES], trace_id[TRACE_ID_BYTES];
+    char span_id[SPAN_ID_BYTES], parent_id[SPAN_ID_BYTES]; /* of this request in the trace, of who made it */
+    char traceparent[TRACEPARENT_BYTES];                   /* as answered; "" = the request has no trace */
     bool request_id_given;
     char uri_inline[URI_INLINE_BYTES];
 };

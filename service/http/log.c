@@ -120,17 +120,19 @@ static const char *time_text(const struct timespec *now)
 static int format_line(const struct log_entry *entry, char *line, size_t room)
 {
     struct timespec now;
-    char path[6 * PATH_LOGGED_BYTES + 1], status[12] = "null";
+    char path[6 * PATH_LOGGED_BYTES + 1], status[12] = "null", trace[160] = "";
     clock_gettime(CLOCK_REALTIME, &now);
     escape_path(entry, path);
+    if (*entry->trace_id)
+        (void)snprintf(trace, sizeof trace, "\"trace_id\":\"%s\",\"span_id\":\"%s\",\"parent_id\":\"%s\",",
+                       entry->trace_id, entry->span_id, entry->parent_id);
     if (entry->http_status) (void)snprintf(status, sizeof status, "%u", entry->http_status);
     return snprintf(line, room,
-                    "{\"time\":\"%s.%03ldZ\",\"request_id\":\"%s\",%s%s%s\"method\":\"%.16s\",\"path\":\"%s\","
+                    "{\"time\":\"%s.%03ldZ\",\"request_id\":\"%s\",%s\"method\":\"%.16s\",\"path\":\"%s\","
                     "\"status\":%s,\"bytes\":%zu,\"duration_us\":%ju,\"cache\":\"%s\",\"remote\":\"%s\"%s%s%s%s}\n",
-                    time_text(&now), now.tv_nsec / 1000000, entry->request_id,
-                    *entry->trace_id ? "\"trace_id\":\"" : "", entry->trace_id, *entry->trace_id ? "\"," : "",
-                    entry->method, path, status, entry->bytes, (uintmax_t)entry->duration_us, entry->cache,
-                    entry->remote, *entry->key_id ? ",\"key\":\"" : "", entry->key_id, *entry->key_id ? "\"" : "",
+                    time_text(&now), now.tv_nsec / 1000000, entry->request_id, trace, entry->method, path, status,
+                    entry->bytes, (uintmax_t)entry->duration_us, entry->cache, entry->remote,
+                    *entry->key_id ? ",\"key\":\"" : "", entry->key_id, *entry->key_id ? "\"" : "",
                     entry->complete ? "" : ",\"complete\":false");
 }
 

@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 struct log_entry {
-    const char *request_id, *trace_id; /* trace_id "" = none */
-    const char *method, *path;         /* raw path, without the query: keys in it never reach the log */
+    const char *request_id;
+    const char *trace_id, *span_id, *parent_id; /* of the trace that it is a part of; "" = none */
+    const char *method, *path;                  /* raw path, without the query: keys in it never reach the log */
     size_t path_length;
     unsigned http_status; /* 0 = no answer of ours was sent: null in the log */
     size_t bytes;         /* of the body as sent */

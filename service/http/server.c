@@ -240,7 +240,7 @@ enum status server_start(const struct server_settings *settings, struct problems
     if (!server) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "out of memory");
     server->settings = *settings;
     server->listen_fd = -1;
-    server->started_us = clock_now_us();
+    server->started_unix_s = (int64_t)time(NULL);
     fill_defaults(&server->settings);
     signal(SIGPIPE, SIG_IGN); /* a client that goes away is no reason to end */
     enum status status = raise_file_limit(&server->settings, problems);

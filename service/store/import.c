@@ -330,3 +330,24 @@ enum status store_import(struct store *store, const struct store_import_options 
     if (status == STATUS_OK) *ret_report = import->report;
     return status;
 }
+
+/* --- what was imported when --- */
+
+enum status store_import_times(struct store *store, struct arena *arena, struct problems *problems,
+                               const struct store_import_time **ret_times, size_t *ret_count)
+{
+    DB_RESULT *result = NULL;
+    enum status status = tx_query(store, TX_READ, QUERY_IMPORT_TIMES, NULL, problems, &result);
+    if (status != STATUS_OK) return status;
+    size_t count = db_rows(result);
+    struct store_import_time *times = ARENA_ARRAY(arena, count + 1, struct store_import_time);
+    for (size_t i = 0; times && i < count; i++) {
+        times[i].kind = arena_strdup(arena, db_text(result, i, 0));
+        times[i].unix_s = db_int64(result, i, 1);
+        if (!times[i].kind) times = NULL;
+    }
+    if (!times) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the imports");
+    *ret_times = times;
+    *ret_count = count;
+    return STATUS_OK;
+}

@@ -49,3 +49,11 @@ enum status store_import_reject(struct store_import *import, uint32_t line, cons
 void store_import_hash(struct store_import *import, const char *sha256);
 /* Dollars for one unit of a currency, the newest that the database has; UNKNOWN if it has none. */
 double store_import_rate(const struct store_import *import, const char *currency);
+
+struct store_import_time { /* text in the arena */
+    const char *kind;
+    int64_t unix_s;
+};
+/* When each kind was last imported, with changes or without, by kind. */
+enum status store_import_times(struct store *store, struct arena *arena, struct problems *problems,
+                               const struct store_import_time **ret_times, size_t *ret_count) MUST_CHECK;

@@ -1033,8 +1033,11 @@ static void logs_a_line_per_request_without_the_query(void **state)
     ssize_t length = read(pipe_fds[0], text, sizeof text - 1);
     close(pipe_fds[0]);
     assert_true(length > 0);
-    assert_non_null(strstr(text, "\"request_id\":\"mine\",\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\","
-                                 "\"method\":\"GET\",\"path\":\"/page\",\"status\":200,\"bytes\":6000,"));
+    assert_non_null(
+        strstr(text, "\"request_id\":\"mine\",\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"span_id\":\""));
+    assert_non_null(strstr(
+        text,
+        "\"parent_id\":\"b7ad6b7169203331\",\"method\":\"GET\",\"path\":\"/page\",\"status\":200,\"bytes\":6000,"));
     assert_non_null(strstr(text, "\"cache\":\"miss\",\"remote\":\"127.0.0.1\"}\n"));
     assert_non_null(strstr(text, "\"cache\":\"hit\",\"remote\":\"127.0.0.1\"}\n"));
     assert_non_null(strstr(text, "\"method\":\"GET\",\"path\":\"/a\\u0022b\",\"status\":404,"));
