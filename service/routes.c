@@ -496,6 +496,7 @@ const struct route routes[] = {
     QUESTION(memory, "/v1/memory"),
     QUESTION(throughput, "/v1/throughput"),
     QUESTION(cost, "/v1/cost"),
+    QUESTION(training, "/v1/training"),
     LIST(gpus, "/v1/gpus"),
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),

@@ -14,6 +14,7 @@ const struct operation *const operations[] = {
     &operation_offers,
     &operation_offers_history,
     &operation_calibrations,
+    &operation_training,
     NULL,
 };
 

@@ -1,0 +1,67 @@
+/* training_search.h owns the search of GPUs and a layout for a training run, and what to give way on where none does. */
+#pragma once
+#include "sizing/training_run.h"
+
+/* A question about a run. What is 0 (of numbers) or VALUE_ABSENT (of choices) is searched. */
+struct training_question {
+    struct question fleet;       /* which GPUs, how they are paid, how many, budget, probability */
+    struct training_setup setup; /* what is fixed for all candidates; the rest is filled in */
+    const struct training_profile *fsdp, *megatron;
+    const struct training_profile *profile; /* NULL: by the layout */
+    uint32_t gpus, tensor_parallel, pipeline_parallel, expert_parallel, data_parallel;
+    int64_t sharding, recompute;
+    double micro_batch_sequences, batch_sequences; /* of one rank at a time; of a step, of all ranks */
+    double batch_sequences_default;
+    double tokens, deadline_hours; /* tokens: computed, padding included; deadline NaN: none */
+    struct training_interruptions interruptions;
+    bool fixed; /* GPU and count are given: the answer is that plan, even where it does not fit */
+    enum training_least { TRAINING_LEAST_COST, TRAINING_LEAST_HOURS, TRAINING_LEAST_GPUS } least;
+};
+
+/* Why a GPU is not chosen: the last that its best candidate reached. */
+enum training_reject {
+    TRAINING_OK,
+    TRAINING_EXCLUDED,
+    TRAINING_FACTS,    /* a rate in that precision is not known */
+    TRAINING_NO_PRICE, /* nothing to rent or buy under the constraints */
+    TRAINING_LAYOUT,   /* no layout as asked for is possible */
+    TRAINING_MEMORY,
+    TRAINING_LIMITS, /* max_gpus, quota, power */
+    TRAINING_DEADLINE,
+    TRAINING_BUDGET,
+    TRAINING_OUTRANKED,
+    TRAINING_REJECT_COUNT
+};
+const char *training_reject_name(enum training_reject reason);
+
+struct training_rejection {
+    enum training_reject reason;
+    double needed, available; /* in `unit`; NaN where figures mean nothing */
+    const char *unit;
+};
+
+struct training_search {
+    struct training_plan best; /* valid if found */
+    bool found;
+    struct training_plan nearest; /* fixed: the plan that comes closest; valid if has_nearest */
+    bool has_nearest;
+    struct training_rejection *rejections; /* per GPU of the catalog */
+    size_t evaluated;                      /* layouts: a work count */
+};
+enum status training_search_run(const struct training_question *question, struct arena *arena,
+                                struct training_search *ret_search) MUST_CHECK;
+
+/* The smallest change of one field that makes a plan possible. */
+struct training_relaxation {
+    const char *field;
+    double from, to;        /* NaN for words */
+    const char *word;       /* NULL for numbers */
+    struct training_plan plan;
+};
+enum { TRAINING_RELAXATIONS_MAX = 8 };
+struct training_relaxations {
+    struct training_relaxation items[TRAINING_RELAXATIONS_MAX];
+    size_t count;
+};
+enum status training_relax(const struct training_question *question, struct arena *arena,
+                           struct training_relaxations *ret_relaxations) MUST_CHECK;
