@@ -22,7 +22,7 @@ struct training_row {
 };
 
 static const struct column training_columns[] = {
-    COLUMN_ID("profile", struct training_row, profile), COLUMN_ID("coefficient", struct training_row, coefficient),
+    COLUMN_ID("profile", struct training_row, profile),  COLUMN_ID("coefficient", struct training_row, coefficient),
     NUMBER("value", struct training_row, value, 0, 1e6), COLUMN("source", struct training_row, source),
     COLUMN("as_of", struct training_row, as_of),
 };

@@ -36,8 +36,7 @@
         .name = #member, .group = "constraints", .kind = FIELD_COUNTS, .offset = offsetof(REQUEST, fleet.member),      \
         .min = 0, .max = 100000, .unit = "GPUs", .help = sentence                                                      \
     }
-#define RANKS(member, default_text, sentence)                                                                          \
-    INTEGER(member, member, "layout", 1, 4096, "GPUs", default_text, sentence)
+#define RANKS(member, default_text, sentence) INTEGER(member, member, "layout", 1, 4096, "GPUs", default_text, sentence)
 
 static const char *const framework_names[] = {"fsdp", "megatron", NULL};
 
@@ -66,8 +65,8 @@ static const struct field fields[] = {
     FLAG(fused_loss, "true", "Logits are made and used in chunks; false: all at once."),
     FLAG(sequence_parallel, "true", "Norms are divided over tensor-parallel ranks, too."),
     FLAG(packed, "true", "Documents fill whole sequences; false: each is padded, and needs mean_document_tokens."),
-    INTEGER(sequence_tokens, sequence_tokens, "training", 1, 1e8, "tokens",
-            "the smaller of the model's limit and 4096", "Length of a sequence."),
+    INTEGER(sequence_tokens, sequence_tokens, "training", 1, 1e8, "tokens", "the smaller of the model's limit and 4096",
+            "Length of a sequence."),
     NUMBER(mean_document_tokens, mean_document_tokens, "training", 1, 1e8, "tokens", NULL,
            "Mean length of what is padded to sequence_tokens."),
     INTEGER(micro_batch_sequences, micro_batch_sequences, "training", 1, 65536, "sequences", "the fastest that fits",
@@ -77,8 +76,8 @@ static const struct field fields[] = {
             "Sequences of one step of the optimizer, on all ranks together."),
     NUMBER(training_tokens, training_tokens, "training", 1, 1e18, "tokens", NULL,
            "Tokens of the whole run, all epochs, without padding."),
-    CHOICE(framework, framework, "training", framework_names, "fsdp, megatron with tensor, pipeline or expert parallelism",
-           "Whose measured runs the time rests on."),
+    CHOICE(framework, framework, "training", framework_names,
+           "fsdp, megatron with tensor, pipeline or expert parallelism", "Whose measured runs the time rests on."),
     RANKS(gpu_count, "the cheapest", "GPUs of all replicas together."),
     RANKS(tensor_parallel, "the fastest that fits", "GPUs that share every layer; divides the attention heads."),
     RANKS(pipeline_parallel, "the fastest that fits", "Stages of layers, one after the other."),
@@ -87,8 +86,8 @@ static const struct field fields[] = {
     RANKS(context_parallel, "1", "GPUs that share every sequence."),
     RANKS(expert_parallel, "the fastest that fits", "GPUs that share the experts."),
     RANKS(data_parallel, "what the others leave", "Copies of the model, over which the batch and ZeRO are divided."),
-    NUMBER(network_gb_per_s, network_gb_per_s, "layout", 0.01, 10000, "GB/s",
-           "a ninth of NVLink's, 3.125 without", "Rate of each GPU to other hosts, one direction."),
+    NUMBER(network_gb_per_s, network_gb_per_s, "layout", 0.01, 10000, "GB/s", "a ninth of NVLink's, 3.125 without",
+           "Rate of each GPU to other hosts, one direction."),
     NUMBER(deadline_hours, deadline_hours, "workload", 1e-3, 1e6, "h", NULL, "Time for the job."),
     NUMBER(interruptions_per_instance_hour, interruptions.per_instance_hour, "interruptions", 0, 60, "1/h",
            "spot 0.02, and 0.0000197 for each GPU", "How often an instance is lost."),
@@ -248,8 +247,8 @@ static void check_heads(struct call *call, const struct training_request *reques
 
 static void check_layout(struct call *call, const struct training_request *request)
 {
-    int64_t ranks = count_or_1(request->tensor_parallel) * count_or_1(request->pipeline_parallel) *
-                    request->context_parallel;
+    int64_t ranks =
+        count_or_1(request->tensor_parallel) * count_or_1(request->pipeline_parallel) * request->context_parallel;
     int64_t gpus = request->gpu_count, data = request->data_parallel, ep = count_or_1(request->expert_parallel);
     if (gpus == VALUE_ABSENT) return;
     if (gpus % ranks != 0)
@@ -286,8 +285,8 @@ static struct training_setup setup_of(const struct training_request *request, co
         .precision = (enum training_precision)request->precision,
         .offload = (enum training_offload)request->offload,
         .lora_rank = count_of(request->lora_rank),
-        .lora_targets = request->adapter_targets == VALUE_ABSENT ? LORA_ALL_LINEAR
-                                                                 : (enum lora_targets)request->adapter_targets,
+        .lora_targets =
+            request->adapter_targets == VALUE_ABSENT ? LORA_ALL_LINEAR : (enum lora_targets)request->adapter_targets,
         .flash_attention = request->flash_attention,
         .fused_loss = request->fused_loss,
         .sequence_parallel = request->sequence_parallel,
@@ -306,8 +305,9 @@ static void fill_question(struct call *call, const struct training_request *requ
     question->setup = setup_of(request, call, model);
     question->fsdp = snapshot_find_training(call->snapshot, framework_names[0]);
     question->megatron = snapshot_find_training(call->snapshot, framework_names[1]);
-    question->profile =
-        request->framework == VALUE_ABSENT ? NULL : request->framework ? question->megatron : question->fsdp;
+    question->profile = request->framework == VALUE_ABSENT ? NULL
+                        : request->framework               ? question->megatron
+                                                           : question->fsdp;
     question->gpus = count_of(request->gpu_count);
     question->tensor_parallel = count_of(request->tensor_parallel);
     question->pipeline_parallel = count_of(request->pipeline_parallel);
@@ -405,8 +405,8 @@ static enum status read_fleet(struct call *call, struct training_request *reques
 static enum status resolve(struct call *call, struct training_request *request, struct training_answer *answer)
 {
     const struct model empty = {.id = ""};
-    bool known = api_model_given(&request->model) &&
-                 api_model_resolve(call, &request->model, &answer->model) == STATUS_OK;
+    bool known =
+        api_model_given(&request->model) && api_model_resolve(call, &request->model, &answer->model) == STATUS_OK;
     const struct model *model = known ? &answer->model.facts : &empty;
     bool gpu = resolve_gpu(call, request);
     fill_defaults(request, known ? model : NULL);
@@ -428,8 +428,7 @@ static enum status run_roofline(struct call *call, struct training_request *requ
     status = training_search_run(&answer->question, call->arena, &answer->search);
     if (status == STATUS_OK && !answer->search.found && !answer->question.fixed)
         status = training_relax(&answer->question, call->arena, &answer->relaxations);
-    if (status == STATUS_OUT_OF_MEMORY)
-        return problems_add(call->problems, status, "", "no memory for the answer");
+    if (status == STATUS_OUT_OF_MEMORY) return problems_add(call->problems, status, "", "no memory for the answer");
     if (status == STATUS_OK) status = api_answer_id(call, &operation_training, request);
     if (status == STATUS_OK) training_put(call, request, answer);
     return status;
@@ -475,8 +474,8 @@ static bool says(double value)
 
 static void check_estimator(struct call *call, const struct training_request *request)
 {
-    bool factors = says(request->optimizer_factor) || says(request->activation_factor) ||
-                   request->parameter_bits != VALUE_ABSENT;
+    bool factors =
+        says(request->optimizer_factor) || says(request->activation_factor) || request->parameter_bits != VALUE_ABSENT;
     if (factors && request->estimator == ESTIMATOR_ROOFLINE)
         REFUSE(call, CONTRADICTION, "estimator", "factors of the parameters are the article's: ask for article");
 }

@@ -102,7 +102,8 @@ static void put_time(struct out *out, const struct training_plan *plan)
     const struct training_time *time = &plan->time;
     out_object(out, "time");
     api_put_predicted(out, "tokens_per_second", time->tokens_per_second);
-    api_put_predicted(out, "tokens_per_second_per_gpu", predicted_scale(time->tokens_per_second, 1.0 / plan->setup.gpus));
+    api_put_predicted(out, "tokens_per_second_per_gpu",
+                      predicted_scale(time->tokens_per_second, 1.0 / plan->setup.gpus));
     api_put_predicted(out, "step_seconds", time->step_seconds);
     api_put_number(out, "step_tokens", time->step_tokens);
     api_put_number(out, "mfu_ratio", time->mfu_ratio);
@@ -215,9 +216,9 @@ static void put_relaxations(struct out *out, const struct training_relaxations *
 void training_put(struct call *call, const struct training_request *request, const struct training_answer *answer)
 {
     const struct training_search *search = &answer->search;
-    const struct training_plan *plan = search->found                                     ? &search->best
+    const struct training_plan *plan = search->found                                   ? &search->best
                                        : answer->question.fixed && search->has_nearest ? &search->nearest
-                                                                                         : NULL;
+                                                                                       : NULL;
     struct out *out = call->out;
     api_put_head(call, request->fleet.as_of);
     api_put_model(out, &answer->model);

@@ -9,8 +9,7 @@ const char *const training_optimizer_names[] = {"adamw", "adamw_8bit", "adafacto
 const char *const training_precision_names[] = {"bf16_mixed", "bf16", "fp32", "fp8", "nvfp4", NULL};
 const char *const training_recompute_names[] = {"none", "selective", "full", NULL};
 const char *const training_sharding_names[] = {"ddp", "zero1", "zero2", "zero3", "fsdp", "fsdp_hybrid", NULL};
-const char *const training_offload_names[] = {"none",           "cpu_optimizer", "cpu_all",
-                                              "nvme_optimizer", "nvme_all",      NULL};
+const char *const training_offload_names[] = {"none", "cpu_optimizer", "cpu_all", "nvme_optimizer", "nvme_all", NULL};
 
 /* State beside the weights, in fp32, per parameter. Adam: two moments (Kingma & Ba 2015). 8 bits: both in blocks of 8
  * bits with a scale each (Dettmers et al. 2022). Adafactor: a row and a column of a matrix stand for its second moment,
@@ -45,8 +44,7 @@ struct training_bytes training_parameter_bytes(enum training_precision precision
 
 double training_data_parallel(const struct training_setup *setup)
 {
-    return (double)setup->gpus /
-           ((double)setup->tensor_parallel * setup->pipeline_parallel * setup->context_parallel);
+    return (double)setup->gpus / ((double)setup->tensor_parallel * setup->pipeline_parallel * setup->context_parallel);
 }
 
 static bool is_adapter(const struct training_setup *setup)

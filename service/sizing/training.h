@@ -39,11 +39,19 @@ enum training_sharding {
     SHARDING_FSDP_HYBRID, /* weights are sharded inside a host, and copied between hosts */
     SHARDING_COUNT
 };
-enum training_offload { OFFLOAD_NONE, OFFLOAD_CPU_OPTIMIZER, OFFLOAD_CPU_ALL, OFFLOAD_NVME_OPTIMIZER, OFFLOAD_NVME_ALL };
+enum training_offload {
+    OFFLOAD_NONE,
+    OFFLOAD_CPU_OPTIMIZER,
+    OFFLOAD_CPU_ALL,
+    OFFLOAD_NVME_OPTIMIZER,
+    OFFLOAD_NVME_ALL
+};
 
 /* NULL-terminated, in the order of the enums. */
-extern const char *const training_method_names[], *const training_optimizer_names[], *const training_precision_names[],
-    *const training_recompute_names[], *const training_sharding_names[], *const training_offload_names[];
+extern const char *const training_method_names[],
+    *const training_optimizer_names[], *const training_precision_names[], *const training_recompute_names[],
+                                                                              *const training_sharding_names[],
+                                                                                  *const training_offload_names[];
 
 /* Bytes for each parameter that is trained. */
 struct training_bytes {

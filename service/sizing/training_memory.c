@@ -129,8 +129,7 @@ static double layer_bytes_per_token(const struct training_setup *setup, bool sel
     double tp = setup->tensor_parallel, sums_over = setup->sequence_parallel ? tp : 1;
     double frozen_ratio = is_frozen(setup) ? setup->profile->coef.frozen_activation_ratio : 1;
     double width_ratio = setup->precision == PRECISION_FP32 ? 2 : 1;
-    return frozen_ratio * width_ratio *
-           (kept.sums / sums_over + (kept.attention + kept.ffn + kept.scores) / tp);
+    return frozen_ratio * width_ratio * (kept.sums / sums_over + (kept.attention + kept.ffn + kept.scores) / tp);
 }
 
 static double tokens_of_rank(const struct training_setup *setup)
@@ -178,8 +177,8 @@ struct places {
     bool weights, optimizer, nvme;
 };
 static const struct places places[] = {
-    [OFFLOAD_NONE] = {false, false, false},          [OFFLOAD_CPU_OPTIMIZER] = {false, true, false},
-    [OFFLOAD_CPU_ALL] = {true, true, false},         [OFFLOAD_NVME_OPTIMIZER] = {false, true, true},
+    [OFFLOAD_NONE] = {false, false, false},  [OFFLOAD_CPU_OPTIMIZER] = {false, true, false},
+    [OFFLOAD_CPU_ALL] = {true, true, false}, [OFFLOAD_NVME_OPTIMIZER] = {false, true, true},
     [OFFLOAD_NVME_ALL] = {true, true, true},
 };
 

@@ -20,8 +20,8 @@ static double safe_limit(struct predicted quantity, double deviate)
     return quantity.value / demand_safe_ratio(quantity, deviate);
 }
 
-static enum status relax_number(struct training_question question, const char *field, double from,
-                                struct arena *arena, struct training_relaxations *relaxations)
+static enum status relax_number(struct training_question question, const char *field, double from, struct arena *arena,
+                                struct training_relaxations *relaxations)
 {
     struct training_search search;
     enum status status = training_search_run(&question, arena, &search);

@@ -22,7 +22,8 @@ void training_restarts_make(double checkpoint_bytes, double write_bytes_per_seco
             ratio < 1 ? sqrt(2 * write * mean) * (1 + sqrt(ratio) / 3 + ratio / 9) - write : mean;
         double interval = fmax(restarts.interval_seconds, 1);
         restarts.interval_seconds = interval;
-        restarts.extra_ratio = mean * exp((restart_seconds + write) / mean) * expm1((interval + write) / mean) / interval - 1;
+        restarts.extra_ratio =
+            mean * exp((restart_seconds + write) / mean) * expm1((interval + write) / mean) / interval - 1;
         restarts.expected_interruptions = hours * (1 + restarts.extra_ratio) * interruptions_per_hour;
     }
     *ret_restarts = restarts;
@@ -71,11 +72,16 @@ static void add_cost(const struct question *question, struct training_plan *plan
                                .total_usd = USD_UNKNOWN,
                                .per_hour_usd = USD_UNKNOWN};
     plan->cost_usd = PREDICTED_UNKNOWN;
-    if (!plan->pack || !isfinite(plan->hours.value)) return;
-    job.terms.duration_hours = job.terms.used_hours = plan->hours.value;
+    if (!plan->pack) return;
+    bool told = isfinite(plan->hours.value);
+    job.terms.duration_hours = job.terms.used_hours = told ? plan->hours.value : 1; /* else only its hour counts */
     uint32_t gpu = (uint32_t)(plan->setup.gpu - question->snapshot->gpus);
     fleet_cost(&job, gpu, plan->pack, &plan->fleet, &plan->cost);
     bool by_the_hour = plan->pack->purchase == PURCHASE_ON_DEMAND || plan->pack->purchase == PURCHASE_SPOT;
+    if (!told) {
+        plan->cost.total_usd = USD_UNKNOWN;
+        return;
+    }
     double total = usd_to_double(plan->cost.total_usd);
     plan->cost_usd = by_the_hour ? predicted_scale(plan->hours, total / plan->hours.value)
                                  : predicted_make(total, UNKNOWN, UNKNOWN, plan->hours.basis);
@@ -93,8 +99,7 @@ void training_plan_finish(const struct question *question, const struct training
     add_cost(question, plan);
     plan->deadline_probability =
         is_known(deadline_hours) ? predicted_probability_below(plan->hours, deadline_hours) : 1;
-    plan->budget_probability =
-        usd_known(question->budget_usd)
-            ? predicted_probability_below(plan->cost_usd, usd_to_double(question->budget_usd))
-            : 1;
+    plan->budget_probability = usd_known(question->budget_usd)
+                                   ? predicted_probability_below(plan->cost_usd, usd_to_double(question->budget_usd))
+                                   : 1;
 }

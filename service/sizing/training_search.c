@@ -8,10 +8,11 @@
 #include <string.h>
 
 static const char *const reject_names[TRAINING_REJECT_COUNT] = {
-    [TRAINING_OK] = "none",           [TRAINING_EXCLUDED] = "excluded", [TRAINING_FACTS] = "precision",
-    [TRAINING_NO_PRICE] = "no_price", [TRAINING_LAYOUT] = "layout",     [TRAINING_MEMORY] = "memory",
-    [TRAINING_LIMITS] = "limits",     [TRAINING_DEADLINE] = "deadline", [TRAINING_BUDGET] = "budget",
-    [TRAINING_OUTRANKED] = "outranked",
+    [TRAINING_OK] = "none",         [TRAINING_EXCLUDED] = "excluded",
+    [TRAINING_FACTS] = "precision", [TRAINING_NO_PRICE] = "no_price",
+    [TRAINING_LAYOUT] = "layout",   [TRAINING_MEMORY] = "memory",
+    [TRAINING_LIMITS] = "limits",   [TRAINING_DEADLINE] = "deadline",
+    [TRAINING_BUDGET] = "budget",   [TRAINING_OUTRANKED] = "outranked",
 };
 
 const char *training_reject_name(enum training_reject reason)
@@ -136,8 +137,9 @@ static bool is_possible(const struct training_question *question, const struct t
     if (!divides(ranks, setup->gpus) || setup->tensor_parallel > fast) return false;
     if (model->attention_heads && !divides(setup->tensor_parallel, model->attention_heads)) return false;
     if (setup->pipeline_parallel * setup->virtual_stages > model->layers) return false;
-    if (setup->expert_parallel > 1 && (!divides(setup->expert_parallel, model->experts) ||
-                                       !divides(setup->expert_parallel * (double)setup->pipeline_parallel, setup->gpus)))
+    if (setup->expert_parallel > 1 &&
+        (!divides(setup->expert_parallel, model->experts) ||
+         !divides(setup->expert_parallel * (double)setup->pipeline_parallel, setup->gpus)))
         return false;
     return !question->data_parallel || data == question->data_parallel;
 }
@@ -186,9 +188,11 @@ static struct layouts find_layout(struct searcher *searcher, const struct gpu *g
 
 /* --- ways to pay ------------------------------------------------------------------------------------------------ */
 
+/* Of a run whose length nobody told, hours and money are as its tokens: it is ranked by GPU-hours and price. */
 static double rank_of(const struct training_question *question, const struct training_plan *plan)
 {
     double cost = plan->cost_usd.value;
+    if (!is_known(question->tokens)) return usd_to_double(plan->cost.per_hour_usd) / plan->time.tokens_per_second.value;
     if (question->least == TRAINING_LEAST_HOURS) return plan->hours.value;
     if (question->least == TRAINING_LEAST_GPUS) return plan->setup.gpus;
     return is_known(cost) ? cost : INFINITY;
@@ -215,7 +219,9 @@ static struct training_rejection judge(const struct training_question *question,
     struct question unpriced = *fleet;
     unpriced.budget_usd = USD_UNKNOWN; /* a run's cost is uncertain: judged by its probability */
     uint32_t gpu = (uint32_t)(plan->setup.gpu - fleet->snapshot->gpus);
-    struct shortfall short_of = fleet_check(&unpriced, gpu, &plan->fleet, &plan->cost);
+    struct cost cost = plan->cost;
+    if (!is_known(question->tokens)) cost.total_usd = cost.per_hour_usd; /* that it has a price counts */
+    struct shortfall short_of = fleet_check(&unpriced, gpu, &plan->fleet, &cost);
     if (short_of.reason == REJECT_NO_PRICE) return rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, "");
     if (short_of.reason != REJECT_NONE)
         return rejected(TRAINING_LIMITS, short_of.needed, short_of.available, short_of.unit);
@@ -277,6 +283,15 @@ static bool pack_serves(const struct pack *pack, uint32_t gpus)
     return gpus <= pack->instance_gpus || pack->spans;
 }
 
+/* Whether anything can be paid for: else a plan for given GPUs has no cost, and the usual host. */
+static bool priced_for(const struct packs *packs, uint32_t gpus)
+{
+    for (size_t i = 0; i < packs->count; i++) {
+        if (pack_serves(&packs->items[i], gpus) && !packs->items[i].stale) return true;
+    }
+    return false;
+}
+
 /* All ways to pay for so many GPUs on one kind of host. */
 static void try_size(struct searcher *searcher, uint32_t gpu, const struct packs *packs, uint32_t host_gpus,
                      uint32_t gpus)
@@ -291,7 +306,7 @@ static void try_size(struct searcher *searcher, uint32_t gpu, const struct packs
         try_pack(searcher, &layout, &packs->items[i]);
         paid = true;
     }
-    if (enough && !paid && question->fixed) try_pack(searcher, &layout, NULL);
+    if (enough && !paid && question->fixed && !priced_for(packs, gpus)) try_pack(searcher, &layout, NULL);
 }
 
 static bool seen_before(const struct packs *packs, size_t index)
@@ -331,7 +346,7 @@ static enum status try_gpu(struct searcher *searcher, uint32_t gpu)
         try_host(searcher, gpu, &packs, i);
         priced = true;
     }
-    if (!priced && question->fixed) {
+    if (question->fixed && !priced_for(&packs, question->gpus)) {
         uint32_t host = part->node_gpus ? part->node_gpus : 1;
         try_size(searcher, gpu, &packs, host, question->gpus);
     }

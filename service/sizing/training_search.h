@@ -1,4 +1,5 @@
-/* training_search.h owns the search of GPUs and a layout for a training run, and what to give way on where none does. */
+/* training_search.h owns the search of GPUs and a layout for a training run, and what to give way on where none does.
+ */
 #pragma once
 #include "sizing/training_run.h"
 
@@ -54,8 +55,8 @@ enum status training_search_run(const struct training_question *question, struct
 /* The smallest change of one field that makes a plan possible. */
 struct training_relaxation {
     const char *field;
-    double from, to;        /* NaN for words */
-    const char *word;       /* NULL for numbers */
+    double from, to;  /* NaN for words */
+    const char *word; /* NULL for numbers */
     struct training_plan plan;
 };
 enum { TRAINING_RELAXATIONS_MAX = 8 };

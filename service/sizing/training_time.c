@@ -44,16 +44,13 @@ static double product_rate(const struct training_setup *setup, double sustained)
     const double *peak = setup->gpu->peak_tflops;
     switch (setup->precision) {
     case PRECISION_FP32: /* in TF32, where there is one */
-        return sustained * coef->product_16bit_ratio *
-               (is_known(peak[PEAK_TF32]) ? peak[PEAK_TF32] : peak[PEAK_FP32]) / peak[PEAK_FP16];
-    case PRECISION_FP8:
-        return 2 * sustained * coef->product_8bit_ratio * (is_known(peak[PEAK_FP8]) ? 1 : UNKNOWN);
-    case PRECISION_NVFP4:
-        return sustained * coef->product_4bit_ratio * peak[PEAK_FP4] / peak[PEAK_FP16];
+        return sustained * coef->product_16bit_ratio * (is_known(peak[PEAK_TF32]) ? peak[PEAK_TF32] : peak[PEAK_FP32]) /
+               peak[PEAK_FP16];
+    case PRECISION_FP8: return 2 * sustained * coef->product_8bit_ratio * (is_known(peak[PEAK_FP8]) ? 1 : UNKNOWN);
+    case PRECISION_NVFP4: return sustained * coef->product_4bit_ratio * peak[PEAK_FP4] / peak[PEAK_FP16];
     case PRECISION_BF16_MIXED:
     case PRECISION_BF16:
-    case PRECISION_COUNT:
-        break;
+    case PRECISION_COUNT: break;
     }
     return sustained * coef->product_16bit_ratio;
 }
@@ -153,8 +150,8 @@ static void add_compute(const struct training_setup *setup, const struct work *w
     terms->experts = experts * frozen;
     terms->attention = attention;
     terms->passes = passes;
-    terms->recompute = (dense + experts) * (work->product_ratio - frozen) +
-                       attention * (work->attention_ratio - 1) + passes * again;
+    terms->recompute =
+        (dense + experts) * (work->product_ratio - frozen) + attention * (work->attention_ratio - 1) + passes * again;
     if (setup->recompute == RECOMPUTE_SELECTIVE) /* norms and the FFN's activation read and write once more */
         terms->recompute += of->layers * 2.0 * (4.0 * of->hidden + 3.0 * setup->model->intermediate_size) / bandwidth;
     if (setup->method == TRAINING_QLORA) {
@@ -174,16 +171,13 @@ static double shard_seconds(const struct training_setup *setup, const struct wor
     double gathered = (work->frozen ? 2 * all + trained : 3 * all);
     switch (setup->sharding) {
     case SHARDING_ZERO3:
-    case SHARDING_FSDP:
-        return gathered / far;
+    case SHARDING_FSDP: return gathered / far;
     case SHARDING_FSDP_HYBRID:
         return gathered / links->inside + (setup->gpus > host ? 2 * trained / host / links->between / steps : 0);
-    case SHARDING_ZERO2:
-        return (trained + trained / steps) / far;
+    case SHARDING_ZERO2: return (trained + trained / steps) / far;
     case SHARDING_DDP:
     case SHARDING_ZERO1:
-    case SHARDING_COUNT:
-        break;
+    case SHARDING_COUNT: break;
     }
     return 2 * trained / far / steps;
 }
@@ -196,15 +190,12 @@ static void add_communication(const struct training_setup *setup, const struct w
     double tp = setup->tensor_parallel, ep = setup->expert_parallel, tokens = micro_batch_tokens(setup);
     double row = 2 * of->hidden, passes = setup->recompute == RECOMPUTE_FULL ? 3.0 / 2 : 1;
     /* Two all-reduces forward and two backward in each layer, 2 (t - 1) / t of the row each; every rank waits. */
-    terms->tensor_comm =
-        coef->tensor_link_share * passes * of->layers * 8 * (tp - 1) * row / link_for(links, tp);
+    terms->tensor_comm = coef->tensor_link_share * passes * of->layers * 8 * (tp - 1) * row / link_for(links, tp);
     double near = smaller(1, links->domain_gpus / ep);
     if (ep > 1)
-        terms->expert_comm = coef->expert_link_share * passes * of->moe_layers * 6 *
-                             setup->model->experts_per_token * row * (ep - 1) / ep *
-                             (near / links->inside + (1 - near) / links->between);
-    terms->shard_comm =
-        coef->shard_link_share * shard_seconds(setup, work, links) * setup->context_parallel / tokens;
+        terms->expert_comm = coef->expert_link_share * passes * of->moe_layers * 6 * setup->model->experts_per_token *
+                             row * (ep - 1) / ep * (near / links->inside + (1 - near) / links->between);
+    terms->shard_comm = coef->shard_link_share * shard_seconds(setup, work, links) * setup->context_parallel / tokens;
 }
 
 /* The optimizer goes through its state once a step: on the GPU at its bandwidth, on the host or the NVMe at theirs,
@@ -238,8 +229,8 @@ static bool terms_of(const struct training_setup *setup, double sustained, struc
     double stages = setup->pipeline_parallel;
     terms.launch = coef->layer_us * US * setup->model->layers * setup->tensor_parallel * setup->context_parallel /
                    micro_batch_tokens(setup);
-    terms.bubble = training_terms_sum(&terms) * coef->bubble_ratio * (stages - 1) /
-                   (setup->virtual_stages * setup->micro_batches);
+    terms.bubble =
+        training_terms_sum(&terms) * coef->bubble_ratio * (stages - 1) / (setup->virtual_stages * setup->micro_batches);
     terms.update = update_seconds(setup) * setup->gpus / training_step_tokens(setup);
     *ret_terms = terms;
     return isfinite(training_terms_sum(&terms));
@@ -247,8 +238,8 @@ static bool terms_of(const struct training_setup *setup, double sustained, struc
 
 double training_terms_sum(const struct training_terms *terms)
 {
-    return terms->products + terms->experts + terms->attention + terms->passes + terms->recompute +
-           terms->tensor_comm + terms->expert_comm + terms->shard_comm + terms->launch + terms->update + terms->bubble;
+    return terms->products + terms->experts + terms->attention + terms->passes + terms->recompute + terms->tensor_comm +
+           terms->expert_comm + terms->shard_comm + terms->launch + terms->update + terms->bubble;
 }
 
 bool training_time_predict(const struct training_setup *setup, struct training_time *ret_time)
@@ -268,9 +259,9 @@ bool training_time_predict(const struct training_setup *setup, struct training_t
     time.step_tokens = training_step_tokens(setup);
     time.tokens_per_second = predicted_make(setup->gpus / seconds, factor, COVERAGE_RATIO, basis);
     time.step_seconds = predicted_make(time.step_tokens * seconds / setup->gpus, factor, COVERAGE_RATIO, basis);
-    time.flops_per_token = 6 * (work.of_model.dense_active + work.of_model.expert_active) +
-                           12.0 * model->full_attention_layers * model->attention_heads * model->head_dim *
-                               setup->sequence_tokens;
+    time.flops_per_token =
+        6 * (work.of_model.dense_active + work.of_model.expert_active) +
+        12.0 * model->full_attention_layers * model->attention_heads * model->head_dim * setup->sequence_tokens;
     time.mfu_ratio = time.flops_per_token / seconds / (peak_of(setup) * TERA);
     time.compute_share =
         (time.terms.products + time.terms.experts + time.terms.attention + time.terms.recompute) / seconds;
