@@ -17,12 +17,14 @@ enum { TRAINING_FILES_MAX = 16, PROFILES_MAX = 8, FILE_MAX_BYTES = 16 << 20 };
 #define FLAG "--training"
 
 struct choices {
-    const char *coefficients;
+    const char *coefficients, *predictions;
     bool json;
 };
 static const struct cli_flag flags[] = {
     {"coefficients", "FILE", "Writes what was fitted, in the layout of training_profiles.csv.",
      offsetof(struct choices, coefficients)},
+    {"predictions", "FILE", "Writes a line for each run of the throughput, predicted by what its GPU left out says.",
+     offsetof(struct choices, predictions)},
     {"json", NULL, "The same as one JSON object.", offsetof(struct choices, json)},
     {NULL, NULL, NULL, 0},
 };
@@ -66,7 +68,7 @@ static enum status take_arguments(struct evaluation *evaluation, int argc, char 
     cli_take_flags(flags, &left, argv, &evaluation->choices, evaluation->problems);
     for (int i = 1; i < left; i++)
         (void)problems_add(evaluation->problems, STATUS_UNKNOWN_FIELD, argv[i],
-                           "no such option beside --training: there are --coefficients and --json");
+                           "no such option beside --training: there are --coefficients, --predictions and --json");
     return problems_status(evaluation->problems);
 }
 
@@ -333,12 +335,8 @@ static enum status print_json(const struct evaluation *evaluation)
     return written ? STATUS_OK : problems_add(evaluation->problems, STATUS_IO, "", "the report cannot be written");
 }
 
-static enum status write_coefficients(const struct evaluation *evaluation)
+static void put_coefficients(const struct evaluation *evaluation, FILE *file)
 {
-    const char *path = evaluation->choices.coefficients;
-    if (!path || !*path) return STATUS_OK;
-    FILE *file = fopen(path, "wb");
-    if (!file) return problems_add(evaluation->problems, STATUS_IO, "coefficients", "%s cannot be written", path);
     (void)fputs("profile,coefficient,value\n", file);
     for (size_t i = 0; i < evaluation->fit_count; i++) {
         const struct training_profile *fitted = &evaluation->fits[i].fitted;
@@ -350,9 +348,40 @@ static enum status write_coefficients(const struct evaluation *evaluation)
                 (void)fprintf(file, "%s,%s,%.4g\n", fitted->name, training_coef_infos[c].name, value);
         }
     }
+}
+
+/* Names of the files' own; those of GPUs and models have no commas. */
+static void put_predictions(const struct evaluation *evaluation, FILE *file)
+{
+    (void)fputs("profile,line,model,gpu,gpus,precision,sequence_tokens,micro_batch_sequences,recompute,measured,bundled,"
+                "without_gpu,without_model\n",
+                file);
+    for (size_t i = 0; i < evaluation->fit_count; i++) {
+        for (size_t j = 0; j < evaluation->fits[i].error_count; j++) {
+            const struct training_error *error = &evaluation->fits[i].errors[j];
+            const struct training_setup *setup = &error->run->setup;
+            double measured = error->run->tokens_per_second_per_gpu;
+            (void)fprintf(file, "%s,%u,%s,%s,%u,%s,%.0f,%.0f,%s,%.6g,%.6g,%.6g,%.6g\n", setup->profile->name,
+                          error->run->line, error->run->model_name, error->run->gpu_name, setup->gpus,
+                          training_precision_names[setup->precision], setup->sequence_tokens,
+                          setup->micro_batch_sequences, training_recompute_names[setup->recompute], measured,
+                          measured * exp(error->bundled), measured * exp(error->fitted[TRAINING_WITHOUT_GPU]),
+                          measured * exp(error->fitted[TRAINING_WITHOUT_MODEL]));
+        }
+    }
+}
+
+/* Nothing where no file was named. */
+static enum status write_file(const struct evaluation *evaluation, const char *path, const char *flag,
+                              void (*put)(const struct evaluation *evaluation, FILE *file))
+{
+    if (!path || !*path) return STATUS_OK;
+    FILE *file = fopen(path, "wb");
+    if (!file) return problems_add(evaluation->problems, STATUS_IO, flag, "%s cannot be written", path);
+    put(evaluation, file);
     bool failed = ferror(file);
     if (fclose(file) != 0 || failed)
-        return problems_add(evaluation->problems, STATUS_IO, "coefficients", "%s cannot be written", path);
+        return problems_add(evaluation->problems, STATUS_IO, flag, "%s cannot be written", path);
     return STATUS_OK;
 }
 
@@ -361,7 +390,10 @@ static enum status run(struct evaluation *evaluation)
     enum status status = catalog_load(catalog_bundled(), evaluation->problems, &evaluation->snapshot);
     if (status == STATUS_OK) status = read_files(evaluation);
     if (status == STATUS_OK) status = fit_profiles(evaluation);
-    if (status == STATUS_OK) status = write_coefficients(evaluation);
+    if (status == STATUS_OK)
+        status = write_file(evaluation, evaluation->choices.coefficients, "coefficients", put_coefficients);
+    if (status == STATUS_OK)
+        status = write_file(evaluation, evaluation->choices.predictions, "predictions", put_predictions);
     if (status != STATUS_OK) return status;
     if (evaluation->choices.json) return print_json(evaluation);
     (void)printf("%zu training runs of %zu files\n", evaluation->runs.count, evaluation->file_count);

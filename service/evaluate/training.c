@@ -216,6 +216,8 @@ static void read_megatron(const struct reading *reading)
                                                       : PRECISION_BF16_MIXED;
     if (!*precision) (void)refuse(run, "the row states no precision");
     set_megatron_layout(reading);
+    double version = number(reading, "framework_version"); /* "26.02.01 NeMo Container" */
+    run->setup.older_software = version < 26.06;
     set_host(run);
     run->tokens_per_second_per_gpu = number(reading, "tokens_per_s_per_gpu");
     run->in_fit = run->setup.method == TRAINING_PRETRAIN;

@@ -78,6 +78,7 @@ struct training_setup {
     double micro_batches; /* of a step, one after another: gradient accumulation */
     uint32_t gpus, host_gpus;
     uint32_t tensor_parallel, pipeline_parallel, virtual_stages, context_parallel, expert_parallel;
+    bool older_software; /* than version 26.06 of Megatron Bridge, whose layers with experts are faster */
     double network_gb_per_s; /* per GPU between hosts; NaN: the profile's */
 };
 

@@ -125,6 +125,17 @@ static double micro_batch_tokens(const struct training_setup *setup)
     return setup->sequence_tokens * setup->micro_batch_sequences;
 }
 
+/* Fused kernels keep the tensor cores of Hopper and later less busy than those before. */
+static double attention_ratio(const struct training_setup *setup)
+{
+    static const char *const before[] = {"Volta", "Turing", "Ampere", "Ada"};
+    const struct training_coefs *coef = &setup->profile->coef;
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        if (strcmp(setup->gpu->architecture, before[i]) == 0) return coef->attention_ratio * coef->attention_before_hopper;
+    }
+    return coef->attention_ratio;
+}
+
 /* Attention that is not fused writes and reads its scores: 5 bytes per score and head, as many times as kept. */
 static double score_bytes(const struct training_setup *setup)
 {
@@ -139,10 +150,11 @@ static void add_compute(const struct training_setup *setup, const struct work *w
     const struct training_coefs *coef = &setup->profile->coef;
     const struct workload *of = &work->of_model;
     double rate = product_rate(setup, sustained) * TERA, bandwidth = setup->gpu->memory_bandwidth_gb_per_s * GB;
-    double dense = 6 * of->dense_active / rate, experts = 6 * of->expert_active / (rate * coef->expert_ratio);
-    double attention = work->attention_flops / (coef->attention_ratio * sustained * TERA);
+    double moe = setup->older_software ? coef->older_moe_ratio : 1;
+    double dense = 6 * of->dense_active / rate, experts = moe * 6 * of->expert_active / (rate * coef->expert_ratio);
+    double attention = work->attention_flops / (attention_ratio(setup) * sustained * TERA);
     double passes = (68 * coef->layer_passes * of->layers * of->hidden +
-                     68 * coef->expert_passes * of->moe_layers * setup->model->experts_per_token * of->hidden +
+                     68 * moe * coef->expert_passes * of->moe_layers * setup->model->experts_per_token * of->hidden +
                      score_bytes(setup)) /
                     bandwidth;
     double frozen = work->frozen ? 4.0 / 6 : 1, again = setup->recompute == RECOMPUTE_FULL ? 1.0 / 3 : 0;
@@ -193,7 +205,7 @@ static void add_communication(const struct training_setup *setup, const struct w
     terms->tensor_comm = coef->tensor_link_share * passes * of->layers * 8 * (tp - 1) * row / link_for(links, tp);
     double near = smaller(1, links->domain_gpus / ep);
     if (ep > 1)
-        terms->expert_comm = coef->expert_link_share * passes * of->moe_layers * 6 * setup->model->experts_per_token *
+        terms->expert_comm = (setup->older_software ? coef->older_moe_ratio : 1) * coef->expert_link_share * passes * of->moe_layers * 6 * setup->model->experts_per_token *
                              row * (ep - 1) / ep * (near / links->inside + (1 - near) / links->between);
     terms->shard_comm = coef->shard_link_share * shard_seconds(setup, work, links) * setup->context_parallel / tokens;
 }
