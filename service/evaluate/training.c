@@ -235,6 +235,8 @@ static void set_method(const struct reading *reading)
     setup->optimizer = OPTIMIZER_ADAMW;
     if (strstr(method, "full") && (strstr(notes, "8bit") || strstr(method, "8-bit"))) {
         setup->optimizer = OPTIMIZER_ADAMW_8BIT;
+        if (strstr(notes, "Paged")) setup->offload = OFFLOAD_CPU_OPTIMIZER; /* out of the way where memory is short */
+        setup->fused_backward = strstr(notes, "fused bwd") != NULL;
         reading->run->states_optimizer = true;
     }
     if (strstr(notes, "CPU offload")) {
@@ -268,6 +270,7 @@ static void read_finetune(const struct reading *reading)
     run->gpu_name = gpu;
     (void)find_gpu(reading);
     set_method(reading);
+    run->setup.fused_loss = strcmp(cell(reading, "framework"), "torchtune") == 0; /* the others made all logits at once */
     set_host(run);
 }
 
@@ -386,11 +389,17 @@ static void add_to_span(const struct training_run *run, const struct training_se
  * is there, so that only one layer has one and the optimizer nothing; recompute of everything, or of nothing. */
 void training_run_span(const struct training_run *run, struct training_span *ret_span)
 {
-    static const enum training_optimizer optimizers[] = {OPTIMIZER_ADAMW, OPTIMIZER_ADAMW_8BIT, OPTIMIZER_ADAFACTOR};
+    static const struct {
+        enum training_optimizer optimizer;
+        bool fused;
+    } recipes[] = {{OPTIMIZER_ADAMW, false}, {OPTIMIZER_ADAMW_8BIT, false}, {OPTIMIZER_ADAFACTOR, true}};
     struct training_span span = {INFINITY, 0, INFINITY, 0, {.total_bytes = PREDICTED_UNKNOWN}};
     struct training_setup setup = training_run_setup(run);
-    for (size_t i = 0; i < (run->states_optimizer ? 1 : sizeof optimizers / sizeof *optimizers); i++) {
-        if (!run->states_optimizer) setup.optimizer = optimizers[i];
+    for (size_t i = 0; i < (run->states_optimizer ? 1 : sizeof recipes / sizeof *recipes); i++) {
+        if (!run->states_optimizer) {
+            setup.optimizer = recipes[i].optimizer;
+            setup.fused_backward = recipes[i].fused;
+        }
         for (int recompute = RECOMPUTE_NONE; recompute < RECOMPUTE_COUNT; recompute++) {
             if (run->states_recompute && recompute != (int)run->setup.recompute) continue;
             setup.recompute = (enum training_recompute)recompute;

@@ -74,6 +74,7 @@ struct training_setup {
     uint32_t lora_rank;
     enum lora_targets lora_targets;
     bool flash_attention, fused_loss, sequence_parallel;
+    bool fused_backward; /* the optimizer uses a gradient as soon as it is there: one layer has them at a time */
     double sequence_tokens, micro_batch_sequences;
     double micro_batches; /* of a step, one after another: gradient accumulation */
     uint32_t gpus, host_gpus;
@@ -91,7 +92,7 @@ double training_step_tokens(const struct training_setup *setup); /* of all GPUs 
 struct training_memory {
     double weights_bytes; /* frozen ones included */
     double gradients_bytes, optimizer_bytes;
-    double gathered_bytes; /* layers that sharded ranks gather in order to compute with them */
+    double gathered_bytes; /* for a while: sharded weights to compute with, gradients before they are reduced or used */
     double activations_bytes, logits_bytes, overhead_bytes;
     struct predicted total_bytes;
     double available_bytes;
