@@ -200,10 +200,17 @@ static void put_relaxations(struct out *out, const struct training_relaxations *
     for (size_t i = 0; i < relaxations->count; i++) {
         const struct training_relaxation *item = &relaxations->items[i];
         out_object(out, NULL);
-        out_text(out, "field", item->field);
-        api_put_number(out, "from", item->from);
-        api_put_number(out, "to", item->to);
-        out_text(out, "value", item->word);
+        out_array(out, "changes");
+        for (size_t j = 0; j < item->change_count; j++) {
+            const struct training_change *change = &item->changes[j];
+            out_object(out, NULL);
+            out_text(out, "field", change->field);
+            api_put_number(out, "from", change->from);
+            api_put_number(out, "to", change->to);
+            out_text(out, "value", change->word);
+            out_object_end(out);
+        }
+        out_array_end(out);
         out_text(out, "gpu", item->plan.setup.gpu->id);
         out_integer(out, "gpu_count", item->plan.setup.gpus);
         api_put_predicted(out, "hours", item->plan.hours);

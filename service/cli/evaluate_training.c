@@ -123,23 +123,20 @@ static double quantile(const double *sorted, size_t count, double share)
     return sorted[below] + (above - sorted[below]) * (at - (double)below);
 }
 
-/* Of errors ln(predicted / measured), which are used up. `interval`: the factor of answers. */
-static struct figures figures_of(double *errors, size_t count, double interval, struct arena *arena)
+/* Of errors ln(predicted / measured), which are used up; how many are covered is not theirs to know. */
+static struct figures figures_of(double *errors, size_t count, struct arena *arena)
 {
-    struct figures figures = {.rows = count, .median = UNKNOWN, .p90 = UNKNOWN, .bias = UNKNOWN, .factor = UNKNOWN};
+    struct figures figures = {
+        .rows = count, .median = UNKNOWN, .p90 = UNKNOWN, .bias = UNKNOWN, .covered = UNKNOWN, .factor = UNKNOWN};
     double *sizes = ARENA_ARRAY(arena, count + 1, double);
-    size_t covered = 0;
     if (!sizes || count == 0) return figures;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         sizes[i] = fabs(expm1(errors[i]));
-        covered += fabs(errors[i]) <= log(interval);
-    }
     qsort(sizes, count, sizeof *sizes, compare_doubles);
     qsort(errors, count, sizeof *errors, compare_doubles);
     figures.median = quantile(sizes, count, 0.5);
     figures.p90 = quantile(sizes, count, 0.9);
     figures.bias = quantile(errors, count, 0.5);
-    figures.covered = (double)covered / (double)count;
     figures.factor = conformal_factor(errors, count, COVERAGE_RATIO);
     return figures;
 }
@@ -148,17 +145,20 @@ static struct figures figures_of(double *errors, size_t count, double interval, 
 static struct figures time_figures(const struct evaluation *evaluation, const struct training_fit *only, int holdout)
 {
     double *errors = ARENA_ARRAY(evaluation->arena, evaluation->runs.count + 1, double);
-    double interval = 1;
-    size_t count = 0;
+    size_t count = 0, covered = 0;
     for (size_t i = 0; errors && i < evaluation->fit_count; i++) {
         const struct training_fit *fit = &evaluation->fits[i];
         if (only && fit != only) continue;
         const struct training_coefs *coef = &fit->profile->coef;
-        interval = holdout > TRAINING_IN_FIT ? coef->time_factor : coef->fitted_time_factor;
-        for (size_t j = 0; j < fit->error_count; j++)
-            errors[count++] = holdout < 0 ? fit->errors[j].bundled : fit->errors[j].fitted[holdout];
+        double interval = holdout > TRAINING_IN_FIT ? coef->time_factor : coef->fitted_time_factor;
+        for (size_t j = 0; j < fit->error_count; j++) {
+            errors[count] = holdout < 0 ? fit->errors[j].bundled : fit->errors[j].fitted[holdout];
+            covered += fabs(errors[count++]) <= log(interval);
+        }
     }
-    return figures_of(errors, count, interval, evaluation->arena);
+    struct figures figures = figures_of(errors, count, evaluation->arena);
+    if (count > 0) figures.covered = (double)covered / (double)count;
+    return figures;
 }
 
 static bool has_memory(const struct training_run *run)
@@ -184,7 +184,7 @@ static struct memory_figures memory_figures(const struct evaluation *evaluation)
         figures.inside += span.low_bytes <= run->peak_bytes && run->peak_bytes <= span.high_bytes;
         figures.safely_inside += span.safe_low_bytes <= run->peak_bytes && run->peak_bytes <= span.safe_high_bytes;
     }
-    figures.nearest = figures_of(errors, figures.rows, 1, evaluation->arena);
+    figures.nearest = figures_of(errors, figures.rows, evaluation->arena);
     return figures;
 }
 
@@ -220,7 +220,7 @@ static void print_group(const struct evaluation *evaluation, const struct traini
         const char *name = holdout == TRAINING_WITHOUT_GPU ? run->setup.gpu->family : run->model_name;
         if (strcmp(name, group) == 0) errors[count++] = fit->errors[i].fitted[holdout];
     }
-    struct figures figures = figures_of(errors, count, 1, evaluation->arena);
+    struct figures figures = figures_of(errors, count, evaluation->arena);
     (void)printf("%-10s %-18s %-20s %6zu %7.1f%% %7.1f%% %+7.1f%%\n", fit->profile->name,
                  training_holdout_name(holdout), group, figures.rows, 100 * figures.median, 100 * figures.p90,
                  100 * expm1(figures.bias));
@@ -353,9 +353,10 @@ static void put_coefficients(const struct evaluation *evaluation, FILE *file)
 /* Names of the files' own; those of GPUs and models have no commas. */
 static void put_predictions(const struct evaluation *evaluation, FILE *file)
 {
-    (void)fputs("profile,line,model,gpu,gpus,precision,sequence_tokens,micro_batch_sequences,recompute,measured,bundled,"
-                "without_gpu,without_model\n",
-                file);
+    (void)fputs(
+        "profile,line,model,gpu,gpus,precision,sequence_tokens,micro_batch_sequences,recompute,measured,bundled,"
+        "without_gpu,without_model\n",
+        file);
     for (size_t i = 0; i < evaluation->fit_count; i++) {
         for (size_t j = 0; j < evaluation->fits[i].error_count; j++) {
             const struct training_error *error = &evaluation->fits[i].errors[j];

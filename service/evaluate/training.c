@@ -270,7 +270,8 @@ static void read_finetune(const struct reading *reading)
     run->gpu_name = gpu;
     (void)find_gpu(reading);
     set_method(reading);
-    run->setup.fused_loss = strcmp(cell(reading, "framework"), "torchtune") == 0; /* the others made all logits at once */
+    run->setup.fused_loss =
+        strcmp(cell(reading, "framework"), "torchtune") == 0; /* the others made all logits at once */
     set_host(run);
 }
 

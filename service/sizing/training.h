@@ -79,7 +79,7 @@ struct training_setup {
     double micro_batches; /* of a step, one after another: gradient accumulation */
     uint32_t gpus, host_gpus;
     uint32_t tensor_parallel, pipeline_parallel, virtual_stages, context_parallel, expert_parallel;
-    bool older_software; /* than version 26.06 of Megatron Bridge, whose layers with experts are faster */
+    bool older_software;     /* than version 26.06 of Megatron Bridge, whose layers with experts are faster */
     double network_gb_per_s; /* per GPU between hosts; NaN: the profile's */
 };
 
@@ -121,6 +121,11 @@ struct training_time {
 };
 /* False, and nothing written, where a rate of the GPU in that precision is not known. */
 bool training_time_predict(const struct training_setup *setup, struct training_time *ret_time) MUST_CHECK;
+/* Whether a framework trains on it whose measured runs the profiles rest on: PyTorch and Megatron on NVIDIA's parts and
+ * on AMD's for data centres. */
+bool training_knows_part(const struct gpu *gpu);
+/* Whether it multiplies in the formats of the precision, at a rate that is known. */
+bool training_has_precision(const struct gpu *gpu, enum training_precision precision);
 /* Sustained rate of products of many rows in 16 bits, TFLOP/s; *ret_measured: published for this part or its like. */
 double training_sustained_tflops(const struct snapshot *snapshot, const struct gpu *gpu, bool *ret_measured);
 

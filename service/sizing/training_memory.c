@@ -225,8 +225,7 @@ static double trained_held(const struct training_setup *setup, const struct slic
     return training_trained_parameters(setup) * rank_share / (sharded ? larger(slice->dense_copies, 1) : 1);
 }
 
-static void size_states(const struct training_setup *setup, const struct slice *slice,
-                        struct training_memory *memory)
+static void size_states(const struct training_setup *setup, const struct slice *slice, struct training_memory *memory)
 {
     const struct sharded *sharded = &shardings[setup->sharding];
     struct training_bytes each = training_parameter_bytes(setup->precision, setup->optimizer);

@@ -8,10 +8,9 @@
 #include <string.h>
 
 static const char *const reject_names[TRAINING_REJECT_COUNT] = {
-    [TRAINING_OK] = "none",         [TRAINING_EXCLUDED] = "excluded",
-    [TRAINING_FACTS] = "precision", [TRAINING_NO_PRICE] = "no_price",
-    [TRAINING_LAYOUT] = "layout",   [TRAINING_MEMORY] = "memory",
-    [TRAINING_LIMITS] = "limits",   [TRAINING_DEADLINE] = "deadline",
+    [TRAINING_OK] = "none",         [TRAINING_EXCLUDED] = "excluded",   [TRAINING_FRAMEWORK] = "framework",
+    [TRAINING_FACTS] = "precision", [TRAINING_NO_PRICE] = "no_price",   [TRAINING_LAYOUT] = "layout",
+    [TRAINING_MEMORY] = "memory",   [TRAINING_LIMITS] = "limits",       [TRAINING_DEADLINE] = "deadline",
     [TRAINING_BUDGET] = "budget",   [TRAINING_OUTRANKED] = "outranked",
 };
 
@@ -192,10 +191,18 @@ static struct layouts find_layout(struct searcher *searcher, const struct gpu *g
 static double rank_of(const struct training_question *question, const struct training_plan *plan)
 {
     double cost = plan->cost_usd.value;
-    if (!is_known(question->tokens)) return usd_to_double(plan->cost.per_hour_usd) / plan->time.tokens_per_second.value;
+    double per_second = usd_to_double(plan->cost.per_hour_usd) / 3600;
+    if (!is_known(question->tokens)) return 1e6 * per_second / plan->time.tokens_per_second.value;
     if (question->least == TRAINING_LEAST_HOURS) return plan->hours.value;
     if (question->least == TRAINING_LEAST_GPUS) return plan->setup.gpus;
     return is_known(cost) ? cost : INFINITY;
+}
+
+static const char *rank_unit(const struct training_question *question)
+{
+    static const char *const units[] = {
+        [TRAINING_LEAST_COST] = "USD", [TRAINING_LEAST_HOURS] = "h", [TRAINING_LEAST_GPUS] = "GPUs"};
+    return is_known(question->tokens) ? units[question->least] : "USD per million tokens";
 }
 
 static bool plan_wins(const struct training_question *question, const struct training_plan *plan,
@@ -229,14 +236,15 @@ static struct training_rejection judge(const struct training_question *question,
         return rejected(TRAINING_DEADLINE, plan->hours.value, question->deadline_hours, "h");
     if (!(plan->budget_probability >= fleet->probability))
         return rejected(TRAINING_BUDGET, plan->cost_usd.value, usd_to_double(fleet->budget_usd), "USD");
-    return rejected(TRAINING_OK, UNKNOWN, UNKNOWN, "");
+    return rejected(TRAINING_OK, rank_of(question, plan), UNKNOWN, rank_unit(question));
 }
 
 /* Keeps the reason that got furthest, and among equals the one that lacks least. */
 static void note(struct searcher *searcher, uint32_t gpu, struct training_rejection found)
 {
     struct training_rejection *kept = &searcher->result->rejections[gpu];
-    if (kept->reason == TRAINING_OK && kept->unit) return; /* chosen once */
+    bool was_possible = kept->reason == TRAINING_OK && kept->unit;
+    if (was_possible && (found.reason != TRAINING_OK || !(found.needed < kept->needed))) return;
     bool nearer = found.reason == kept->reason && found.needed - found.available < kept->needed - kept->available;
     if (found.reason == TRAINING_OK || found.reason > kept->reason || nearer || !kept->unit) *kept = found;
 }
@@ -354,9 +362,17 @@ static enum status try_gpu(struct searcher *searcher, uint32_t gpu)
     return STATUS_OK;
 }
 
-static bool knows_rates(const struct gpu *gpu)
+/* What could train but is dearer, or slower, than what is recommended. */
+static void note_outranked(const struct training_question *question, struct training_search *result)
 {
-    return is_known(gpu->peak_tflops[PEAK_FP16]) && is_known(gpu->memory_bandwidth_gb_per_s);
+    double best = result->found ? round6(rank_of(question, &result->best)) : UNKNOWN;
+    for (uint32_t gpu = 0; gpu < question->fleet.snapshot->gpu_count; gpu++) {
+        struct training_rejection *kept = &result->rejections[gpu];
+        bool chosen = result->found && result->best.setup.gpu == &question->fleet.snapshot->gpus[gpu];
+        if (kept->reason != TRAINING_OK || chosen) continue;
+        kept->reason = TRAINING_OUTRANKED;
+        kept->available = best;
+    }
 }
 
 enum status training_search_run(const struct training_question *question, struct arena *arena,
@@ -370,12 +386,15 @@ enum status training_search_run(const struct training_question *question, struct
         enum status status = STATUS_OK;
         if (!question->fleet.gpu_allowed[gpu])
             note(&searcher, gpu, rejected(TRAINING_EXCLUDED, UNKNOWN, UNKNOWN, ""));
-        else if (!knows_rates(&snapshot->gpus[gpu]))
+        else if (!training_knows_part(&snapshot->gpus[gpu]))
+            note(&searcher, gpu, rejected(TRAINING_FRAMEWORK, UNKNOWN, UNKNOWN, ""));
+        else if (!training_has_precision(&snapshot->gpus[gpu], question->setup.precision))
             note(&searcher, gpu, rejected(TRAINING_FACTS, UNKNOWN, UNKNOWN, ""));
         else
             status = try_gpu(&searcher, gpu);
         if (status != STATUS_OK) return status;
     }
+    note_outranked(question, &result);
     *ret_search = result;
     return STATUS_OK;
 }

@@ -23,14 +23,15 @@ struct training_question {
 enum training_reject {
     TRAINING_OK,
     TRAINING_EXCLUDED,
-    TRAINING_FACTS,    /* a rate in that precision is not known */
-    TRAINING_NO_PRICE, /* nothing to rent or buy under the constraints */
-    TRAINING_LAYOUT,   /* no layout as asked for is possible */
+    TRAINING_FRAMEWORK, /* no framework trains on it whose runs are known */
+    TRAINING_FACTS,     /* it does not have that precision, or its rate is not known */
+    TRAINING_NO_PRICE,  /* nothing to rent or buy under the constraints */
+    TRAINING_LAYOUT,    /* no layout as asked for is possible */
     TRAINING_MEMORY,
     TRAINING_LIMITS, /* max_gpus, quota, power */
     TRAINING_DEADLINE,
     TRAINING_BUDGET,
-    TRAINING_OUTRANKED,
+    TRAINING_OUTRANKED, /* possible; needed, available: what its best plan and the recommended one are ranked by */
     TRAINING_REJECT_COUNT
 };
 const char *training_reject_name(enum training_reject reason);
@@ -52,11 +53,17 @@ struct training_search {
 enum status training_search_run(const struct training_question *question, struct arena *arena,
                                 struct training_search *ret_search) MUST_CHECK;
 
-/* The smallest change of one field that makes a plan possible. */
-struct training_relaxation {
+struct training_change {
     const char *field;
     double from, to;  /* NaN for words */
     const char *word; /* NULL for numbers */
+};
+
+/* The smallest change that makes a plan possible: of one field, or of several where none alone is enough. */
+enum { TRAINING_CHANGES_MAX = 3 };
+struct training_relaxation {
+    struct training_change changes[TRAINING_CHANGES_MAX];
+    size_t change_count;
     struct training_plan plan;
 };
 enum { TRAINING_RELAXATIONS_MAX = 8 };

@@ -9,6 +9,11 @@
 /* Of parts whose sustained rate nobody published: the lowest of A100 (0.86 of the datasheet's), H100 (0.80), B200
  * (0.69), L40S (0.64 of its), RTX PRO 6000 (0.8), as in catalog/data/calibrations.csv. */
 #define SUSTAINED_RATIO 0.7
+/* Of AMD's: 8B in bf16 takes 1.32 to 1.40 times as long on MI300X as on H200, which sustains 790 TFLOP/s: 581 of 1307
+ * (alpharomercoma/MI300X-vs-H200, REPORT.md, 6077fdc7). */
+#define SUSTAINED_RATIO_AMD 0.44
+/* What of published rates lies around those: 0.64 to 0.86. On top of an interval. */
+#define UNMEASURED_FACTOR 1.23
 
 /* What is computed and sent for one token, whatever the GPU. */
 struct work {
@@ -34,7 +39,52 @@ double training_sustained_tflops(const struct snapshot *snapshot, const struct g
             sustained = published_tflops(snapshot, like);
     }
     *ret_measured = is_known(sustained);
-    return *ret_measured ? sustained : peak * SUSTAINED_RATIO;
+    double ratio = gpu->vendor == VENDOR_AMD ? SUSTAINED_RATIO_AMD : SUSTAINED_RATIO;
+    return *ret_measured ? sustained : peak * ratio;
+}
+
+bool training_knows_part(const struct gpu *gpu)
+{
+    bool cdna = strncmp(gpu->architecture, "CDNA", 4) == 0;
+    return (gpu->vendor == VENDOR_NVIDIA || cdna) && is_known(gpu->memory_bandwidth_gb_per_s);
+}
+
+/* Before Ampere there is no bf16; the catalog's 16-bit rate is then of fp16. */
+static bool multiplies_bf16(const struct gpu *gpu)
+{
+    static const char *const without[] = {"Pascal", "Volta", "Turing"};
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+        if (strcmp(gpu->architecture, without[i]) == 0) return false;
+    }
+    return is_known(gpu->peak_tflops[PEAK_FP16]);
+}
+
+bool training_has_precision(const struct gpu *gpu, enum training_precision precision)
+{
+    switch (precision) {
+    case PRECISION_FP32: return is_known(gpu->peak_tflops[PEAK_FP16]) && is_known(gpu->peak_tflops[PEAK_FP32]);
+    case PRECISION_FP8: return multiplies_bf16(gpu) && is_known(gpu->peak_tflops[PEAK_FP8]);
+    case PRECISION_NVFP4:
+        return multiplies_bf16(gpu) && gpu->vendor == VENDOR_NVIDIA && is_known(gpu->peak_tflops[PEAK_FP4]);
+    case PRECISION_BF16_MIXED:
+    case PRECISION_BF16:
+    case PRECISION_COUNT: break;
+    }
+    return multiplies_bf16(gpu);
+}
+
+/* Parts whose runs the profile was fitted to; H200 is the same chip as H100. */
+static bool was_fitted(const struct training_setup *setup)
+{
+    static const char *const families[][2] = {
+        {"fsdp", "a100"},     {"fsdp", "h100"},     {"fsdp", "h200"},      {"megatron", "h100"},  {"megatron", "h200"},
+        {"megatron", "b200"}, {"megatron", "b300"}, {"megatron", "gb200"}, {"megatron", "gb300"},
+    };
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        if (strcmp(setup->profile->name, families[i][0]) == 0 && strcmp(setup->gpu->family, families[i][1]) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* Operations per second of products in the precision; NaN where the part cannot. */
@@ -131,7 +181,8 @@ static double attention_ratio(const struct training_setup *setup)
     static const char *const before[] = {"Volta", "Turing", "Ampere", "Ada"};
     const struct training_coefs *coef = &setup->profile->coef;
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
-        if (strcmp(setup->gpu->architecture, before[i]) == 0) return coef->attention_ratio * coef->attention_before_hopper;
+        if (strcmp(setup->gpu->architecture, before[i]) == 0)
+            return coef->attention_ratio * coef->attention_before_hopper;
     }
     return coef->attention_ratio;
 }
@@ -205,8 +256,9 @@ static void add_communication(const struct training_setup *setup, const struct w
     terms->tensor_comm = coef->tensor_link_share * passes * of->layers * 8 * (tp - 1) * row / link_for(links, tp);
     double near = smaller(1, links->domain_gpus / ep);
     if (ep > 1)
-        terms->expert_comm = (setup->older_software ? coef->older_moe_ratio : 1) * coef->expert_link_share * passes * of->moe_layers * 6 * setup->model->experts_per_token *
-                             row * (ep - 1) / ep * (near / links->inside + (1 - near) / links->between);
+        terms->expert_comm = (setup->older_software ? coef->older_moe_ratio : 1) * coef->expert_link_share * passes *
+                             of->moe_layers * 6 * setup->model->experts_per_token * row * (ep - 1) / ep *
+                             (near / links->inside + (1 - near) / links->between);
     terms->shard_comm = coef->shard_link_share * shard_seconds(setup, work, links) * setup->context_parallel / tokens;
 }
 
@@ -264,8 +316,8 @@ bool training_time_predict(const struct training_setup *setup, struct training_t
     if (!terms_of(setup, sustained, &time.terms)) return false;
     double seconds = training_terms_sum(&time.terms);
     bool plain = setup->offload == OFFLOAD_NONE && setup->flash_attention;
-    bool fitted = measured && plain;
-    double factor = fitted ? coef->fitted_time_factor : coef->time_factor;
+    bool fitted = measured && plain && was_fitted(setup);
+    double factor = (fitted ? coef->fitted_time_factor : coef->time_factor) * (measured ? 1 : UNMEASURED_FACTOR);
     enum basis basis = fitted ? BASIS_FITTED : BASIS_EXTRAPOLATED;
     struct work work = work_of(setup);
     time.step_tokens = training_step_tokens(setup);
