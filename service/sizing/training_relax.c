@@ -30,12 +30,6 @@ static struct training_relaxation *add(struct training_relaxations *relaxations,
     return item;
 }
 
-/* The value that a limit must have, so that a quantity is below it with the probability asked for. */
-static double safe_limit(struct predicted quantity, double deviate)
-{
-    return quantity.value / demand_safe_ratio(quantity, deviate);
-}
-
 static void tell(const struct training_question *question, unsigned given_up, struct training_relaxation *item)
 {
     const struct training_plan *plan = &item->plan;
@@ -45,9 +39,10 @@ static void tell(const struct training_question *question, unsigned given_up, st
         struct training_change change;
     } changes[] = {
         {BUDGET,
-         {"constraints.budget_usd", usd_to_double(question->fleet.budget_usd), safe_limit(plan->cost_usd, deviate),
-          NULL}},
-        {DEADLINE, {"workload.deadline_hours", question->deadline_hours, safe_limit(plan->hours, deviate), NULL}},
+         {"constraints.budget_usd", usd_to_double(question->fleet.budget_usd),
+          training_safe_limit(plan->cost_usd, deviate), NULL}},
+        {DEADLINE,
+         {"workload.deadline_hours", question->deadline_hours, training_safe_limit(plan->hours, deviate), NULL}},
         {GPUS, {"constraints.max_gpus", question->fleet.max_gpus, plan->setup.gpus, NULL}},
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {

@@ -220,6 +220,11 @@ static struct training_rejection rejected(enum training_reject reason, double ne
     return (struct training_rejection){reason, round6(needed), round6(available), unit};
 }
 
+double training_safe_limit(struct predicted quantity, double deviate)
+{
+    return quantity.value / demand_safe_ratio(quantity, deviate);
+}
+
 static struct training_rejection judge(const struct training_question *question, const struct training_plan *plan)
 {
     const struct question *fleet = &question->fleet;
@@ -233,9 +238,11 @@ static struct training_rejection judge(const struct training_question *question,
     if (short_of.reason != REJECT_NONE)
         return rejected(TRAINING_LIMITS, short_of.needed, short_of.available, short_of.unit);
     if (!(plan->deadline_probability >= fleet->probability))
-        return rejected(TRAINING_DEADLINE, plan->hours.value, question->deadline_hours, "h");
+        return rejected(TRAINING_DEADLINE, training_safe_limit(plan->hours, fleet->deviate), question->deadline_hours,
+                        "h");
     if (!(plan->budget_probability >= fleet->probability))
-        return rejected(TRAINING_BUDGET, plan->cost_usd.value, usd_to_double(fleet->budget_usd), "USD");
+        return rejected(TRAINING_BUDGET, training_safe_limit(plan->cost_usd, fleet->deviate),
+                        usd_to_double(fleet->budget_usd), "USD");
     return rejected(TRAINING_OK, rank_of(question, plan), UNKNOWN, rank_unit(question));
 }
 

@@ -42,6 +42,9 @@ struct training_rejection {
     const char *unit;
 };
 
+/* The value that a limit must have, so that a quantity is below it with the probability of `deviate`. */
+double training_safe_limit(struct predicted quantity, double deviate);
+
 struct training_search {
     struct training_plan best; /* valid if found */
     bool found;
