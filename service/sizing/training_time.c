@@ -309,7 +309,6 @@ double training_terms_sum(const struct training_terms *terms)
 bool training_time_predict(const struct training_setup *setup, struct training_time *ret_time)
 {
     const struct training_coefs *coef = &setup->profile->coef;
-    const struct model *model = setup->model;
     struct training_time time;
     bool measured = false;
     double sustained = training_sustained_tflops(setup->snapshot, setup->gpu, &measured);
@@ -323,9 +322,7 @@ bool training_time_predict(const struct training_setup *setup, struct training_t
     time.step_tokens = training_step_tokens(setup);
     time.tokens_per_second = predicted_make(setup->gpus / seconds, factor, COVERAGE_RATIO, basis);
     time.step_seconds = predicted_make(time.step_tokens * seconds / setup->gpus, factor, COVERAGE_RATIO, basis);
-    time.flops_per_token =
-        6 * (work.of_model.dense_active + work.of_model.expert_active) +
-        12.0 * model->full_attention_layers * model->attention_heads * model->head_dim * setup->sequence_tokens;
+    time.flops_per_token = 6 * (work.of_model.dense_active + work.of_model.expert_active) + 2 * work.attention_flops;
     time.mfu_ratio = time.flops_per_token / seconds / (peak_of(setup) * TERA);
     time.compute_share =
         (time.terms.products + time.terms.experts + time.terms.attention + time.terms.recompute) / seconds;
