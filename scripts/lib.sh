@@ -108,6 +108,13 @@ build() { # build FOLDER PRESET [CMAKE OPTION...]: into build/FOLDER, quietly un
     fi
 }
 
+install_npm() { # where Node.js is not Debian's, npm comes with it
+    command -v npm >/dev/null && return
+    install_log=$(mktemp) || exit 1
+    apt_install nodejs npm
+    rm -f "$install_log"
+}
+
 debian=build/debian # a bare Debian 12, which takes minutes to download: kept for the day
 
 keep_debian() { # makes it, as root; status 1 if it cannot be had, the reason in build/debian.log
