@@ -271,6 +271,15 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
     return status == STATUS_OK ? status : problems_add(call->problems, status, "model", "%s", status_hint(status));
 }
 
+void replica_find_evidence(const struct call *call, const struct replica_request *request,
+                           const struct replica *replica, struct roofline *roofline, struct evidence *ret_evidence)
+{
+    struct measurements measurements = snapshot_measurements(call->snapshot, replica->model.id);
+    const char *version = request->engine_version;
+    if (version) measurements.engine_version = version + (*version == 'v' || *version == 'V');
+    evidence_find(&measurements, roofline, ret_evidence);
+}
+
 static void put_assumptions(struct out *out, const struct replica *replica, const char *const *more, size_t more_count)
 {
     out_array(out, "assumptions");

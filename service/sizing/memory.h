@@ -28,6 +28,11 @@ struct memory {
 
 /* Bytes of the whole checkpoint in this dtype. */
 double memory_weights_total_bytes(const struct model *model, enum dtype dtype);
+/* The same, by what it is made of: weights in fewer than 16 bits, their scales and zero points, and what stays wider. */
+struct weights_split {
+    double quantised_bytes, scales_bytes, unquantised_bytes;
+};
+struct weights_split memory_weights_split(const struct model *model, enum dtype dtype);
 
 /* UNSUPPORTED_MODEL_KIND for encoder-only models, and for models given by their size to which
  * model_assume_architecture was not applied. Pure; allocates nothing. */
