@@ -239,6 +239,24 @@ static enum status check_gpu_used(struct call *call, const struct deployment *de
                         gpu->memory_cuda_mib * MIB / GIB);
 }
 
+/* What is kept in host memory needs some beside the GPU's, and where the part comes with it, no more than that. */
+static enum status check_host(struct call *call, const struct deployment *deployment)
+{
+    const struct host_memory *host = &deployment->gpu->host;
+    double kv_gib = deployment->kv_offload_gib, weights_gib = deployment->cpu_offload_gib;
+    const char *field = weights_gib > 0 ? "serving.cpu_offload_gib" : "serving.kv_offload_gib";
+    if (deployment_lacks_host(deployment)) {
+        return problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, field,
+                            "the memory of %s is the host's: there is none beside it", deployment->gpu->id);
+    }
+    if (host->capacity_gb > 0 &&
+        weights_gib * GIB + kv_gib * GIB / deployment_gpus(deployment) > host->capacity_gb * GB) {
+        return problems_add(call->problems, STATUS_INVALID_VALUE, field, "%s comes with %.4g GiB for each GPU",
+                            deployment->gpu->id, host->capacity_gb * GB / GIB);
+    }
+    return STATUS_OK;
+}
+
 enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica)
 {
     struct replica *replica = ret_replica;
@@ -263,8 +281,10 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
     if (replica_smallest_layout(&smallest, 0, 0)) replica->smallest_gpus = deployment_gpus(&smallest);
     choose_layout(request, &replica->deployment);
     status = check_layout(call, request, &replica->deployment);
+    if (status == STATUS_OK) status = check_host(call, &replica->deployment);
     if (status != STATUS_OK) return status;
     uint32_t gpus = given(request->gpu_count);
+    replica->input_tokens = request->input_tokens;
     replica->replicas = gpus ? gpus / deployment_gpus(&replica->deployment) : 1;
     fill_request(request, replica);
     status = memory_size(&replica->deployment, &replica->memory);
@@ -297,6 +317,11 @@ static void put_assumptions(struct out *out, const struct replica *replica, cons
     if (replica->deployment.max_loras && replica->model.facts.linear_layers) {
         out_text(out, NULL, "LoRA slots of the projections of linear layers are not counted.");
     }
+    if (replica->deployment.gpu->host.unified) {
+        out_text(out, NULL,
+                 "The GPU's memory is the host's: the operating system and other programs take theirs from it; "
+                 "gpu_used_gib says how much.");
+    }
     for (size_t i = 0; i < more_count; i++)
         out_text(out, NULL, more[i]);
     out_array_end(out);
@@ -316,6 +341,30 @@ static void put_share(struct out *out, const struct replica *replica)
     out_text(out, NULL, text);
 }
 
+static const char *host_link(const struct gpu *gpu)
+{
+    return gpu->host.link ? gpu->host.link : "PCIe";
+}
+
+static void put_host_warnings(struct out *out, const struct deployment *deployment)
+{
+    char text[200];
+    const char *link = host_link(deployment->gpu);
+    if (deployment->cpu_offload_gib > 0) {
+        (void)snprintf(text, sizeof text,
+                       "Weights in host memory are read through %s in every step: the speed is not measured here.",
+                       link);
+        out_text(out, NULL, text);
+    }
+    if (deployment->kv_offload_gib > 0) {
+        (void)snprintf(text, sizeof text,
+                       "Host memory keeps caches of past requests, which hits read back through %s: requests in flight "
+                       "need theirs on the GPU all the same.",
+                       link);
+        out_text(out, NULL, text);
+    }
+}
+
 static void put_warnings(struct out *out, const struct replica *replica)
 {
     const struct deployment *deployment = &replica->deployment;
@@ -326,10 +375,7 @@ static void put_warnings(struct out *out, const struct replica *replica)
         out_text(out, NULL, "These weights have fewer bits than the published ones: measure the quality.");
     }
     put_share(out, replica);
-    if (deployment->cpu_offload_gib > 0) {
-        out_text(out, NULL,
-                 "Weights in host memory are read through PCIe in every step: the speed is not measured here.");
-    }
+    put_host_warnings(out, deployment);
     if (deployment->pipeline_parallel > 1) {
         out_text(out, NULL, "Pipeline parallelism is not measured here: its speed is extrapolated.");
     }
@@ -350,8 +396,33 @@ static void put_extras(struct out *out, const struct deployment *deployment)
     out_text(out, "draft_model", draft ? draft->id : draft_kind_name(deployment->draft_kind));
     put_count(out, "draft_tokens", deployment->draft_tokens);
     api_put_number(out, "cpu_offload_gib", deployment->cpu_offload_gib);
+    api_put_number(out, "kv_offload_gib", deployment->kv_offload_gib);
     api_put_number(out, "gpu_used_gib", deployment->gpu_used_gib);
     put_count(out, "gpu_layers", deployment->gpu_layers);
+}
+
+/* "host_memory": what stands beside the GPUs, what is kept there, and what it costs to read it. */
+static void put_host(struct out *out, const struct replica *replica)
+{
+    const struct deployment *deployment = &replica->deployment;
+    const struct host_memory *host = &deployment->gpu->host;
+    const struct memory *memory = &replica->memory;
+    bool keeps = memory->kv_host_tokens > 0;
+    struct roofline roofline;
+    double input_tokens = replica->input_tokens, ms_per_gb = MS_PER_S / gpu_host_gb_per_s(deployment->gpu);
+    roofline_init(&roofline, deployment, memory, input_tokens, 1);
+    out_object(out, "host_memory");
+    out_bool(out, "unified", host->unified);
+    out_text(out, "link", host->unified ? NULL : host_link(deployment->gpu));
+    api_put_number(out, "gb_per_s", gpu_host_gb_per_s(deployment->gpu));
+    api_put_gib(out, "gib_per_gpu", host->capacity_gb > 0 ? host->capacity_gb * GB : UNKNOWN);
+    api_put_number(out, "weights_ms_per_step", memory->offloaded_bytes / GB * ms_per_gb);
+    out_integer(out, "kv_tokens", keeps ? (int64_t)memory->kv_host_tokens : 0);
+    api_put_number(out, "kv_prompts", memory->kv_host_tokens / input_tokens);
+    api_put_number(out, "kv_load_ms", keeps ? input_tokens * memory->kv_bytes_per_token / GB * ms_per_gb : UNKNOWN);
+    api_put_number(out, "kv_recompute_ms",
+                   keeps ? MS_PER_S * input_tokens / roofline_prefill_tokens_per_second(&roofline) : UNKNOWN);
+    out_object_end(out);
 }
 
 void replica_put(struct out *out, const struct replica *replica, const char *const *more, size_t more_count)
@@ -378,6 +449,7 @@ void replica_put(struct out *out, const struct replica *replica, const char *con
     out_integer(out, "expert_parallel", deployment->expert_parallel);
     out_integer(out, "replicas", replica->replicas);
     out_object_end(out);
+    put_host(out, replica);
     put_assumptions(out, replica, more, more_count);
     put_warnings(out, replica);
 }

@@ -179,7 +179,8 @@ struct stage_weights stage_weights_make(const struct deployment *deployment, con
             known_ratio * (end_bytes(deployment, stage, &parts) * rows + (stage->first ? parts.vision : 0)) / tp,
         .buffers_bytes = absorbed_bytes(model) / tp * stage->layer_ratio + rotary_elements(model) * element_bytes,
     };
-    weights.offloaded_bytes = fmin(deployment->cpu_offload_gib * GIB, weights.layers_bytes);
+    double host_bytes = deployment->gpu->host.unified ? 0 : deployment->cpu_offload_gib * GIB;
+    weights.offloaded_bytes = fmin(host_bytes, weights.layers_bytes);
     return weights;
 }
 
