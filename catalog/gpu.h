@@ -50,6 +50,8 @@ struct gpu {
 void gpu_add_host(struct gpu *gpu);
 /* One direction, of 16 lanes of version 4 where none is stated. */
 double gpu_pcie_gb_per_s(const struct gpu *gpu);
+/* "PCIe" where the part states no other; NULL: unified. */
+const char *gpu_host_link(const struct gpu *gpu);
 /* At which the GPU reads host memory: the lower of what its link reaches and what that memory has; NaN: unified. */
 double gpu_host_gb_per_s(const struct gpu *gpu);
 

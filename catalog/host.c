@@ -39,6 +39,11 @@ double gpu_pcie_gb_per_s(const struct gpu *gpu)
     return gpu->pcie_gb_per_s > 0 ? gpu->pcie_gb_per_s : PCIE_GB_PER_S;
 }
 
+const char *gpu_host_link(const struct gpu *gpu)
+{
+    return gpu->host.unified ? NULL : gpu->host.link ? gpu->host.link : "PCIe";
+}
+
 double gpu_host_gb_per_s(const struct gpu *gpu)
 {
     const struct host_memory *host = &gpu->host;

@@ -341,15 +341,10 @@ static void put_share(struct out *out, const struct replica *replica)
     out_text(out, NULL, text);
 }
 
-static const char *host_link(const struct gpu *gpu)
-{
-    return gpu->host.link ? gpu->host.link : "PCIe";
-}
-
 static void put_host_warnings(struct out *out, const struct deployment *deployment)
 {
     char text[200];
-    const char *link = host_link(deployment->gpu);
+    const char *link = gpu_host_link(deployment->gpu); /* there is one: check_host */
     if (deployment->cpu_offload_gib > 0) {
         (void)snprintf(text, sizeof text,
                        "Weights in host memory are read through %s in every step: the speed is not measured here.",
@@ -413,7 +408,7 @@ static void put_host(struct out *out, const struct replica *replica)
     roofline_init(&roofline, deployment, memory, input_tokens, 1);
     out_object(out, "host_memory");
     out_bool(out, "unified", host->unified);
-    out_text(out, "link", host->unified ? NULL : host_link(deployment->gpu));
+    out_text(out, "link", gpu_host_link(deployment->gpu));
     api_put_number(out, "gb_per_s", gpu_host_gb_per_s(deployment->gpu));
     api_put_gib(out, "gib_per_gpu", host->capacity_gb > 0 ? host->capacity_gb * GB : UNKNOWN);
     api_put_number(out, "weights_ms_per_step", memory->offloaded_bytes / GB * ms_per_gb);
