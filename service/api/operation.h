@@ -8,7 +8,7 @@
 struct store;
 
 /* Part of every answer's id: a change of any formula or coefficient rule changes it. */
-#define ESTIMATOR_VERSION "2"
+#define ESTIMATOR_VERSION "3"
 
 enum { ANSWER_ID_DIGITS = 32 };
 

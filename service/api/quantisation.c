@@ -124,26 +124,34 @@ static void put_quality(struct out *out, const struct quality *quality, bool of_
     out_object_end(out);
 }
 
-/* Figures of this model first. Figures of another one are told as such: none is carried over. */
+/* `first` NULL: nothing to tell. */
+static const char *quality_note(const struct call *call, const struct replica *replica, const struct quality *first,
+                                bool published)
+{
+    if (!first) return published ? "as published" : NULL;
+    const char *other = is_of(first, replica) ? "" : "another model: ";
+    return arena_printf(call->arena, "%s %.6g, 16 bit %.6g (%s%s)", quality_metric_name(first->metric), first->value,
+                        first->baseline, other, first->model);
+}
+
+/* Figures of this model first. Figures of another one are told as such, and not of a format that the model is made for:
+ * none is carried over. */
 static void put_qualities(struct call *call, const struct replica *replica, enum dtype dtype)
 {
+    bool published = dtype == replica->model.facts.native_dtype;
     size_t count = 0;
     const struct quality *qualities = snapshot_qualities(call->snapshot, dtype, &count), *first = NULL;
     out_array(call->out, "quality");
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < count; i++) {
             bool own = is_of(&qualities[i], replica);
-            if (own != (pass == 0)) continue;
+            if (own != (pass == 0) || (published && !own)) continue;
             if (!first) first = &qualities[i];
             put_quality(call->out, &qualities[i], own);
         }
     }
     out_array_end(call->out);
-    out_text(call->out, "quality_note",
-             first ? arena_printf(call->arena, "%s %.6g, 16 bit %.6g (%s%s)", quality_metric_name(first->metric),
-                                  first->value, first->baseline,
-                                  is_of(first, replica) ? "" : "another model: ", first->model)
-                   : NULL);
+    out_text(call->out, "quality_note", quality_note(call, replica, first, published));
 }
 
 /* --- rows --------------------------------------------------------------------------------------------------------- */

@@ -693,7 +693,10 @@ def test_formats_side_by_side(service):
 
 def test_quality_is_published_or_not_told(service):
     rows = {row["weight_dtype"]: row for row in memory_of(service)["by_dtype"]}
-    assert rows["bf16"]["quality"] == rows["fp32"]["quality"] == [] and rows["bf16"]["quality_note"] is None
+    assert rows["bf16"]["quality"] == rows["fp32"]["quality"] == []
+    assert rows["bf16"]["quality_note"] == "as published" and rows["fp32"]["quality_note"] is None
+    made_for = {row["weight_dtype"]: row for row in memory_of(service, model="gpt-oss-20b")["by_dtype"]}["mxfp4"]
+    assert made_for["published"] and made_for["quality"] == [] and made_for["quality_note"] == "as published"
     own = rows["int4"]["quality"][0]
     assert own["of_this_model"] and own["metric"] == "recovery_percent" and own["value"] == 98.9
     assert rows["int4"]["quality_note"] == "recovery_percent 98.9, 16 bit 100 (meta-llama/Llama-3.1-8B-Instruct)"
