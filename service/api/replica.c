@@ -239,22 +239,17 @@ static enum status check_gpu_used(struct call *call, const struct deployment *de
                         gpu->memory_cuda_mib * MIB / GIB);
 }
 
-/* What is kept in host memory needs some beside the GPU's, and where the part comes with it, no more than that. */
 static enum status check_host(struct call *call, const struct deployment *deployment)
 {
-    const struct host_memory *host = &deployment->gpu->host;
-    double kv_gib = deployment->kv_offload_gib, weights_gib = deployment->cpu_offload_gib;
-    const char *field = weights_gib > 0 ? "serving.cpu_offload_gib" : "serving.kv_offload_gib";
-    if (deployment_lacks_host(deployment)) {
+    const struct gpu *gpu = deployment->gpu;
+    const char *field = deployment->cpu_offload_gib > 0 ? "serving.cpu_offload_gib" : "serving.kv_offload_gib";
+    if (!deployment_lacks_host(deployment)) return STATUS_OK;
+    if (gpu->host.unified) {
         return problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, field,
-                            "the memory of %s is the host's: there is none beside it", deployment->gpu->id);
+                            "the memory of %s is the host's: there is none beside it", gpu->id);
     }
-    if (host->capacity_gb > 0 &&
-        weights_gib * GIB + kv_gib * GIB / deployment_gpus(deployment) > host->capacity_gb * GB) {
-        return problems_add(call->problems, STATUS_INVALID_VALUE, field, "%s comes with %.4g GiB for each GPU",
-                            deployment->gpu->id, host->capacity_gb * GB / GIB);
-    }
-    return STATUS_OK;
+    return problems_add(call->problems, STATUS_INVALID_VALUE, field, "%s comes with %.4g GiB for each GPU", gpu->id,
+                        gpu->host.capacity_gb * GB / GIB);
 }
 
 enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica)
@@ -396,27 +391,36 @@ static void put_extras(struct out *out, const struct deployment *deployment)
     put_count(out, "gpu_layers", deployment->gpu_layers);
 }
 
+/* Of a prompt of the mean length: reading its cache back, and computing it instead. */
+static void put_host_cache(struct out *out, const struct replica *replica)
+{
+    const struct deployment *deployment = &replica->deployment;
+    const struct memory *memory = &replica->memory;
+    double tokens = replica->input_tokens, load_ms = UNKNOWN, recompute_ms = UNKNOWN;
+    if (memory->kv_host_tokens > 0) {
+        struct roofline roofline;
+        roofline_init(&roofline, deployment, memory, tokens, 1);
+        load_ms = MS_PER_S * tokens * memory->kv_bytes_per_token / GB / gpu_host_gb_per_s(deployment->gpu);
+        recompute_ms = MS_PER_S * tokens / roofline_prefill_tokens_per_second(&roofline);
+    }
+    out_integer(out, "kv_tokens", (int64_t)memory->kv_host_tokens);
+    api_put_number(out, "kv_prompts", memory->kv_host_tokens / tokens);
+    api_put_number(out, "kv_load_ms", load_ms);
+    api_put_number(out, "kv_recompute_ms", recompute_ms);
+}
+
 /* "host_memory": what stands beside the GPUs, what is kept there, and what it costs to read it. */
 static void put_host(struct out *out, const struct replica *replica)
 {
-    const struct deployment *deployment = &replica->deployment;
-    const struct host_memory *host = &deployment->gpu->host;
-    const struct memory *memory = &replica->memory;
-    bool keeps = memory->kv_host_tokens > 0;
-    struct roofline roofline;
-    double input_tokens = replica->input_tokens, ms_per_gb = MS_PER_S / gpu_host_gb_per_s(deployment->gpu);
-    roofline_init(&roofline, deployment, memory, input_tokens, 1);
+    const struct gpu *gpu = replica->deployment.gpu;
+    double gb_per_s = gpu_host_gb_per_s(gpu);
     out_object(out, "host_memory");
-    out_bool(out, "unified", host->unified);
-    out_text(out, "link", gpu_host_link(deployment->gpu));
-    api_put_number(out, "gb_per_s", gpu_host_gb_per_s(deployment->gpu));
-    api_put_gib(out, "gib_per_gpu", host->capacity_gb > 0 ? host->capacity_gb * GB : UNKNOWN);
-    api_put_number(out, "weights_ms_per_step", memory->offloaded_bytes / GB * ms_per_gb);
-    out_integer(out, "kv_tokens", keeps ? (int64_t)memory->kv_host_tokens : 0);
-    api_put_number(out, "kv_prompts", memory->kv_host_tokens / input_tokens);
-    api_put_number(out, "kv_load_ms", keeps ? input_tokens * memory->kv_bytes_per_token / GB * ms_per_gb : UNKNOWN);
-    api_put_number(out, "kv_recompute_ms",
-                   keeps ? MS_PER_S * input_tokens / roofline_prefill_tokens_per_second(&roofline) : UNKNOWN);
+    out_bool(out, "unified", gpu->host.unified);
+    out_text(out, "link", gpu_host_link(gpu));
+    api_put_number(out, "gb_per_s", gb_per_s);
+    api_put_gib(out, "gib_per_gpu", gpu->host.capacity_gb > 0 ? gpu->host.capacity_gb * GB : UNKNOWN);
+    api_put_number(out, "weights_ms_per_step", MS_PER_S * replica->memory.offloaded_bytes / GB / gb_per_s);
+    put_host_cache(out, replica);
     out_object_end(out);
 }
 

@@ -164,7 +164,9 @@ bool deployment_embeds_on_host(const struct deployment *deployment)
 
 bool deployment_lacks_host(const struct deployment *deployment)
 {
-    return deployment->gpu->host.unified && (deployment->cpu_offload_gib > 0 || deployment->kv_offload_gib > 0);
+    const struct host_memory *host = &deployment->gpu->host;
+    double gib = deployment->cpu_offload_gib + deployment->kv_offload_gib / deployment_gpus(deployment);
+    return gib > 0 && (host->unified || (host->capacity_gb > 0 && gib * GIB > host->capacity_gb * GB));
 }
 
 /* KV heads are split evenly or replicated evenly; MLA has no heads in its cache. */

@@ -68,7 +68,7 @@ void model_assume_architecture(struct model *model);
 /* llama.cpp keeps the input embedding in host memory. */
 bool deployment_embeds_on_host(const struct deployment *deployment);
 
-/* Something is to be kept in host memory, and the part has none beside its own. */
+/* More is to be kept in host memory than stands beside the part, as far as that is known. */
 bool deployment_lacks_host(const struct deployment *deployment);
 
 /* Tensor parallel degrees divide the attention heads; pipeline stages divide into layers. */
