@@ -770,6 +770,25 @@ def test_unified_parts_have_no_memory_beside(service):
     assert service.call("GET", "/v1/recommend", query=query).json["recommended"] is None
 
 
+def test_sparse_attention_of_a_config(service):
+    config = {"model_type": "deepseek_v32", "architectures": ["DeepseekV32ForCausalLM"], "hidden_size": 7168,
+              "intermediate_size": 18432, "num_hidden_layers": 61, "num_attention_heads": 128, "vocab_size": 129280,
+              "num_key_value_heads": 128, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_rope_head_dim": 64,
+              "qk_nope_head_dim": 128, "v_head_dim": 128, "n_routed_experts": 256, "num_experts_per_tok": 8,
+              "n_shared_experts": 1, "moe_intermediate_size": 2048, "first_k_dense_replace": 3,
+              "max_position_embeddings": 163840, "index_n_heads": 64, "index_head_dim": 128, "torch_dtype": "bfloat16",
+              "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+
+    def ask(topk, tokens):
+        answer = service.call("POST", "/v1/throughput", json={
+            "model": {"config": config | topk}, "gpu": "h200-sxm", "layout": {"tensor_parallel": 8},
+            "workload": {"input_tokens": tokens, "output_tokens": 64, "concurrency": 4}})
+        return answer.json["breakdown_ms"]["attention"], answer.json["ttft_ms"]["value"]
+    sparse, dense = ([ask(topk, tokens) for tokens in (1000, 32000)] for topk in ({"index_topk": 2048}, {}))
+    assert sparse[0] == dense[0], "short prompts are read whole"
+    assert sparse[1][0] < dense[1][0] / 4 and sparse[1][1] < dense[1][1]
+
+
 def test_every_model_is_sized(service):
     models = service.call("GET", "/v1/models", query={"limit": 1000}).json["models"]
     assert len(models) > 100
