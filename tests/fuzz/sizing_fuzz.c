@@ -147,9 +147,10 @@ static void check_directions(const struct deployment *deployment, const struct m
     assert(with_more.kv_pool_bytes >= memory->kv_pool_bytes);
     assert(with_more.max_context_tokens >= memory->max_context_tokens);
     assert(with_used.kv_pool_bytes <= memory->kv_pool_bytes && with_used.max_concurrency <= memory->max_concurrency);
-    assert(with_bare.kv_pool_bytes >= memory->kv_pool_bytes);
+    assert(with_bare.kv_units >= memory->kv_units && with_offloaded.kv_units >= memory->kv_units);
     if (deployment->pipeline_parallel == 1) { /* else another stage may be the fullest */
         assert(with_bare.lora_bytes == 0 && with_bare.draft_bytes == 0);
+        assert(with_bare.kv_pool_bytes >= memory->kv_pool_bytes);
         assert(with_offloaded.kv_pool_bytes >= memory->kv_pool_bytes);
         assert(with_offloaded.offloaded_bytes >= memory->offloaded_bytes);
     }
