@@ -18,6 +18,7 @@ void load_calibrations(struct loading *loading); /* after GPUs */
 void load_training(struct loading *loading);     /* the profiles that are built in */
 void load_training_text(struct loading *loading, const struct catalog_text *text);
 struct catalog_text catalog_training_text(void);
+void load_qualities(struct loading *loading); /* of the program itself */
 
 extern const struct table gpu_table, model_table, offer_table;
 

@@ -7,6 +7,7 @@
 #include "catalog/measurement.h"
 #include "catalog/model.h"
 #include "catalog/offer.h"
+#include "catalog/quality.h"
 #include "catalog/status.h"
 #include "catalog/training.h"
 
@@ -66,6 +67,8 @@ struct snapshot {
     size_t calibration_pool_count;
     struct training_profile *training_profiles; /* sorted by name */
     size_t training_profile_count;
+    struct quality *qualities; /* sorted by format, then model, recipe, metric */
+    size_t quality_count;
     struct alias *aliases;
     size_t alias_count;
 };
@@ -106,6 +109,8 @@ struct measurements snapshot_measurements(const struct snapshot *snapshot, const
 /* NULL if there is none for that key and scope. */
 const struct operating_cost *snapshot_operating_cost(const struct snapshot *snapshot, const char *key,
                                                      const char *scope);
+/* What is published of the quality of a format; *ret_count 0 where nothing is. */
+const struct quality *snapshot_qualities(const struct snapshot *snapshot, enum dtype dtype, size_t *ret_count);
 /* What a pool's machines with this GPU are like; NULL if none of them was calibrated. */
 const struct calibration *snapshot_find_pool(const struct snapshot *snapshot, const struct gpu *gpu, const char *pool);
 /* By the name of a pool, or the id of one that is used; NULL if there is none of this GPU. */

@@ -45,7 +45,7 @@ struct memory_extras {
     int64_t max_loras, max_lora_rank, lora_targets; /* lora_targets: enum lora_targets */
     const char *draft_model;                        /* a model's name; "ngram", "mtp", "eagle" */
     int64_t draft_tokens;
-    double cpu_offload_gib;
+    double cpu_offload_gib, kv_offload_gib;
 };
 
 /* A model, one of five ways: exactly one of name, config_json, gguf_json, parameters, weights_gb is given.

@@ -23,18 +23,20 @@ enum {
 
 /* What the query says about the form of the answer; the rest of it belongs to the operation. */
 struct form {
-    const char *format, *field, *columns, *errors, *limit, *store; /* as given; NULL = not */
-    size_t rows_max;                                               /* limit, read; 0 = all */
+    const char *format, *field, *columns, *rows, *errors, *limit, *store; /* as given; NULL = not */
+    size_t rows_max;                                                      /* limit, read; 0 = all */
 };
 
 static const struct {
     const char *name;
     size_t offset;
     bool recorded; /* only for operations whose answers may be stored */
+    bool tables;   /* only for those whose answers have tables of their own */
 } form_parameters[] = {
-    {"format", offsetof(struct form, format), false},   {"field", offsetof(struct form, field), false},
-    {"columns", offsetof(struct form, columns), false}, {"errors", offsetof(struct form, errors), false},
-    {"limit", offsetof(struct form, limit), false},     {"store", offsetof(struct form, store), true},
+    {"format", offsetof(struct form, format), false, false},   {"field", offsetof(struct form, field), false, false},
+    {"columns", offsetof(struct form, columns), false, false}, {"errors", offsetof(struct form, errors), false, false},
+    {"limit", offsetof(struct form, limit), false, false},     {"store", offsetof(struct form, store), true, false},
+    {"rows", offsetof(struct form, rows), false, true},
 };
 enum { FORM_PARAMETER_COUNT = sizeof form_parameters / sizeof *form_parameters };
 
@@ -42,6 +44,7 @@ static const char **form_slot(struct form *form, const struct operation *operati
 {
     for (size_t i = 0; i < FORM_PARAMETER_COUNT; i++) {
         if (form_parameters[i].recorded && !operation->recorded) continue;
+        if (form_parameters[i].tables && !operation->tables) continue;
         if (strcmp(form_parameters[i].name, name) == 0) return (void *)((char *)form + form_parameters[i].offset);
     }
     return NULL;
@@ -137,6 +140,7 @@ static enum status check_form(struct problems *problems, struct form *form, enum
     }
     only_for(problems, form->field, "field", FORMAT_TXT, format);
     only_for(problems, form->columns, "columns", FORMAT_CSV, format);
+    only_for(problems, form->rows, "rows", FORMAT_CSV, format);
     only_for(problems, form->limit, "limit", FORMAT_CSV, format);
     if (form->errors && strcmp(form->errors, "text") != 0 && strcmp(form->errors, "problem") != 0) {
         (void)problems_add(problems, STATUS_INVALID_VALUE, "errors", "give text or problem");
@@ -188,14 +192,16 @@ static enum status give_answer(struct request *request, const struct call *call,
     if (format == FORMAT_JSON) return fill_reply(request, call->out, format, call->id);
     struct out encoded;
     out_init(&encoded, ANSWER_MAX_BYTES);
-    const struct encode_options options = {
+    struct encode_options options = {
         .format = format,
-        .rows = operation->rows,
         .field = form->field,
         .columns = form->columns,
         .limit = form->rows_max,
     };
-    enum status status = encode(call->out->data, call->out->length, &options, &request->problems, &encoded);
+    enum status status =
+        encode_choose_rows(form->rows, operation->tables, operation->rows, &request->problems, &options.rows);
+    if (status == STATUS_OK)
+        status = encode(call->out->data, call->out->length, &options, &request->problems, &encoded);
     if (status == STATUS_OK) status = fill_reply(request, &encoded, format, call->id);
     out_done(&encoded);
     return status;

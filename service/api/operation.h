@@ -8,7 +8,7 @@
 struct store;
 
 /* Part of every answer's id: a change of any formula or coefficient rule changes it. */
-#define ESTIMATOR_VERSION "2"
+#define ESTIMATOR_VERSION "3"
 
 enum { ANSWER_ID_DIGITS = 32 };
 
@@ -45,6 +45,7 @@ struct operation {
     bool recorded;               /* its answers may be stored under their id */
     bool stores;                 /* always asks the store; one that does for some questions sets call->defer */
     const char *rows;            /* see wire/encode.h */
+    const char *tables;          /* lists of the answer that rows= may make the rows, comma separated; NULL = none */
     const char *const *examples; /* NULL-terminated command lines that --help shows */
     enum status (*run)(struct call *call);
     const void *context; /* for `run`: what tells operations that it serves apart */

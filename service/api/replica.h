@@ -92,6 +92,7 @@ struct replica {
     const struct mig_profile *mig;
     struct deployment deployment; /* points into model: the struct must not be copied */
     struct memory memory;
+    double input_tokens; /* of the mean, or of the longest prompt where lengths spread */
     uint32_t replicas;
     uint32_t smallest_gpus; /* of the smallest layout that fits; 0 if none up to LAYOUT_GPUS_MAX does */
 };
@@ -107,5 +108,9 @@ enum status replica_refuse(struct call *call, struct replica_request *request, e
  * change, if none does. */
 bool replica_smallest_layout(struct deployment *deployment, uint32_t gpus, uint32_t stages);
 
-/* Members of the answer: gpu, serving, layout, assumptions (and `more` of them), warnings. */
+/* Measured runs of this very setup, of the version that was asked for, correct the roofline from then on. */
+void replica_find_evidence(const struct call *call, const struct replica_request *request,
+                           const struct replica *replica, struct roofline *roofline, struct evidence *ret_evidence);
+
+/* Members of the answer: gpu, serving, layout, host_memory, assumptions (and `more` of them), warnings. */
 void replica_put(struct out *out, const struct replica *replica, const char *const *more, size_t more_count);

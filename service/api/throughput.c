@@ -280,16 +280,6 @@ static void put_objective(struct out *out, const struct speed *speed)
     out_integer(out, "replicas_needed_at_half_probability", halved ? (int64_t)speed->replicas_at_half : VALUE_ABSENT);
 }
 
-/* Measured runs of this very setup, of the version that was asked for. */
-static void find_evidence(const struct call *call, const struct throughput_request *request,
-                          const struct replica *replica, struct speed *speed)
-{
-    struct measurements measurements = snapshot_measurements(call->snapshot, replica->model.id);
-    const char *version = request->replica.engine_version;
-    if (version) measurements.engine_version = version + (*version == 'v' || *version == 'V');
-    evidence_find(&measurements, &speed->roofline, &speed->evidence);
-}
-
 static void predict(const struct throughput_request *request, const struct replica *replica, struct speed *speed)
 {
     double parts = speed->parts = speed->split ? 1 : replica->replicas;
@@ -404,7 +394,7 @@ static enum status answer(struct call *call, struct throughput_request *request)
     speed->traffic = traffic_of_asked(&asked);
     roofline_init_traffic(&speed->roofline, &replica.deployment, &replica.memory, &speed->traffic);
     speed->split = is_disaggregated(request);
-    if (!speed->split) find_evidence(call, request, &replica, speed);
+    if (!speed->split) replica_find_evidence(call, &request->replica, &replica, &speed->roofline, &speed->evidence);
     if (speed->split) status = resolve_split(call, request, counted, &speed->roofline, &replica, &speed->sides);
     if (status != STATUS_OK) return status;
     predict(request, &replica, speed);

@@ -15,7 +15,8 @@ enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20 };
 
 /* Options that are about the form of the answer, and not fields of the question. */
 struct form {
-    const char *format, *field, *columns, *config, *weights, *profiles, *calibration, *calibration_pool, *database_url;
+    const char *format, *field, *columns, *rows, *config, *weights, *profiles, *calibration, *calibration_pool,
+        *database_url;
     bool json, help;
 };
 
@@ -29,6 +30,8 @@ static const struct form_option {
     {"field", "PATH", "With --format txt: which value, such as recommended.gpu_count.", offsetof(struct form, field),
      false},
     {"columns", "NAMES", "With --format csv: which columns.", offsetof(struct form, columns), false},
+    {"rows", "NAME", "With --format csv: which list of the answer the rows are, such as by_dtype of memory.",
+     offsetof(struct form, rows), false},
     {"config", "FILE", "The model, as its config.json.", offsetof(struct form, config), false},
     {"weights", "FILE", "Its weights: a .gguf file, which is a model, or with --config a .safetensors file or index.",
      offsetof(struct form, weights), false},
@@ -165,10 +168,12 @@ static enum status print_encoded(struct question *question, const struct operati
                                  const char *format)
 {
     struct encode_options options = {
-        .rows = operation->rows,
         .field = question->form.field,
         .columns = question->form.columns,
     };
+    enum status chosen =
+        encode_choose_rows(question->form.rows, operation->tables, operation->rows, &question->problems, &options.rows);
+    if (chosen != STATUS_OK) return chosen;
     if (!format_parse(format, &options.format)) {
         return problems_add(&question->problems, STATUS_NOT_ACCEPTABLE, "format",
                             "there is no format '%s': give json, csv, xml or txt", format);

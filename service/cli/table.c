@@ -25,6 +25,7 @@ struct layout { /* how an operation is shown */
     const char *const *lines;     /* format and path in turn: one line each, left out when the value is null */
     const char *bar;              /* path of the memory to draw; NULL = none */
     const char *when;             /* only if there is a value at this path; NULL = always */
+    const char *rows;             /* a table of the operation; NULL = its usual rows */
 };
 
 static const struct column fleet_columns[] = {
@@ -43,6 +44,21 @@ static const struct column fleet_columns[] = {
     {"cost_cost_per_hour_usd", "USD/h", MONEY},
     {"cost_total_cost_usd", "total USD", MONEY},
     {"excluded_by", "barred by", IF_ANY},
+    {NULL, NULL, AS_IS},
+};
+static const struct column dtype_columns[] = {
+    {"weight_dtype", "weights", AS_IS},
+    {"weights_total_gib", "GiB", SHORT},
+    {"quantised_gib", "quantised", SHORT},
+    {"scales_gib", "scales", SHORT},
+    {"unquantised_gib", "unquantised", SHORT},
+    {"compression_ratio", "compression", SHORT},
+    {"min_gpu_count", "GPUs", AS_IS},
+    {"max_concurrency", "requests", SHORT},
+    {"max_context_tokens", "context", AS_IS},
+    {"output_tokens_per_second_value", "tok/s", SHORT},
+    {"tpot_ms_value", "TPOT ms", SHORT},
+    {"quality_note", "quality", IF_ANY},
     {NULL, NULL, AS_IS},
 };
 static const struct column gpu_columns[] = {
@@ -167,18 +183,19 @@ static const char *const throughput_lines[] = {
 };
 
 static const struct layout layouts[] = {
-    {"recommend", fleet_columns, fleet_lines, "recommended.memory", NULL},
-    {"cost", fleet_columns, NULL, NULL, NULL},
-    {"memory", NULL, memory_lines, "memory", NULL},
-    {"throughput", NULL, throughput_lines, NULL, NULL},
-    {"gpus", gpu_columns, NULL, NULL, NULL},
-    {"calibrations", calibration_columns, NULL, NULL, NULL},
-    {"models", model_columns, NULL, NULL, NULL},
-    {"engines", engine_columns, NULL, NULL, NULL},
-    {"offers", offer_columns, NULL, NULL, NULL},
-    {"offers_history", price_day_columns, NULL, NULL, "points[0].day"},
-    {"offers_history", price_span_columns, NULL, NULL, "points[0].from"},
-    {"offers_history", NULL, history_lines, NULL, NULL},
+    {"recommend", fleet_columns, fleet_lines, "recommended.memory", NULL, NULL},
+    {"cost", fleet_columns, NULL, NULL, NULL, NULL},
+    {"memory", NULL, memory_lines, "memory", NULL, NULL},
+    {"memory", dtype_columns, NULL, NULL, "by_dtype[0].max_context_tokens", "by_dtype"},
+    {"throughput", NULL, throughput_lines, NULL, NULL, NULL},
+    {"gpus", gpu_columns, NULL, NULL, NULL, NULL},
+    {"calibrations", calibration_columns, NULL, NULL, NULL, NULL},
+    {"models", model_columns, NULL, NULL, NULL, NULL},
+    {"engines", engine_columns, NULL, NULL, NULL, NULL},
+    {"offers", offer_columns, NULL, NULL, NULL, NULL},
+    {"offers_history", price_day_columns, NULL, NULL, "points[0].day", NULL},
+    {"offers_history", price_span_columns, NULL, NULL, "points[0].from", NULL},
+    {"offers_history", NULL, history_lines, NULL, NULL, NULL},
 };
 
 /* --- values of the answer ---------------------------------------------------------------------------------------- */
@@ -315,8 +332,9 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
     const struct column *columns = layout->columns;
     struct out csv_text;
     out_init(&csv_text, 0);
-    const struct encode_options options = {
-        .format = FORMAT_CSV, .rows = operation->rows, .columns = column_list(columns, &reader->arena)};
+    const struct encode_options options = {.format = FORMAT_CSV,
+                                           .rows = layout->rows ? layout->rows : operation->rows,
+                                           .columns = column_list(columns, &reader->arena)};
     enum status status = encode(reader->answer->data, reader->answer->length, &options, problems, &csv_text);
     out_raw(&csv_text, "", 1); /* the reader may cut at the very end */
     struct grid grid = {0};
@@ -418,6 +436,7 @@ enum status table_print(const struct operation *operation, const struct out *ans
         if (status != STATUS_OK) break;
         if (layout->bar) print_bar(&reader, layout->bar);
         if (layout->lines) print_lines(&reader, layout->lines);
+        if (layout->rows) continue; /* a table beside what was shown already */
         print_list(&reader, "What would work:", "relaxations");
         print_list(&reader, "Assumed:", "assumptions");
         print_list(&reader, "Mind:", "warnings");

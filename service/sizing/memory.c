@@ -164,6 +164,14 @@ static double available_bytes_of(const struct deployment *deployment)
     return deployment->gpu_memory_utilization_ratio * physical_bytes_of(deployment) - deployment->gpu_used_gib * GIB;
 }
 
+/* A part whose memory is the host's has no other to keep caches in. */
+static double host_tokens(const struct deployment *deployment)
+{
+    if (!(deployment->kv_offload_gib > 0) || deployment->gpu->host.unified) return 0;
+    double token_bytes = kv_replica_token_bytes(deployment);
+    return token_bytes > 0 ? floor(deployment->kv_offload_gib * GIB / token_bytes) : 0;
+}
+
 enum status memory_size(const struct deployment *deployment, struct memory *ret_memory)
 {
     const struct model *model = deployment->model;
@@ -189,6 +197,7 @@ enum status memory_size(const struct deployment *deployment, struct memory *ret_
         .kv_block_tokens = rank.kv.block_tokens,
         .kv_units = rank.units,
         .kv_pool_tokens = (uint64_t)(floor(rank.units / rank.kv.token_units) * rank.kv.block_tokens),
+        .kv_host_tokens = host_tokens(deployment),
         .max_concurrency = concurrency,
         .max_context_tokens = (uint32_t)kv_layout_longest(&rank.kv, rank.units, context_limit(model)),
         .fits = concurrency >= 1,

@@ -48,6 +48,10 @@ struct kv_layout {
 struct kv_layout kv_layout_make(const struct deployment *deployment, const struct stage *stage);
 /* Bytes of one token in one attention layer of one rank. */
 double kv_token_layer_bytes(const struct deployment *deployment);
+/* Of those, the keys of the indexer of sparse attention; 0 without. */
+double kv_index_token_bytes(const struct model *model);
+/* Bytes of one token over all layers and ranks, the draft's included. */
+double kv_replica_token_bytes(const struct deployment *deployment);
 /* Units that one sequence of `tokens` takes. */
 double kv_layout_units(const struct kv_layout *layout, double tokens);
 /* The longest sequence that `units` hold, at most `limit_tokens`. */

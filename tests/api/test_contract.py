@@ -170,6 +170,7 @@ def test_queries_and_field_tables_agree(tables, contract):
         assert all(one["in"] == "query" for one in parameters.values())
         own = {field["name"]: field for field in operation["fields"]} if method == "get" else {}
         expected = FORM | set(own) | ({"store"} if operation["recorded"] else set())
+        expected |= {"rows"} if operation["tables"] else set()
         if any(field["kind"] == "model" for field in own.values()):
             expected |= MODEL_IN_QUERY
         assert set(parameters) == expected, f"{method} {path}"
