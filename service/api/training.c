@@ -37,8 +37,15 @@
         .min = 0, .max = 100000, .unit = "GPUs", .help = sentence                                                      \
     }
 #define RANKS(member, default_text, sentence) INTEGER(member, member, "layout", 1, 4096, "GPUs", default_text, sentence)
+#define SPLIT(member, short_name, sentence)                                                                            \
+    {                                                                                                                  \
+        .name = #member, .alias = short_name, .group = "layout", .kind = FIELD_INTEGER,                                \
+        .offset = offsetof(REQUEST, member), .min = 1, .max = 4096, .unit = "GPUs", .preset = "the fastest that fits", \
+        .help = sentence                                                                                               \
+    }
 
 static const char *const framework_names[] = {"fsdp", "megatron", NULL};
+static const char *const least_names[] = {"cost", "time", NULL}; /* as enum training_least begins */
 
 static const struct field fields[] = {
     API_FIELD_MODEL(REQUEST),
@@ -63,6 +70,8 @@ static const struct field fields[] = {
            "Matrices that have an adapter: all linear ones, or those of attention."),
     FLAG(flash_attention, "true", "Fused attention, which keeps no scores."),
     FLAG(fused_loss, "true", "Logits are made and used in chunks; false: all at once."),
+    FLAG(fused_backward, "false",
+         "The optimizer uses each gradient as soon as it is there: one layer has them at a time."),
     FLAG(sequence_parallel, "true", "Norms are divided over tensor-parallel ranks, too."),
     FLAG(packed, "true", "Documents fill whole sequences; false: each is padded, and needs mean_document_tokens."),
     INTEGER(sequence_tokens, sequence_tokens, "training", 1, 1e8, "tokens", "the smaller of the model's limit and 4096",
@@ -78,13 +87,22 @@ static const struct field fields[] = {
            "Tokens of the whole run, all epochs, without padding."),
     CHOICE(framework, framework, "training", framework_names,
            "fsdp, megatron with tensor, pipeline or expert parallelism", "Whose measured runs the time rests on."),
-    RANKS(gpu_count, "the cheapest", "GPUs of all replicas together."),
-    RANKS(tensor_parallel, "the fastest that fits", "GPUs that share every layer; divides the attention heads."),
-    RANKS(pipeline_parallel, "the fastest that fits", "Stages of layers, one after the other."),
+    {.name = "gpu_count",
+     .alias = "gpus_total",
+     .group = "layout",
+     .kind = FIELD_INTEGER,
+     .offset = offsetof(REQUEST, gpu_count),
+     .min = 1,
+     .max = 4096,
+     .unit = "GPUs",
+     .preset = "the cheapest",
+     .help = "GPUs of all replicas together."},
+    SPLIT(tensor_parallel, "tp", "GPUs that share every layer; divides the attention heads."),
+    SPLIT(pipeline_parallel, "pp", "Stages of layers, one after the other."),
     INTEGER(virtual_stages, virtual_stages, "layout", 1, 64, "", "1",
             "Chunks of layers of each stage: 1 is 1F1B, more are interleaved."),
     RANKS(context_parallel, "1", "GPUs that share every sequence."),
-    RANKS(expert_parallel, "the fastest that fits", "GPUs that share the experts."),
+    SPLIT(expert_parallel, "ep", "GPUs that share the experts."),
     RANKS(data_parallel, "what the others leave", "Copies of the model, over which the batch and ZeRO are divided."),
     NUMBER(network_gb_per_s, network_gb_per_s, "layout", 0.01, 10000, "GB/s", "a ninth of NVLink's, 3.125 without",
            "Rate of each GPU to other hosts, one direction."),
@@ -138,6 +156,7 @@ static const struct field fields[] = {
      .min = 0,
      .max = 1e6,
      .help = "Your contracts: per provider a discount_ratio, or usd_per_hour added to every instance."},
+    CHOICE(objective, objective, "", least_names, "cost", "What is best: the least money, or the least time."),
     CHOICE(estimator, estimator, "", estimator_names, "roofline",
            "article reproduces the arithmetic of the article that the service grew out of."),
     NUMBER(optimizer_factor, optimizer_factor, "article", 0, 100, "ratio", "2",
@@ -177,12 +196,14 @@ static void fill_defaults(struct training_request *request, const struct model *
     preset(&request->offload, OFFLOAD_NONE);
     preset(&request->flash_attention, 1);
     preset(&request->fused_loss, 1);
+    preset(&request->fused_backward, 0);
     preset(&request->sequence_parallel, 1);
     preset(&request->packed, 1);
     preset(&request->sequence_tokens, limit < SEQUENCE_TOKENS ? limit : SEQUENCE_TOKENS);
     preset(&request->virtual_stages, 1);
     preset(&request->context_parallel, 1);
     preset(&request->fleet.max_gpus, 64);
+    preset(&request->objective, 0);
     if (has_adapters(request)) {
         preset(&request->lora_rank, LORA_RANK);
         preset(&request->adapter_targets, LORA_ALL_LINEAR);
@@ -289,6 +310,7 @@ static struct training_setup setup_of(const struct training_request *request, co
             request->adapter_targets == VALUE_ABSENT ? LORA_ALL_LINEAR : (enum lora_targets)request->adapter_targets,
         .flash_attention = request->flash_attention,
         .fused_loss = request->fused_loss,
+        .fused_backward = request->fused_backward,
         .sequence_parallel = request->sequence_parallel,
         .sequence_tokens = (double)request->sequence_tokens,
         .virtual_stages = count_of(request->virtual_stages),
@@ -321,6 +343,7 @@ static void fill_question(struct call *call, const struct training_request *requ
     question->tokens = request->training_tokens * padded;
     question->deadline_hours = request->deadline_hours;
     question->interruptions = request->interruptions;
+    question->least = (enum training_least)request->objective;
     question->fixed = request->gpu && request->gpu_count != VALUE_ABSENT;
 }
 
@@ -377,7 +400,7 @@ static struct recommend_request silent_fleet(void)
 
 /* The constraints of a fleet question; nothing else of it is asked. */
 static enum status read_fleet(struct call *call, struct training_request *request, const struct model *model,
-                              struct question *ret_question)
+                              struct question *ret_question, const bool **ret_offers)
 {
     const struct recommend_context context = {
         .snapshot = call->snapshot,
@@ -392,14 +415,17 @@ static enum status read_fleet(struct call *call, struct training_request *reques
         fleet.max_price_age_days = call->price_age_max_days;
     fleet.max_model_len_tokens = request->sequence_tokens;
     enum status status = question_read(&context, &fleet, call->arena, call->problems, ret_question);
+    if (status != STATUS_OK) return status;
     request->fleet.as_of = fleet.as_of;
-    request->fleet.purchases = fleet.purchases;
+    fleet.purchases = (1U << PURCHASE_COUNT) - 1;
+    *ret_offers = question_offers(call->snapshot, &fleet, call->arena);
+    request->fleet.purchases = ret_question->purchases;
     request->fleet.max_price_age_days = fleet.max_price_age_days;
     request->fleet.min_probability_ratio = fleet.min_probability_ratio;
     request->fleet.host_cost_ratio = fleet.host_cost_ratio;
     request->fleet.residual_value_ratio = fleet.residual_value_ratio;
     request->fleet.electricity_usd_per_kwh = fleet.electricity_usd_per_kwh;
-    return status;
+    return *ret_offers ? STATUS_OK : STATUS_OUT_OF_MEMORY;
 }
 
 static enum status resolve(struct call *call, struct training_request *request, struct training_answer *answer)
@@ -413,7 +439,7 @@ static enum status resolve(struct call *call, struct training_request *request, 
     check_training(call, request, known ? model : NULL);
     if (known) check_heads(call, request, model);
     check_layout(call, request);
-    enum status status = gpu ? read_fleet(call, request, model, &answer->question.fleet) : STATUS_OK;
+    enum status status = gpu ? read_fleet(call, request, model, &answer->question.fleet, &answer->offers) : STATUS_OK;
     if (status == STATUS_OK) status = problems_status(call->problems);
     if (status != STATUS_OK) return status;
     if (request->model.name && !answer->model.assumed) request->model.name = answer->model.facts.id;
@@ -428,6 +454,7 @@ static enum status run_roofline(struct call *call, struct training_request *requ
     status = training_search_run(&answer->question, call->arena, &answer->search);
     if (status == STATUS_OK && !answer->search.found && !answer->question.fixed)
         status = training_relax(&answer->question, call->arena, &answer->relaxations);
+    if (status == STATUS_OK) status = training_pay(call, answer);
     if (status == STATUS_OUT_OF_MEMORY) return problems_add(call->problems, status, "", "no memory for the answer");
     if (status == STATUS_OK) status = api_answer_id(call, &operation_training, request);
     if (status == STATUS_OK) training_put(call, request, answer);

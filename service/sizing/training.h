@@ -127,6 +127,8 @@ bool training_time_predict(const struct training_setup *setup, struct training_t
 bool training_knows_part(const struct gpu *gpu);
 /* Whether it multiplies in the formats of the precision, at a rate that is known. */
 bool training_has_precision(const struct gpu *gpu, enum training_precision precision);
+/* Rate of each GPU to other hosts, one direction: as asked for, or the profile's. */
+double training_network_gb_per_s(const struct training_setup *setup);
 /* Sustained rate of products of many rows in 16 bits, TFLOP/s; *ret_measured: published for this part or its like. */
 double training_sustained_tflops(const struct snapshot *snapshot, const struct gpu *gpu, bool *ret_measured);
 

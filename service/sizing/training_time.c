@@ -138,6 +138,11 @@ static struct links links_of(const struct training_setup *setup)
     return links;
 }
 
+double training_network_gb_per_s(const struct training_setup *setup)
+{
+    return links_of(setup).between / GB;
+}
+
 static double link_for(const struct links *links, double gpus)
 {
     return gpus <= links->domain_gpus ? links->inside : links->between;
