@@ -547,6 +547,7 @@ const struct operation operation_training = {
     .computes = true,
     .recorded = true,
     .rows = "",
+    .tables = "payments,rejected",
     .examples = examples,
     .run = run,
 };

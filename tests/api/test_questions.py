@@ -35,6 +35,13 @@ QUESTIONS = {
              {"model": LLAMA, "workload": {"requests_per_second": 5}, "constraints": {"gpus": ["h100", "l40s"]},
               "as_of": AS_OF},
              {"model": LLAMA, "rps": 5, "gpus": "h100,l40s", "as_of": AS_OF}),
+    "training": ("/v1/training",
+                 {"model": LLAMA, "training": {"method": "lora", "training_tokens": 1e8, "flash_attention": True},
+                  "workload": {"deadline_hours": 48}, "as_of": AS_OF,
+                  "constraints": {"budget_usd": 3000, "gpus": ["h100", "l40s"], "purchase": ["on_demand", "spot"]}},
+                 {"model": LLAMA, "method": "lora", "training_tokens": 1e8, "flash_attention": "true",
+                  "deadline_hours": 48, "as_of": AS_OF, "budget": 3000, "gpus": "h100,l40s",
+                  "purchase": "on_demand,spot"}),
 }
 LISTS = {
     "gpus": ("/v1/gpus", {"id": "h100"}, "gpus"),
@@ -49,7 +56,7 @@ ROWS = {"recommend": ["recommended", "alternatives"], "cost": ["options"]} | {
     name: [rows] for name, (_, _, rows) in LISTS.items()}
 # One scalar of each answer.
 FIELDS = {"recommend": "recommended.gpu_count", "memory": "memory.weights_gib",
-          "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "gpus": "gpus[0].memory_nominal_gb",
+          "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "training": "plan.time.hours", "gpus": "gpus[0].memory_nominal_gb",
           "models": "total_count", "engines": "profiles[0].engine", "calibrations": "calibrations[0].fp16_tflops",
           "offers": "offers[0].usd_per_hour"}
 
