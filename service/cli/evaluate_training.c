@@ -211,41 +211,71 @@ static void print_time(const struct evaluation *evaluation)
     }
 }
 
-static void print_group(const struct evaluation *evaluation, const struct training_fit *fit,
-                        enum training_holdout holdout, const char *group, double *errors)
+static const char *group_of(const struct training_run *run, enum training_holdout holdout)
 {
+    return holdout == TRAINING_WITHOUT_GPU ? run->setup.gpu->family : run->model_name;
+}
+
+/* One group of the rows of a fit, by the coefficients of a fit without it and by the bundled ones. */
+struct group {
+    const struct training_fit *fit;
+    enum training_holdout holdout;
+    const char *name;
+    struct figures left_out, bundled;
+};
+
+static struct group make_group(const struct evaluation *evaluation, const struct training_fit *fit,
+                               enum training_holdout holdout, const char *name)
+{
+    struct group group = {.fit = fit, .holdout = holdout, .name = name};
+    double *left_out = ARENA_ARRAY(evaluation->arena, 2 * (fit->error_count + 1), double);
+    double *bundled = left_out + fit->error_count + 1;
     size_t count = 0;
-    for (size_t i = 0; i < fit->error_count; i++) {
-        const struct training_run *run = fit->errors[i].run;
-        const char *name = holdout == TRAINING_WITHOUT_GPU ? run->setup.gpu->family : run->model_name;
-        if (strcmp(name, group) == 0) errors[count++] = fit->errors[i].fitted[holdout];
+    for (size_t i = 0; left_out && i < fit->error_count; i++) {
+        if (strcmp(group_of(fit->errors[i].run, holdout), name) != 0) continue;
+        bundled[count] = fit->errors[i].bundled;
+        left_out[count++] = fit->errors[i].fitted[holdout];
     }
-    struct figures figures = figures_of(errors, count, evaluation->arena);
-    (void)printf("%-10s %-18s %-20s %6zu %7.1f%% %7.1f%% %+7.1f%%\n", fit->profile->name,
-                 training_holdout_name(holdout), group, figures.rows, 100 * figures.median, 100 * figures.p90,
-                 100 * expm1(figures.bias));
+    group.left_out = figures_of(left_out, count, evaluation->arena);
+    group.bundled = figures_of(bundled, count, evaluation->arena);
+    return group;
+}
+
+/* In the order of their first rows. */
+static void each_group(const struct evaluation *evaluation, void (*take)(const struct group *group, struct out *out),
+                       struct out *out)
+{
+    for (size_t i = 0; i < evaluation->fit_count; i++) {
+        const struct training_fit *fit = &evaluation->fits[i];
+        for (int key = TRAINING_WITHOUT_GPU; key < TRAINING_HOLDOUT_COUNT; key++) {
+            for (size_t j = 0; j < fit->error_count; j++) {
+                const char *name = group_of(fit->errors[j].run, (enum training_holdout)key);
+                bool first = true;
+                for (size_t k = 0; k < j && first; k++)
+                    first = strcmp(group_of(fit->errors[k].run, (enum training_holdout)key), name) != 0;
+                if (!first) continue;
+                struct group group = make_group(evaluation, fit, (enum training_holdout)key, name);
+                take(&group, out);
+            }
+        }
+    }
+}
+
+static void print_group(const struct group *group, struct out *out)
+{
+    const struct figures *figures = &group->left_out;
+    (void)out;
+    (void)printf("%-10s %-18s %-20s %6zu %7.1f%% %7.1f%% %+7.1f%%\n", group->fit->profile->name,
+                 training_holdout_name(group->holdout), group->name, figures->rows, 100 * figures->median,
+                 100 * figures->p90, 100 * expm1(figures->bias));
 }
 
 /* What was left out, group by group. */
 static void print_groups(const struct evaluation *evaluation)
 {
-    double *errors = ARENA_ARRAY(evaluation->arena, evaluation->runs.count + 1, double);
     (void)printf("\nleft out\n%-10s %-18s %-20s %6s %8s %8s %8s\n", "profile", "coefficients", "group", "rows",
                  "median", "p90", "bias");
-    for (size_t i = 0; errors && i < evaluation->fit_count; i++) {
-        const struct training_fit *fit = &evaluation->fits[i];
-        for (int key = TRAINING_WITHOUT_GPU; key < TRAINING_HOLDOUT_COUNT; key++) {
-            for (size_t j = 0; j < fit->error_count; j++) {
-                const struct training_run *run = fit->errors[j].run;
-                bool gpu = key == TRAINING_WITHOUT_GPU, first = true;
-                const char *group = gpu ? run->setup.gpu->family : run->model_name;
-                for (size_t k = 0; k < j && first; k++)
-                    first = strcmp(gpu ? fit->errors[k].run->setup.gpu->family : fit->errors[k].run->model_name,
-                                   group) != 0;
-                if (first) print_group(evaluation, fit, (enum training_holdout)key, group, errors);
-            }
-        }
-    }
+    each_group(evaluation, print_group, NULL);
 }
 
 static void print_memory(const struct evaluation *evaluation)
@@ -299,10 +329,45 @@ static void put_figures(struct out *out, const struct figures *figures)
     out_number(out, "interval_coverage_ratio", figures->covered);
 }
 
-static void put_json(const struct evaluation *evaluation, struct out *out)
+static void put_group(const struct group *group, struct out *out)
 {
     out_object(out, NULL);
-    out_integer(out, "runs", (int64_t)evaluation->runs.count);
+    out_text(out, "profile", group->fit->profile->name);
+    out_text(out, "by", group->holdout == TRAINING_WITHOUT_GPU ? "gpu" : "model");
+    out_text(out, "group", group->name);
+    out_object(out, "bundled");
+    put_figures(out, &group->bundled);
+    out_object_end(out);
+    out_object(out, "left_out");
+    put_figures(out, &group->left_out);
+    out_object_end(out);
+    out_object_end(out);
+}
+
+static void put_memory_rows(const struct evaluation *evaluation, struct out *out)
+{
+    out_array(out, "rows_of_memory");
+    for (size_t i = 0; i < evaluation->runs.count; i++) {
+        const struct training_run *run = &evaluation->runs.items[i];
+        struct training_span span;
+        if (!has_memory(run)) continue;
+        training_run_span(run, &span);
+        out_object(out, NULL);
+        out_text(out, "model", run->model_name);
+        out_text(out, "method", training_method_names[run->setup.method]);
+        out_integer(out, "gpu_count", run->setup.gpus);
+        out_number(out, "measured_gib", round6(run->peak_bytes / GIB));
+        out_number(out, "low_gib", round6(span.low_bytes / GIB));
+        out_number(out, "high_gib", round6(span.high_bytes / GIB));
+        out_number(out, "interval_low_gib", round6(span.safe_low_bytes / GIB));
+        out_number(out, "interval_high_gib", round6(span.safe_high_bytes / GIB));
+        out_object_end(out);
+    }
+    out_array_end(out);
+}
+
+static void put_throughput(const struct evaluation *evaluation, struct out *out)
+{
     out_array(out, "throughput");
     for (size_t i = 0; i <= evaluation->fit_count; i++) {
         const struct training_fit *fit = i < evaluation->fit_count ? &evaluation->fits[i] : NULL;
@@ -316,12 +381,23 @@ static void put_json(const struct evaluation *evaluation, struct out *out)
         }
     }
     out_array_end(out);
+}
+
+static void put_json(const struct evaluation *evaluation, struct out *out)
+{
     struct memory_figures memory = memory_figures(evaluation);
+    out_object(out, NULL);
+    out_integer(out, "runs", (int64_t)evaluation->runs.count);
+    put_throughput(evaluation, out);
+    out_array(out, "groups");
+    each_group(evaluation, put_group, out);
+    out_array_end(out);
     out_object(out, "memory");
     put_figures(out, &memory.nearest);
     out_integer(out, "inside", (int64_t)memory.inside);
     out_integer(out, "inside_with_interval", (int64_t)memory.safely_inside);
     out_object_end(out);
+    put_memory_rows(evaluation, out);
     out_object_end(out);
 }
 
