@@ -38,6 +38,19 @@ static double number(const struct reading *reading, const char *column)
     return text_parse_double(digits, &value) ? value : UNKNOWN;
 }
 
+/* Year and month of "26.02.01 NeMo Container". */
+static double version(const struct reading *reading)
+{
+    const char *text = cell(reading, "framework_version");
+    char digits[8];
+    size_t year = strspn(text, "0123456789"), month = text[year] == '.' ? strspn(text + year + 1, "0123456789") : 0;
+    double value = UNKNOWN;
+    if (month == 0 || year + 1 + month >= sizeof digits) return UNKNOWN;
+    memcpy(digits, text, year + 1 + month);
+    digits[year + 1 + month] = '\0';
+    return text_parse_double(digits, &value) ? value : UNKNOWN;
+}
+
 static uint32_t count_or_1(const struct reading *reading, const char *column)
 {
     double value = number(reading, column);
@@ -216,8 +229,7 @@ static void read_megatron(const struct reading *reading)
                                                       : PRECISION_BF16_MIXED;
     if (!*precision) (void)refuse(run, "the row states no precision");
     set_megatron_layout(reading);
-    double version = number(reading, "framework_version"); /* "26.02.01 NeMo Container" */
-    run->setup.older_software = version < 26.06;
+    run->setup.older_software = version(reading) < 26.06;
     set_host(run);
     run->tokens_per_second_per_gpu = number(reading, "tokens_per_s_per_gpu");
     run->in_fit = run->setup.method == TRAINING_PRETRAIN;

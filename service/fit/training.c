@@ -21,10 +21,10 @@ static const struct parameter {
     const char *name;
     double start, low, high;
 } parameters[] = {
-    {"product_16bit_ratio", 0.9, 0.3, 1}, {"product_8bit_ratio", 0.7, 0.2, 1}, {"product_4bit_ratio", 0.5, 0.1, 1},
-    {"expert_ratio", 0.6, 0.15, 1},       {"attention_ratio", 0.4, 0.1, 0.5},  {"older_moe_ratio", 1.2, 1, 3},
-    {"layer_passes", 3, 0.2, 30},         {"expert_passes", 3, 0.05, 60},      {"tensor_link_share", 0.3, 0.05, 1.5},
-    {"expert_link_share", 0.7, 0.1, 3},   {"shard_link_share", 0.15, 0.01, 1}, {"layer_us", 1000, 10, 8000},
+    {"product_16bit_ratio", 0.75, 0.3, 1}, {"product_8bit_ratio", 0.7, 0.2, 1},  {"product_4bit_ratio", 0.5, 0.1, 1},
+    {"expert_ratio", 0.6, 0.15, 1},        {"attention_ratio", 0.35, 0.1, 0.42}, {"older_moe_ratio", 1.2, 1, 3},
+    {"layer_passes", 3, 0.2, 30},          {"expert_passes", 3, 0.05, 60},       {"tensor_link_share", 0.3, 0.05, 1.5},
+    {"expert_link_share", 0.7, 0.1, 3},    {"shard_link_share", 0.15, 0.01, 1},  {"layer_us", 1000, 10, 8000},
     {"bubble_ratio", 1, 0.3, 3},
 };
 enum { PARAMETER_COUNT = sizeof parameters / sizeof *parameters };

@@ -280,7 +280,7 @@ static void test_joint_limits(void **state)
     struct asked *asked = ask("'max_gpus':64,'gpus':['h100-sxm','h200-sxm']");
     struct training_question question = question_of(asked);
     question.batch_sequences = 32; /* the more GPUs, the less each has to do in a step */
-    question.deadline_hours = 1.5;
+    question.deadline_hours = 1;
     struct training_search in_time = search_of(&question, asked);
     assert_true(in_time.found);
     question.deadline_hours = UNKNOWN;
@@ -288,7 +288,7 @@ static void test_joint_limits(void **state)
     double between =
         (in_time.best.cost_usd.value + training_safe_limit(cheapest.best.cost_usd, question.fleet.deviate)) / 2;
     assert_true(cheapest.best.cost_usd.value < between && between < in_time.best.cost_usd.value);
-    question.deadline_hours = 1.5;
+    question.deadline_hours = 1;
     question.fleet.budget_usd = usd_from_double(between);
     assert_false(search_of(&question, asked).found);
     struct training_relaxations relaxations = relaxations_of(&question, asked);
