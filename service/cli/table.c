@@ -237,6 +237,8 @@ static const char *const training_lines[] = {
     "plan.meets_deadline_probability_ratio",
     "  within the budget with probability %s\n",
     "plan.meets_budget_probability_ratio",
+    "Days: %s\n",
+    "plan.time.days",
     "Tokens of a step: %s\n",
     "plan.time.step_tokens",
     "Energy: %s kWh\n",

@@ -228,6 +228,9 @@ double training_safe_limit(struct predicted quantity, double deviate)
 static struct training_rejection judge(const struct training_question *question, const struct training_plan *plan)
 {
     const struct question *fleet = &question->fleet;
+    const struct training_memory *memory = &plan->memory;
+    if (!memory->fits_safely) /* asked for as it is */
+        return rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB");
     struct question unpriced = *fleet;
     unpriced.budget_usd = USD_UNKNOWN; /* a run's cost is uncertain: judged by its probability */
     uint32_t gpu = (uint32_t)(plan->setup.gpu - fleet->snapshot->gpus);
