@@ -225,7 +225,13 @@ static const char *const throughput_lines[] = {
 };
 
 static const char *const training_lines[] = {
-    "Fits: %s\n",
+    "Memory: %s GiB\n",
+    "plan.memory.total_gib",
+    "  from %s\n",
+    "plan.memory.total_gib.low",
+    "  to %s\n",
+    "plan.memory.total_gib.high",
+    "  surely fits: %s\n",
     "plan.memory.fits_safely",
     "Hours: %s\n",
     "plan.time.hours",
