@@ -40,6 +40,18 @@ struct price_adjustments {
     size_t count;
 };
 
+/* One request of a trace. */
+struct request_lengths {
+    const char *id; /* NULL: it has none */
+    double input_tokens;
+    double output_tokens; /* NaN: not stated */
+    uint32_t line;        /* of the trace, or place in a list; from 1 */
+};
+struct request_list {
+    const struct request_lengths *items;
+    size_t count;
+};
+
 /* What takes memory beside the model. */
 struct memory_extras {
     int64_t max_loras, max_lora_rank, lora_targets; /* lora_targets: enum lora_targets */

@@ -8,6 +8,7 @@ const struct operation *const operations[] = {
     &operation_memory,
     &operation_throughput,
     &operation_cost,
+    &operation_batch_plan,
     &operation_gpus,
     &operation_models,
     &operation_engines,

@@ -129,6 +129,35 @@ static void echo_adjustments(struct out *out, const char *key, const struct fiel
     out_array_end(out);
 }
 
+/* There may be many: their number and a hash of all that matters stand for them. */
+static void echo_requests(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const struct request_list *requests = member;
+    char hash[HASH_TEXT_BYTES];
+    struct out text;
+    (void)field;
+    if (!requests->items) {
+        out_null(out, key);
+        return;
+    }
+    out_init(&text, 0);
+    out_array(&text, NULL);
+    for (size_t i = 0; i < requests->count; i++) {
+        out_text(&text, NULL, requests->items[i].id);
+        out_integer(&text, NULL, requests->items[i].line);
+        out_number(&text, NULL, requests->items[i].input_tokens);
+        out_number(&text, NULL, requests->items[i].output_tokens);
+    }
+    out_array_end(&text);
+    if (text.failed) out->failed = true;
+    text_hash(text.failed ? "" : text.data, text.failed ? 0 : text.length, hash);
+    out_done(&text);
+    out_object(out, key);
+    out_integer(out, "count", (int64_t)requests->count);
+    out_text(out, "hash", hash);
+    out_object_end(out);
+}
+
 /* A config.json may have 90 KB, and a list of tensors more: the hash stands for it. */
 static void echo_json(struct out *out, const char *bytes_name, const char *hash_name, const char *json)
 {
@@ -171,6 +200,7 @@ static echo_function *const writers[] = {
     [FIELD_MODEL] = echo_model,
     [FIELD_HISTOGRAM] = echo_histogram,
     [FIELD_ADJUSTMENTS] = echo_adjustments,
+    [FIELD_REQUESTS] = echo_requests,
 };
 
 static void echo_field(struct out *out, const struct field *field, const void *request)
