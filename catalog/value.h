@@ -3,6 +3,7 @@
 #pragma once
 #include "catalog/units.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,7 @@ struct request_lengths {
 struct request_list {
     const struct request_lengths *items;
     size_t count;
+    bool traced; /* from a trace: there may be many */
 };
 
 /* What takes memory beside the model. */

@@ -166,6 +166,21 @@ static void put_curve(struct call *call, const struct batch_plan_request *reques
 
 /* --- a trace ------------------------------------------------------------------------------------------------------ */
 
+static void put_counts(struct out *out, const struct request_list *requests, size_t placed)
+{
+    double input_tokens = 0, output_tokens = 0, longest = 0;
+    for (size_t i = 0; i < requests->count; i++) {
+        input_tokens += requests->items[i].input_tokens;
+        output_tokens += requests->items[i].output_tokens;
+        longest = fmax(longest, requests->items[i].input_tokens + requests->items[i].output_tokens);
+    }
+    out_integer(out, "request_count", (int64_t)requests->count);
+    out_integer(out, "placed_count", (int64_t)placed);
+    out_number(out, "prompt_tokens", input_tokens);
+    out_number(out, "answer_tokens", output_tokens);
+    out_number(out, "longest_tokens", longest);
+}
+
 static void put_unplaced(struct out *out, const struct request_list *requests, const struct batch_limits *limits)
 {
     size_t count = 0;
@@ -235,18 +250,8 @@ static void put_trace(struct call *call, const struct batch_plan_request *reques
 {
     const struct request_list *requests = &request->requests;
     struct out *out = call->out;
-    double input_tokens = 0, output_tokens = 0, longest = 0;
-    for (size_t i = 0; i < requests->count; i++) {
-        input_tokens += requests->items[i].input_tokens;
-        output_tokens += requests->items[i].output_tokens;
-        longest = fmax(longest, requests->items[i].input_tokens + requests->items[i].output_tokens);
-    }
     out_object(out, "trace");
-    out_integer(out, "request_count", (int64_t)requests->count);
-    out_integer(out, "placed_count", (int64_t)packed->count);
-    out_number(out, "prompt_tokens", input_tokens);
-    out_number(out, "answer_tokens", output_tokens);
-    out_number(out, "longest_tokens", longest);
+    put_counts(out, requests, packed->count);
     put_unplaced(out, requests, limits);
     put_plans(out, requests, limits, replica, packed);
     out_object_end(out);
@@ -296,20 +301,22 @@ static enum status resolve_article(struct call *call, struct batch_plan_request 
     return STATUS_OK;
 }
 
+/* It knows neither a pool nor padding nor speed. */
 static void put_article_plan(struct out *out, const struct batch_plan_request *request, const struct batch_plan *plan)
 {
-    uint32_t largest = 0;
-    for (size_t i = 1; i <= plan->count; i++) {
-        if (plan->batches[i].requests > largest) largest = plan->batches[i].requests;
-    }
+    struct batch_totals totals = {.kv_utilization_ratio = UNKNOWN,
+                                  .tokens = UNKNOWN,
+                                  .padding_ratio = UNKNOWN,
+                                  .seconds = PREDICTED_UNKNOWN};
+    for (size_t i = 1; i <= plan->count; i++)
+        totals.largest_requests = fmax(totals.largest_requests, plan->batches[i].requests);
     out_object(out, "trace");
-    out_integer(out, "request_count", (int64_t)request->requests.count);
+    put_counts(out, &request->requests, request->requests.count);
+    out_array(out, "unplaceable");
+    out_array_end(out);
+    out_integer(out, "unplaceable_count", 0);
     out_array(out, "plans");
-    out_object(out, NULL);
-    out_text(out, "order", batch_order_name(BATCH_GREEDY_ASCENDING));
-    out_integer(out, "batch_count", (int64_t)plan->count);
-    out_integer(out, "largest_batch_size", largest);
-    out_object_end(out);
+    put_plan(out, BATCH_KIND_COUNT, BATCH_GREEDY_ASCENDING, plan, &totals);
     out_array_end(out);
     out_object_end(out);
     if (request->assignments == 1)
@@ -379,18 +386,36 @@ static void fill_defaults(struct batch_plan_request *request)
     if (request->batch_kind == VALUE_ABSENT) request->batch_kind = BATCH_PAGED;
 }
 
+/* What the curve is of, if the question does not say: requests of the mean lengths of those that fit. */
+static void take_means(const struct request_list *requests, const struct packed *packed, double *input_tokens,
+                       double *output_tokens)
+{
+    double inputs = 0, outputs = 0;
+    for (size_t i = 0; i < packed->count; i++) {
+        inputs += requests->items[packed->sorted[i]].input_tokens;
+        outputs += requests->items[packed->sorted[i]].output_tokens;
+    }
+    if (packed->count == 0) return;
+    if (input_tokens) *input_tokens = fmax(1, floor(inputs / (double)packed->count));
+    if (output_tokens) *output_tokens = fmax(1, floor(outputs / (double)packed->count));
+}
+
 static enum status run_roofline(struct call *call, struct batch_plan_request *request)
 {
+    struct replica_request *asked = &request->replica;
+    bool prompts = isnan(asked->input_tokens), answers = isnan(asked->output_tokens);
     struct replica replica;
     struct packed packed = {0};
     struct batch_limits limits;
     fill_defaults(request);
-    enum status status = replica_resolve(call, &request->replica, &replica);
+    enum status status = replica_resolve(call, asked, &replica);
     if (status == STATUS_OK) status = check_runs(call, &replica);
     if (status == STATUS_OK && request->requests.count) {
         limits = batch_limits_make(&replica.deployment, &replica.memory);
-        status = fill_lengths(call, &request->requests, request->replica.output_tokens);
+        status = fill_lengths(call, &request->requests, asked->output_tokens);
         if (status == STATUS_OK) status = prepare(call, &request->requests, &limits, &packed);
+        take_means(&request->requests, &packed, prompts ? &asked->input_tokens : NULL,
+                   answers ? &asked->output_tokens : NULL);
     }
     if (status == STATUS_OK) status = api_answer_id(call, &operation_batch_plan, request);
     if (status != STATUS_OK) return status;

@@ -173,11 +173,11 @@ static enum status read_options(const struct operation *operation, struct questi
 }
 
 /* Machine formats go through the same encoder as over HTTP: the same bytes. */
-static enum status print_encoded(struct question *question, const struct operation *operation, const struct out *answer,
+static enum status print_encoded(struct question *question, const char *rows, const struct out *answer,
                                  const char *format)
 {
     struct encode_options options = {
-        .rows = operation->rows,
+        .rows = rows,
         .field = question->form.field,
         .columns = question->form.columns,
     };
@@ -195,11 +195,12 @@ static enum status print_encoded(struct question *question, const struct operati
     return written ? STATUS_OK : problems_add(&question->problems, STATUS_IO, "", "the answer cannot be written");
 }
 
-static enum status print_answer(struct question *question, const struct operation *operation, const struct out *answer)
+static enum status print_answer(struct question *question, const struct operation *operation, const char *rows,
+                                const struct out *answer)
 {
     const struct form *form = &question->form;
     const char *format = form->json ? "json" : form->format ? form->format : form->field ? "txt" : NULL;
-    if (format) return print_encoded(question, operation, answer, format);
+    if (format) return print_encoded(question, rows, answer, format);
     return table_print(operation, answer, &question->problems);
 }
 
@@ -266,9 +267,8 @@ static enum status run_question(struct question *question, const struct operatio
     status = input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
     call.input = input;
     if (status == STATUS_OK) status = operation_run(operation, &call);
-    struct operation shown = *operation;
-    if (call.rows) shown.rows = call.rows;
-    if (status == STATUS_OK) status = print_answer(question, &shown, &answer);
+    const char *rows = call.rows ? call.rows : operation->rows;
+    if (status == STATUS_OK) status = print_answer(question, operation, rows, &answer);
     if (status == STATUS_OK) *ret_nothing = found_nothing(operation, &answer);
     input_done(input);
     out_done(&answer);

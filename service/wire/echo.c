@@ -129,33 +129,53 @@ static void echo_adjustments(struct out *out, const char *key, const struct fiel
     out_array_end(out);
 }
 
-/* There may be many: their number and a hash of all that matters stand for them. */
-static void echo_requests(struct out *out, const char *key, const struct field *field, const void *member)
+static void echo_request(struct out *out, const struct request_lengths *request)
 {
-    const struct request_list *requests = member;
+    bool whole = request->output_tokens == 0; /* it said nothing of its parts */
+    out_object(out, NULL);
+    if (request->id) out_text(out, "id", request->id);
+    out_number(out, whole ? "sequence_length" : "input_tokens", request->input_tokens);
+    if (is_known(request->output_tokens) && !whole) out_number(out, "output_tokens", request->output_tokens);
+    out_object_end(out);
+}
+
+/* Of a trace, which may have many, the number and the hash of all that an answer tells of them. */
+static void echo_trace(struct out *out, const char *key, const struct request_list *requests)
+{
     char hash[HASH_TEXT_BYTES];
     struct out text;
-    (void)field;
-    if (!requests->items) {
-        out_null(out, key);
-        return;
-    }
     out_init(&text, 0);
     out_array(&text, NULL);
     for (size_t i = 0; i < requests->count; i++) {
-        out_text(&text, NULL, requests->items[i].id);
         out_integer(&text, NULL, requests->items[i].line);
-        out_number(&text, NULL, requests->items[i].input_tokens);
-        out_number(&text, NULL, requests->items[i].output_tokens);
+        echo_request(&text, &requests->items[i]);
     }
     out_array_end(&text);
-    if (text.failed) out->failed = true;
+    out->failed |= text.failed;
     text_hash(text.failed ? "" : text.data, text.failed ? 0 : text.length, hash);
     out_done(&text);
     out_object(out, key);
     out_integer(out, "count", (int64_t)requests->count);
     out_text(out, "hash", hash);
     out_object_end(out);
+}
+
+static void echo_requests(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const struct request_list *requests = member;
+    (void)field;
+    if (!requests->items) {
+        out_null(out, key);
+        return;
+    }
+    if (requests->traced) {
+        echo_trace(out, key, requests);
+        return;
+    }
+    out_array(out, key);
+    for (size_t i = 0; i < requests->count; i++)
+        echo_request(out, &requests->items[i]);
+    out_array_end(out);
 }
 
 /* A config.json may have 90 KB, and a list of tensors more: the hash stands for it. */

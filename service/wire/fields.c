@@ -471,7 +471,7 @@ static void decode_requests(const struct decoder *decoder, const struct field *f
         const struct request_place place = {path, i + 1};
         request_decode(decoder, &place, list_at(value, i), &items[i]);
     }
-    *requests = (struct request_list){items, count};
+    *requests = (struct request_list){items, count, false};
 }
 
 struct printing {

@@ -220,6 +220,6 @@ enum status trace_read(struct arena *arena, const char *text, size_t length, str
         if (!is_blank(&line)) read_line(&decoder, &line, &items[read++]);
     }
     if (problems->count + problems->dropped > before) return problems_status(problems);
-    *ret_requests = (struct request_list){items, count};
+    *ret_requests = (struct request_list){items, count, true};
     return STATUS_OK;
 }
