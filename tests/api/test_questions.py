@@ -319,7 +319,7 @@ def bad_questions(route):
     name = route["operation_id"]
     yield "unknown field", {"colour": "red"}, {"colour": "red"}, 400
     if name in QUESTIONS:
-        wrong = {"model": "no/such-model"} | ({"gpu": "l40s"} if name in ("memory", "throughput") else {})
+        wrong = {"model": "no/such-model"} | ({"gpu": "l40s"} if name in ("memory", "throughput", "batch_plan") else {})
         yield "unknown model", wrong, wrong, 422
     elif name == "engines":
         yield "unknown engine", {"id": "no-such-engine"}, None, 422
