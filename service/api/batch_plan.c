@@ -87,8 +87,10 @@ enum { ROW_BYTES = sizeof "{\"line\":100000,\"id\":\"\",\"batch\":100000}," - 1,
 static enum status check_assignments(struct call *call, const struct request_list *requests)
 {
     size_t bytes = requests->count * ROW_BYTES + REST_BYTES;
-    for (size_t i = 0; i < requests->count; i++)
-        bytes += requests->items[i].id ? strlen(requests->items[i].id) : 0;
+    for (size_t i = 0; i < requests->count; i++) {
+        for (const char *c = requests->items[i].id; c && *c; c++)
+            bytes += *c == '"' || *c == '\\' ? 2 : 1;
+    }
     if (call->out->max_bytes == 0 || bytes <= call->out->max_bytes) return STATUS_OK;
     return problems_add(call->problems, STATUS_TOO_COMPLEX, "assignments",
                         "%zu rows with their ids are %zu bytes of an answer of at most %zu: shorten the ids, split the "
@@ -157,8 +159,7 @@ static void put_curve(struct call *call, const struct batch_plan_request *reques
     out_text(out, "best_bound", batch_bound_name(curve.best_bound));
     out_object_end(out);
     out_array(out, "curve");
-    double sequence_bytes =
-        memory_sequence_bytes(&replica->deployment, asked->input_tokens + asked->output_tokens);
+    double sequence_bytes = memory_sequence_bytes(&replica->deployment, asked->input_tokens + asked->output_tokens);
     for (size_t i = 0; i < curve.count; i++)
         put_point(out, replica, &curve.points[i], sequence_bytes);
     out_array_end(out);
@@ -304,10 +305,8 @@ static enum status resolve_article(struct call *call, struct batch_plan_request 
 /* It knows neither a pool nor padding nor speed. */
 static void put_article_plan(struct out *out, const struct batch_plan_request *request, const struct batch_plan *plan)
 {
-    struct batch_totals totals = {.kv_utilization_ratio = UNKNOWN,
-                                  .tokens = UNKNOWN,
-                                  .padding_ratio = UNKNOWN,
-                                  .seconds = PREDICTED_UNKNOWN};
+    struct batch_totals totals = {
+        .kv_utilization_ratio = UNKNOWN, .tokens = UNKNOWN, .padding_ratio = UNKNOWN, .seconds = PREDICTED_UNKNOWN};
     for (size_t i = 1; i <= plan->count; i++)
         totals.largest_requests = fmax(totals.largest_requests, plan->batches[i].requests);
     out_object(out, "trace");
@@ -362,8 +361,7 @@ static enum status run_article(struct call *call, struct batch_plan_request *req
         status = fill_lengths(call, &request->requests, 0);
         if (status == STATUS_OK && (!sorted || !batch_plan_init(&plan, call->arena, count)))
             status = problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the plan");
-        if (status == STATUS_OK)
-            article_batches(manager.vram_gb, manager.model_gb, &request->requests, sorted, &plan);
+        if (status == STATUS_OK) article_batches(manager.vram_gb, manager.model_gb, &request->requests, sorted, &plan);
     }
     if (status == STATUS_OK) status = api_answer_id(call, &operation_batch_plan, request);
     if (status == STATUS_OK) put_article(call, request, &manager, &plan);
@@ -440,7 +438,8 @@ static enum status run(struct call *call)
     if (status == STATUS_OUT_OF_MEMORY) return status;
     enum status trace_status = read_requests(call, &request);
     if (status != STATUS_OK) return replica_refuse(call, &request.replica, status);
-    if (trace_status == STATUS_OK && request.assignments == 1) trace_status = check_assignments(call, &request.requests);
+    if (trace_status == STATUS_OK && request.assignments == 1)
+        trace_status = check_assignments(call, &request.requests);
     if (trace_status != STATUS_OK) return problems_status(call->problems);
     if (request.estimator == VALUE_ABSENT) request.estimator = ESTIMATOR_ROOFLINE;
     call->rows = request.assignments == 1 ? "assignments" : request.requests.count ? "trace.plans" : NULL;

@@ -68,9 +68,9 @@ static void choose_best(struct batch_curve *curve, double within)
             curve->best = i;
     }
     double best = curve->best < curve->count ? curve->points[curve->best].batch_size : 0;
-    curve->best_bound = best == curve->largest                ? curve->largest_bound
-                        : best == within || best == 0         ? BATCH_BOUND_LATENCY
-                                                              : BATCH_BOUND_THROUGHPUT;
+    curve->best_bound = best == curve->largest        ? curve->largest_bound
+                        : best == within || best == 0 ? BATCH_BOUND_LATENCY
+                                                      : BATCH_BOUND_THROUGHPUT;
 }
 
 void batch_curve_make(const struct roofline *roofline, const struct slo *slo, struct batch_curve *ret_curve)
@@ -79,10 +79,10 @@ void batch_curve_make(const struct roofline *roofline, const struct slo *slo, st
     double tokens = roofline->input_tokens + roofline->output_tokens;
     double held = floor(memory_sequences_at(roofline->deployment, roofline->memory, tokens));
     double sequences = roofline->deployment->max_sequences;
-    *curve = (struct batch_curve){.largest_by_kv = held,
-                                  .largest = fmin(held, sequences),
-                                  .largest_bound =
-                                      held < sequences ? BATCH_BOUND_KV_MEMORY : BATCH_BOUND_MAX_SEQUENCES};
+    *curve =
+        (struct batch_curve){.largest_by_kv = held,
+                             .largest = fmin(held, sequences),
+                             .largest_bound = held < sequences ? BATCH_BOUND_KV_MEMORY : BATCH_BOUND_MAX_SEQUENCES};
     if (!(curve->largest >= 1)) return;
     double within = largest_within(roofline, slo, curve->largest);
     for (double size = 1; size < curve->largest; size *= 2)

@@ -356,8 +356,7 @@ void article_batches(double vram_gb, double model_gb, const struct request_list 
     qsort_r(sorted, requests->count, sizeof *sorted, compare_article, (void *)(uintptr_t)requests->items);
     plan->count = 0;
     for (size_t i = 0; i < requests->count; i++) {
-        int64_t bytes =
-            article_sequence_bytes((int64_t)total_tokens(&requests->items[sorted[i]]), ARTICLE_HIDDEN_SIZE);
+        int64_t bytes = article_sequence_bytes((int64_t)total_tokens(&requests->items[sorted[i]]), ARTICLE_HIDDEN_SIZE);
         bool fits = (double)(batch_bytes + bytes) <= room_bytes;
         if (plan->count == 0 || !fits) {
             plan->batches[++plan->count] = (struct batch){0};

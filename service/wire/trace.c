@@ -33,8 +33,8 @@ enum { ROW_FIELDS = sizeof row_fields / sizeof *row_fields };
 static const char *place_path(const struct decoder *decoder, const struct request_place *place)
 {
     bool line = strcmp(place->list, "line") == 0;
-    const char *path =
-        arena_printf(decoder->arena, line ? "%s %zu" : "%s[%zu]", place->list, line ? place->number : place->number - 1);
+    const char *path = arena_printf(decoder->arena, line ? "%s %zu" : "%s[%zu]", place->list,
+                                    line ? place->number : place->number - 1);
     return path ? path : place->list;
 }
 
@@ -207,8 +207,9 @@ enum status trace_read(struct arena *arena, const char *text, size_t length, str
     const char *rest = text + (marked ? 3 : 0), *end = text + length;
     size_t count = count_lines(rest, end), read = 0;
     if (count == 0)
-        return problems_add(problems, STATUS_MISSING_FIELD, "trace",
-                            "the trace is empty: one request a line, as {\"input_tokens\": 1024, \"output_tokens\": 256}");
+        return problems_add(
+            problems, STATUS_MISSING_FIELD, "trace",
+            "the trace is empty: one request a line, as {\"input_tokens\": 1024, \"output_tokens\": 256}");
     if (count > TRACE_REQUESTS_MAX)
         return problems_add(problems, STATUS_TOO_COMPLEX, "trace", "%zu requests are more than %d: split the trace",
                             count, TRACE_REQUESTS_MAX);

@@ -126,7 +126,8 @@ static struct request_list random_trace(const struct setting *setting, size_t co
     assert_non_null(items);
     for (size_t i = 0; i < count; i++) {
         items[i].input_tokens = fmax(1, floor(random_between(1, longest) / step) * step);
-        items[i].output_tokens = random_between(0, 20) < 1 ? random_between(1, most) : random_between(1, longest / 8 + 1);
+        items[i].output_tokens =
+            random_between(0, 20) < 1 ? random_between(1, most) : random_between(1, longest / 8 + 1);
         items[i].line = (uint32_t)i + 1;
     }
     return (struct request_list){items, count, false};
@@ -160,9 +161,10 @@ static void check_plan(const struct setting *setting, const struct request_list 
     for (size_t i = 1; i <= plan->count; i++) {
         const struct batch *batch = &plan->batches[i];
         double padded = counted[i].longest_input_tokens + counted[i].longest_output_tokens;
-        double units = kind == BATCH_PAGED ? counted[i].kv_units
-                                           : counted[i].requests * kv_layout_sequence_units(
-                                                                       &limits->layout, &setting->deployment, padded);
+        double units =
+            kind == BATCH_PAGED
+                ? counted[i].kv_units
+                : counted[i].requests * kv_layout_sequence_units(&limits->layout, &setting->deployment, padded);
         assert_true(batch->requests == counted[i].requests && batch->requests >= 1);
         assert_true(batch->requests <= setting->deployment.max_sequences);
         assert_true(batch->input_tokens == counted[i].input_tokens && batch->output_tokens == counted[i].output_tokens);
@@ -200,10 +202,10 @@ static size_t naive_best_fit(const struct setting *setting, const struct request
 static int compare_batches(const void *left, const void *right)
 {
     const struct batch *a = left, *b = right;
-    const double x[] = {a->requests,     a->input_tokens,         a->output_tokens,
-                        a->kv_units,     a->longest_input_tokens, a->longest_output_tokens};
-    const double y[] = {b->requests,     b->input_tokens,         b->output_tokens,
-                        b->kv_units,     b->longest_input_tokens, b->longest_output_tokens};
+    const double x[] = {a->requests, a->input_tokens,         a->output_tokens,
+                        a->kv_units, a->longest_input_tokens, a->longest_output_tokens};
+    const double y[] = {b->requests, b->input_tokens,         b->output_tokens,
+                        b->kv_units, b->longest_input_tokens, b->longest_output_tokens};
     for (size_t i = 0; i < sizeof x / sizeof *x; i++) {
         if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
     }
@@ -384,9 +386,9 @@ static void test_limits_bound_the_best(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_article_batch_size), cmocka_unit_test(test_article_batches),
-        cmocka_unit_test(test_random_traces),      cmocka_unit_test(test_best_fit_is_better),
-        cmocka_unit_test(test_what_fits_no_batch), cmocka_unit_test(test_curve),
+        cmocka_unit_test(test_article_batch_size),    cmocka_unit_test(test_article_batches),
+        cmocka_unit_test(test_random_traces),         cmocka_unit_test(test_best_fit_is_better),
+        cmocka_unit_test(test_what_fits_no_batch),    cmocka_unit_test(test_curve),
         cmocka_unit_test(test_limits_bound_the_best),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -37,7 +37,11 @@ static void test_lines(void **state)
                                "{\"sequence_length\":2048}\n"
                                "{\"id\":\"\xC3\xA9 \\u00e9 [{\",\"input_tokens\":5.0,\"output_tokens\":1e2}";
     static const struct request_lengths expected[] = {
-        {"a", 1024, 256, 1}, {NULL, 7, NAN, 4}, {NULL, 200, 100, 5}, {NULL, 2048, 0, 6}, {"\xC3\xA9 \xC3\xA9 [{", 5, 100, 7},
+        {"a", 1024, 256, 1},
+        {NULL, 7, NAN, 4},
+        {NULL, 200, 100, 5},
+        {NULL, 2048, 0, 6},
+        {"\xC3\xA9 \xC3\xA9 [{", 5, 100, 7},
     };
     enum { COUNT = sizeof expected / sizeof *expected };
     struct reading reading;
