@@ -370,13 +370,6 @@ static enum status run_article(struct call *call, struct batch_plan_request *req
 
 /* --- the answer --------------------------------------------------------------------------------------------------- */
 
-static enum status check_runs(struct call *call, const struct replica *replica)
-{
-    if (replica->memory.fits) return STATUS_OK;
-    return problems_add(call->problems, STATUS_NOT_FEASIBLE, replica->smallest_gpus ? "layout.gpu_count" : "gpu",
-                        "the model does not fit; the smallest layout that fits has %u GPUs", replica->smallest_gpus);
-}
-
 static void fill_defaults(struct batch_plan_request *request)
 {
     if (isnan(request->percentile)) request->percentile = 95;
@@ -407,7 +400,7 @@ static enum status run_roofline(struct call *call, struct batch_plan_request *re
     struct batch_limits limits;
     fill_defaults(request);
     enum status status = replica_resolve(call, asked, &replica);
-    if (status == STATUS_OK) status = check_runs(call, &replica);
+    if (status == STATUS_OK) status = replica_check_runs(call, &replica);
     if (status == STATUS_OK && request->requests.count) {
         limits = batch_limits_make(&replica.deployment, &replica.memory);
         status = fill_lengths(call, &request->requests, asked->output_tokens);
@@ -442,6 +435,8 @@ static enum status run(struct call *call)
         trace_status = check_assignments(call, &request.requests);
     if (trace_status != STATUS_OK) return problems_status(call->problems);
     if (request.estimator == VALUE_ABSENT) request.estimator = ESTIMATOR_ROOFLINE;
+    if (request.estimator != ESTIMATOR_ARTICLE && request.hidden_size != VALUE_ABSENT)
+        return problems_add(call->problems, STATUS_CONTRADICTION, "hidden_size", "belongs to the estimator article");
     call->rows = request.assignments == 1 ? "assignments" : request.requests.count ? "trace.plans" : NULL;
     out_object(call->out, NULL);
     status = request.estimator == ESTIMATOR_ARTICLE ? run_article(call, &request) : run_roofline(call, &request);

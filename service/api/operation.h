@@ -31,8 +31,8 @@ struct call {
     unsigned http_status;                   /* set by a write that made something: 201; else 0 */
     const char *etag;                       /* set by a write: the version of the entry, as a header has it */
     bool may_wait;                          /* this thread may ask the store */
+    const char *rows;                       /* set where rows depend on the question; NULL: the operation's */
     bool defer; /* set by an operation that has to ask it and may not: asked again on a thread that may */
-    const char *rows; /* set by an operation whose rows depend on the question; NULL: those of the operation */
     char id[ANSWER_ID_DIGITS + 1]; /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
 };
 
@@ -45,8 +45,7 @@ struct operation {
     bool computes;               /* long enough for the worker pool */
     bool recorded;               /* its answers may be stored under their id */
     bool stores;                 /* always asks the store; one that does for some questions sets call->defer */
-    const char *lines; /* the option of the command line that names a file of lines of JSON, which come over HTTP as the
-                          body beside a question in the query; NULL: it takes none */
+    const char *lines;           /* option that names a file of lines of JSON, over HTTP the body; NULL = none */
     const char *rows;            /* see wire/encode.h */
     const char *const *examples; /* NULL-terminated command lines that --help shows */
     enum status (*run)(struct call *call);

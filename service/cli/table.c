@@ -366,10 +366,10 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
     const char *when = layout->when; /* of the first row of a list: the rows are that list */
     struct out csv_text;
     out_init(&csv_text, 0);
-    const struct encode_options options = {
-        .format = FORMAT_CSV,
-        .rows = when ? arena_strndup(&reader->arena, when, strcspn(when, "[")) : operation->rows,
-        .columns = column_list(columns, &reader->arena)};
+    const struct encode_options options = {.format = FORMAT_CSV,
+                                           .rows = when ? arena_strndup(&reader->arena, when, strcspn(when, "["))
+                                                        : operation->rows,
+                                           .columns = column_list(columns, &reader->arena)};
     enum status status = encode(reader->answer->data, reader->answer->length, &options, problems, &csv_text);
     out_raw(&csv_text, "", 1); /* the reader may cut at the very end */
     struct grid grid = {0};

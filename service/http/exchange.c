@@ -237,7 +237,9 @@ static struct question question_of(const struct exchange *x)
 {
     return (struct question){
         .version = x->server->settings.version(x->snapshot),
-        .kind = router_method(x->head.method) != ROUTE_POST ? 'G' : is_json(x->head.content_type) ? 'P' : 'L',
+        .kind = router_method(x->head.method) != ROUTE_POST ? 'G'
+                : is_json(x->head.content_type)             ? 'P'
+                                                            : 'L',
         .uri = x->uri,
         .uri_length = x->uri_length,
         .body = x->body,

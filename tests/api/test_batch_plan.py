@@ -178,6 +178,12 @@ def test_what_does_not_fit_says_what_would(service):
     answer = service.call("GET", PATH, query={"model": "llama-3.1-70b", "gpu": "l40s", "tp": 1})
     assert answer.status == 422 and "smallest" in answer.json["errors"][0]["detail"]
     assert service.call("GET", PATH, query={"model": "llama-3.1-8b"}).json["errors"][0]["field"] == "gpu"
+    none = service.call("GET", PATH, query={"weights_gb": 10000, "gpu": "l4"})
+    assert none.status == 422 and "no layout of up to 64 l4 holds" in none.json["errors"][0]["detail"]
+    layers = service.call("GET", PATH, query={**QUESTION, "engine": "llama.cpp", "gpu_layers": 10})
+    assert layers.status == 422 and layers.json["errors"][0]["field"] == "serving.gpu_layers"
+    width = service.call("GET", PATH, query={**QUESTION, "hidden_size": 8192})
+    assert width.status == 422 and width.json["errors"][0]["field"] == "hidden_size"
 
 
 @pytest.mark.parametrize("weights, gpu, tokens, size", [(14, "h100-sxm", 2048, 2252), (130, "h100-sxm", 2048, 1),
