@@ -27,11 +27,11 @@ enum status cli_read_file(const char *path, size_t max_bytes, struct arena *aren
                           struct problems *problems, const char **ret_text, size_t *ret_length)
 {
     bool piped = strcmp(path, "-") == 0;
-    FILE *file = piped ? stdin : fopen(path, "rb");
+    FILE *opened = piped ? NULL : fopen(path, "rb"), *file = piped ? stdin : opened;
     char *text = file ? arena_alloc(arena, max_bytes + 1) : NULL;
     size_t length = text ? fread(text, 1, max_bytes + 1, file) : 0;
     bool failed = !text || ferror(file);
-    if (file && !piped) (void)fclose(file);
+    if (opened) (void)fclose(opened);
     if (failed) return problems_add(problems, STATUS_INVALID_VALUE, field, "%s cannot be read", path);
     if (length > max_bytes || memchr(text, '\0', length))
         return problems_add(problems, STATUS_MALFORMED_CONFIG, field, "%s is no text of at most %zu bytes", path,

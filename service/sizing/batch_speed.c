@@ -85,7 +85,7 @@ void batch_curve_make(const struct roofline *roofline, const struct slo *slo, st
                              .largest_bound = held < sequences ? BATCH_BOUND_KV_MEMORY : BATCH_BOUND_MAX_SEQUENCES};
     if (!(curve->largest >= 1)) return;
     double within = largest_within(roofline, slo, curve->largest);
-    for (double size = 1; size < curve->largest; size *= 2)
+    for (uint32_t size = 1; size < curve->largest; size *= 2)
         add_point(curve, roofline, slo, size);
     add_point(curve, roofline, slo, curve->largest);
     if (within > 0) add_point(curve, roofline, slo, within);
