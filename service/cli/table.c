@@ -182,6 +182,52 @@ static const char *const throughput_lines[] = {
     NULL,
 };
 
+static const struct column batch_columns[] = {
+    {"batch_size", "batch", AS_IS},
+    {"memory_gib", "GiB", SHORT},
+    {"output_tokens_per_second_value", "tok/s", SHORT},
+    {"ttft_ms_value", "TTFT ms", SHORT},
+    {"tpot_ms_value", "TPOT ms", SHORT},
+    {"meets_slo_probability_ratio", "P(limits)", SHORT},
+    {"bound_by", "bound by", AS_IS},
+    {NULL, NULL, AS_IS},
+};
+static const struct column batch_plan_columns[] = {
+    {"batch_kind", "kind", AS_IS},
+    {"order", "order", AS_IS},
+    {"batch_count", "batches", AS_IS},
+    {"largest_batch_size", "largest", AS_IS},
+    {"kv_utilization_ratio", "KV used", SHORT},
+    {"padding_ratio", "padding", SHORT},
+    {"total_seconds_value", "seconds", SHORT},
+    {NULL, NULL, AS_IS},
+};
+static const struct column assignment_columns[] = {
+    {"line", "line", AS_IS},
+    {"id", "id", AS_IS},
+    {"batch", "batch", AS_IS},
+    {NULL, NULL, AS_IS},
+};
+static const char *const batch_lines[] = {
+    "Best batch size: %s\n",
+    "batch.best_batch_size",
+    "  bound by %s\n",
+    "batch.best_bound",
+    "Largest: %s\n",
+    "batch.largest_batch_size",
+    "  bound by %s\n",
+    "batch.largest_bound",
+    "Requests: %s\n",
+    "trace.request_count",
+    "  that fit no batch: %s\n",
+    "trace.unplaceable_count",
+    "  the first: line %s\n",
+    "trace.unplaceable[0].line",
+    "  because: %s\n",
+    "trace.unplaceable[0].reason",
+    NULL,
+};
+
 static const struct layout layouts[] = {
     {"recommend", fleet_columns, fleet_lines, "recommended.memory", NULL, NULL},
     {"cost", fleet_columns, NULL, NULL, NULL, NULL},
@@ -196,6 +242,10 @@ static const struct layout layouts[] = {
     {"offers_history", price_day_columns, NULL, NULL, "points[0].day", NULL},
     {"offers_history", price_span_columns, NULL, NULL, "points[0].from", NULL},
     {"offers_history", NULL, history_lines, NULL, NULL, NULL},
+    {"batch_plan", NULL, batch_lines, NULL, NULL, NULL},
+    {"batch_plan", batch_columns, NULL, NULL, "curve[0].batch_size", "curve"},
+    {"batch_plan", batch_plan_columns, NULL, NULL, "trace.plans[0].order", "trace.plans"},
+    {"batch_plan", assignment_columns, NULL, NULL, "assignments[0].line", "assignments"},
 };
 
 /* --- values of the answer ---------------------------------------------------------------------------------------- */
