@@ -3,6 +3,7 @@
 #pragma once
 #include "catalog/units.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,19 @@ struct price_adjustment { /* a contract: one of the two figures is given */
 struct price_adjustments {
     const struct price_adjustment *items;
     size_t count;
+};
+
+/* One request of a trace. */
+struct request_lengths {
+    const char *id; /* NULL: it has none */
+    double input_tokens;
+    double output_tokens; /* NaN: not stated */
+    uint32_t line;        /* of the trace, or place in a list; from 1 */
+};
+struct request_list {
+    const struct request_lengths *items;
+    size_t count;
+    bool traced; /* from a trace: there may be many */
 };
 
 /* What takes memory beside the model. */

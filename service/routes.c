@@ -18,6 +18,7 @@ enum {
     ANSWER_MAX_BYTES = 8 * 1024 * 1024,
     ROWS_MAX = 100000,
     IMPORT_MAX_BYTES = 64 * 1024 * 1024,
+    TRACE_MAX_BYTES = 16 * 1024 * 1024,      /* as much as the library takes in chunks */
     REPORT_BODY_MAX_BYTES = 4 * 1024 * 1024, /* of a probe, and of measured results */
 };
 
@@ -155,10 +156,18 @@ static enum status check_form(struct problems *problems, struct form *form, enum
     return problems_status(problems);
 }
 
-/* A question by POST is its body; the body of a write is read by its operation, which is named by the query. */
-static enum status read_question(struct request *request, const struct pairs *query, struct input **ret_input)
+/* The body is the question; or, of a write and of an operation that takes lines, something beside it. */
+static bool asks_by_body(const struct request *request, const struct operation *operation)
 {
-    if (strcmp(request->method, "POST") != 0 || request->route->access >= ROUTE_WRITE) {
+    bool lines = operation->lines && !request->body_json;
+    return strcmp(request->method, "POST") == 0 && request->route->access < ROUTE_WRITE && !lines;
+}
+
+/* A question that is not the body is the query. */
+static enum status read_question(struct request *request, const struct operation *operation, const struct pairs *query,
+                                 struct input **ret_input)
+{
+    if (!asks_by_body(request, operation)) {
         return input_from_pairs(&request->arena, query->items, query->count, &request->problems, ret_input);
     }
     for (size_t i = 0; i < query->count; i++) {
@@ -166,6 +175,9 @@ static enum status read_question(struct request *request, const struct pairs *qu
                            "with POST the question belongs in the body, not in the query");
     }
     if (query->count) return problems_status(&request->problems);
+    if (request->body_length > QUESTION_MAX_BYTES)
+        return problems_add(&request->problems, STATUS_BODY_TOO_LARGE, "", "a question has at most %d bytes",
+                            (int)QUESTION_MAX_BYTES);
     return input_from_json(&request->arena, request->body, request->body_length, &request->problems, ret_input);
 }
 
@@ -198,8 +210,8 @@ static enum status give_answer(struct request *request, const struct call *call,
         .columns = form->columns,
         .limit = form->rows_max,
     };
-    enum status status =
-        encode_choose_rows(form->rows, operation->tables, operation->rows, &request->problems, &options.rows);
+    enum status status = encode_choose_rows(form->rows, operation->tables, call->rows ? call->rows : operation->rows,
+                                            &request->problems, &options.rows);
     if (status == STATUS_OK)
         status = encode(call->out->data, call->out->length, &options, &request->problems, &encoded);
     if (status == STATUS_OK) status = fill_reply(request, &encoded, format, call->id);
@@ -262,9 +274,10 @@ static enum status run_question(struct request *request, const struct operation 
                                 const struct form *form, enum format format)
 {
     struct input *input = NULL;
-    enum status status = read_question(request, query, &input);
+    enum status status = read_question(request, operation, query, &input);
     if (status != STATUS_OK) return status;
     struct out answer;
+    bool beside = strcmp(request->method, "GET") != 0 && !asks_by_body(request, operation);
     out_init(&answer, ANSWER_MAX_BYTES);
     const struct service *service = request->data;
     struct call call = {
@@ -279,8 +292,8 @@ static enum status run_question(struct request *request, const struct operation 
         .caller = &request->caller,
         .pairs = query->items,
         .pair_count = query->count,
-        .body = request->body,
-        .body_length = request->body_length,
+        .body = beside ? request->body : NULL,
+        .body_length = beside ? request->body_length : 0,
         .if_match = request->if_match,
         .idempotency_key = request->idempotency_key,
         .may_wait = request->may_wait,
@@ -503,6 +516,17 @@ const struct route routes[] = {
     QUESTION(throughput, "/v1/throughput"),
     QUESTION(cost, "/v1/cost"),
     QUESTION(training, "/v1/training"),
+    {.operation_id = "batch_plan",
+     .path = "/v1/batch-plan",
+     .methods = ROUTE_GET | ROUTE_POST,
+     .access = ROUTE_READ,
+     .body_max_bytes = TRACE_MAX_BYTES,
+     .media_types = "application/json, application/x-ndjson, application/jsonl",
+     .formats = true,
+     .work = ROUTE_COMPUTES,
+     .cacheable = true,
+     .handle = answer_operation,
+     .context = &operation_batch_plan},
     LIST(gpus, "/v1/gpus"),
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),

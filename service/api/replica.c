@@ -173,6 +173,23 @@ enum status replica_refuse(struct call *call, struct replica_request *request, e
     return resolve_names(call, request, &replica) == STATUS_OK ? status : problems_status(call->problems);
 }
 
+enum status replica_check_runs(struct call *call, const struct replica *replica)
+{
+    if (replica->deployment.gpu_layers && replica->deployment.gpu_layers <= replica->deployment.model->layers) {
+        return problems_add(
+            call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.gpu_layers",
+            "the speed of layers on a CPU is not known here: leave it out, or ask for the memory alone");
+    }
+    if (replica->memory.fits) return STATUS_OK;
+    if (replica->smallest_gpus == 0) {
+        return problems_add(call->problems, STATUS_NOT_FEASIBLE, "gpu", "no layout of up to %d %s holds this model",
+                            (int)LAYOUT_GPUS_MAX, replica->deployment.gpu->id);
+    }
+    return problems_add(call->problems, STATUS_NOT_FEASIBLE, "layout.gpu_count",
+                        "the model does not fit this layout; the smallest that fits has %u GPUs",
+                        replica->smallest_gpus);
+}
+
 /* Writes what was chosen back, so that the request in the answer is complete and equal questions have one id. */
 static void fill_request(struct replica_request *request, const struct replica *replica)
 {

@@ -103,6 +103,9 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
 /* After a decoding that failed with `status`: adds what is wrong with the names too. */
 enum status replica_refuse(struct call *call, struct replica_request *request, enum status status) MUST_CHECK;
 
+/* Whether its speed can be told: that it starts, and has all layers on its GPUs. */
+enum status replica_check_runs(struct call *call, const struct replica *replica) MUST_CHECK;
+
 /* Sets tensor_parallel and pipeline_parallel to the smallest layout that fits, of `stages` stages (0 = any number),
  * whose GPUs divide `gpus` (0 = up to LAYOUT_GPUS_MAX); among equals the one with fewest stages. False, and no
  * change, if none does. */

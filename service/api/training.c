@@ -136,7 +136,8 @@ static const struct field fields[] = {
     TEXTS(regions, "Only these provider regions, countries or continents."),
     TEXTS(gpus, "Only these GPUs: ids, aliases or families."),
     TEXTS(exclude_gpus, "Not these GPUs."),
-    INTEGER(max_gpus, fleet.max_gpus, "constraints", 1, 100000, "GPUs", "64", "Most GPUs to pay for."),
+    INTEGER(max_gpus, fleet.max_gpus, "constraints", 1, 100000, "GPUs", "64, at least gpu_count",
+            "Most GPUs to pay for."),
     NUMBER(max_power_watts, fleet.max_power_watts, "constraints", 1, 1e9, "W", NULL,
            "Most power of all GPUs together, by TDP."),
     COUNTS(inventory, "GPUs that you have: no hardware cost, running cost counted."),
@@ -175,7 +176,13 @@ enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
 /* --- resolution ------------------------------------------------------------------------------------------------- */
 
-enum { SEQUENCE_TOKENS = 4096, LORA_RANK = 16, TUNING_BATCH_TOKENS = 131072, PRETRAIN_BATCH_TOKENS = 4194304 };
+enum {
+    MAX_GPUS = 64,
+    SEQUENCE_TOKENS = 4096,
+    LORA_RANK = 16,
+    TUNING_BATCH_TOKENS = 131072,
+    PRETRAIN_BATCH_TOKENS = 4194304
+};
 
 static void preset(int64_t *value, int64_t otherwise)
 {
@@ -202,7 +209,7 @@ static void fill_defaults(struct training_request *request, const struct model *
     preset(&request->sequence_tokens, limit < SEQUENCE_TOKENS ? limit : SEQUENCE_TOKENS);
     preset(&request->virtual_stages, 1);
     preset(&request->context_parallel, 1);
-    preset(&request->fleet.max_gpus, 64);
+    preset(&request->fleet.max_gpus, request->gpu_count > MAX_GPUS ? request->gpu_count : MAX_GPUS);
     preset(&request->objective, 0);
     if (has_adapters(request)) {
         preset(&request->lora_rank, LORA_RANK);
@@ -212,18 +219,35 @@ static void fill_defaults(struct training_request *request, const struct model *
 
 #define REFUSE(call, status, field, ...) (void)problems_add((call)->problems, STATUS_##status, field, __VA_ARGS__)
 
+static bool is_refused(const struct call *call, const char *field)
+{
+    for (size_t i = 0; i < call->problems->count; i++) {
+        if (strcmp(call->problems->items[i].field, field) == 0) return true;
+    }
+    return false;
+}
+
+static void check_adapters(struct call *call, const struct training_request *request, const struct model *model)
+{
+    const char *method = training_method_names[request->method];
+    if (is_refused(call, "training.method")) return; /* then nobody knows whether there are any */
+    if (!has_adapters(request) && request->lora_rank != VALUE_ABSENT)
+        REFUSE(call, CONTRADICTION, "training.lora_rank", "method %s has no adapters: ask for lora or qlora", method);
+    if (!has_adapters(request) && request->adapter_targets != VALUE_ABSENT)
+        REFUSE(call, CONTRADICTION, "training.adapter_targets", "method %s has no adapters: ask for lora or qlora",
+               method);
+    if (model && has_adapters(request) && request->lora_rank > (int64_t)model->hidden_size)
+        REFUSE(call, INVALID_VALUE, "training.lora_rank", "adapters are narrower than the model: give at most %u",
+               model->hidden_size);
+}
+
 /* What cannot be meant, whatever the GPU. */
 static void check_training(struct call *call, const struct training_request *request, const struct model *model)
 {
     if (model && model->max_position_tokens && request->sequence_tokens > (int64_t)model->max_position_tokens)
         REFUSE(call, CONTEXT_TOO_LONG, "training.sequence_tokens", "%s takes at most %u tokens", model->id,
                model->max_position_tokens);
-    if (!has_adapters(request) && request->lora_rank != VALUE_ABSENT)
-        REFUSE(call, CONTRADICTION, "training.lora_rank", "method %s has no adapters: ask for lora or qlora",
-               training_method_names[request->method]);
-    if (!has_adapters(request) && request->adapter_targets != VALUE_ABSENT)
-        REFUSE(call, CONTRADICTION, "training.adapter_targets", "method %s has no adapters: ask for lora or qlora",
-               training_method_names[request->method]);
+    check_adapters(call, request, model);
     if (!request->packed && !is_known(request->mean_document_tokens))
         REFUSE(call, MISSING_FIELD, "training.mean_document_tokens",
                "say how long documents are on average: the rest of each sequence is padding");
@@ -271,7 +295,14 @@ static void check_layout(struct call *call, const struct training_request *reque
     int64_t ranks =
         count_or_1(request->tensor_parallel) * count_or_1(request->pipeline_parallel) * request->context_parallel;
     int64_t gpus = request->gpu_count, data = request->data_parallel, ep = count_or_1(request->expert_parallel);
+    if (request->virtual_stages > 1 && request->pipeline_parallel == 1)
+        REFUSE(call, CONTRADICTION, "layout.virtual_stages", "one stage is not interleaved: give 1, or more stages");
+    if (request->sequence_tokens % request->context_parallel != 0)
+        REFUSE(call, INVALID_VALUE, "layout.context_parallel", "does not divide a sequence of %lld tokens",
+               (long long)request->sequence_tokens);
     if (gpus == VALUE_ABSENT) return;
+    if (gpus > request->fleet.max_gpus)
+        REFUSE(call, CONTRADICTION, "constraints.max_gpus", "is less than the %lld GPUs asked for", (long long)gpus);
     if (gpus % ranks != 0)
         REFUSE(call, INVALID_VALUE, "layout.gpu_count",
                "%lld GPUs do not divide into groups of %lld (tensor x pipeline x context parallel)", (long long)gpus,
@@ -281,7 +312,7 @@ static void check_layout(struct call *call, const struct training_request *reque
         REFUSE(call, INVALID_VALUE, "layout.data_parallel",
                "%lld GPUs are not %lld copies of %lld GPUs each: give %lld, or leave it out", (long long)gpus,
                (long long)data, (long long)ranks, (long long)(gpus / ranks));
-    if (gpus % (ep * count_or_1(request->pipeline_parallel)) != 0)
+    if (ep > 1 && gpus % (ep * count_or_1(request->pipeline_parallel)) != 0)
         REFUSE(call, INVALID_VALUE, "layout.expert_parallel", "%lld GPUs do not divide into groups of %lld",
                (long long)gpus, (long long)(ep * count_or_1(request->pipeline_parallel)));
     if (request->batch_sequences != VALUE_ABSENT && all && gpus % ranks == 0 &&
@@ -348,18 +379,14 @@ static void fill_question(struct call *call, const struct training_request *requ
 }
 
 /* A GPU that is named is the only one; whoever names GPUs and their number wants to know about just these. */
-static bool resolve_gpu(struct call *call, struct training_request *request)
+static const struct gpu *resolve_gpu(struct call *call, struct training_request *request)
 {
     const struct gpu *gpu = NULL;
-    if (!request->gpu) return true;
-    if (request->fleet.gpus.count) {
-        REFUSE(call, CONTRADICTION, "gpu", "give gpu or constraints.gpus");
-        return false;
-    }
-    if (snapshot_find_gpu(call->snapshot, ALIAS_USER, request->gpu, "gpu", call->problems, &gpu) != STATUS_OK)
-        return false;
-    request->gpu = gpu->id;
-    return true;
+    if (!request->gpu) return NULL;
+    if (request->fleet.gpus.count) REFUSE(call, CONTRADICTION, "gpu", "give gpu or constraints.gpus");
+    enum status status = snapshot_find_gpu(call->snapshot, ALIAS_USER, request->gpu, "gpu", call->problems, &gpu);
+    request->gpu = status == STATUS_OK ? gpu->id : NULL;
+    return gpu;
 }
 
 /* A question about a fleet that says nothing: of it only the constraints are asked here. */
@@ -434,12 +461,15 @@ static enum status resolve(struct call *call, struct training_request *request, 
     bool known =
         api_model_given(&request->model) && api_model_resolve(call, &request->model, &answer->model) == STATUS_OK;
     const struct model *model = known ? &answer->model.facts : &empty;
-    bool gpu = resolve_gpu(call, request);
+    const struct gpu *gpu = resolve_gpu(call, request);
     fill_defaults(request, known ? model : NULL);
     check_training(call, request, known ? model : NULL);
     if (known) check_heads(call, request, model);
     check_layout(call, request);
-    enum status status = gpu ? read_fleet(call, request, model, &answer->question.fleet, &answer->offers) : STATUS_OK;
+    struct question *fleet = &answer->question.fleet;
+    enum status status = read_fleet(call, request, model, fleet, &answer->offers);
+    if (status == STATUS_OK && gpu && !fleet->gpu_allowed[gpu - call->snapshot->gpus])
+        REFUSE(call, CONTRADICTION, "constraints.exclude_gpus", "leaves out %s, which gpu asks for", gpu->id);
     if (status == STATUS_OK) status = problems_status(call->problems);
     if (status != STATUS_OK) return status;
     if (request->model.name && !answer->model.assumed) request->model.name = answer->model.facts.id;

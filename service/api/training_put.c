@@ -140,15 +140,16 @@ static void put_usd(struct out *out, const char *key, usd_t amount)
     api_put_number(out, key, usd_to_double(amount));
 }
 
+/* Null where there is no price. */
 static void put_price(struct out *out, const struct training_plan *plan)
 {
-    const struct offer *offer = plan->pack->offer;
-    out_text(out, "purchase", purchase_name(plan->pack->purchase));
+    const struct offer *offer = plan->pack ? plan->pack->offer : NULL;
+    out_text(out, "purchase", plan->pack ? purchase_name(plan->pack->purchase) : NULL);
     out_text(out, "provider", offer ? offer->provider : NULL);
     out_text(out, "instance_type", offer && *offer->instance_type ? offer->instance_type : NULL);
     out_text(out, "region", offer && *offer->region ? offer->region : NULL);
-    out_integer(out, "instance_count", plan->fleet.instances);
-    out_integer(out, "gpus_paid", plan->fleet.gpus_paid);
+    out_integer(out, "instance_count", plan->pack ? plan->fleet.instances : VALUE_ABSENT);
+    out_integer(out, "gpus_paid", plan->pack ? plan->fleet.gpus_paid : VALUE_ABSENT);
     put_usd(out, "usd_per_hour", plan->cost.per_hour_usd);
     put_usd(out, "hardware_usd", plan->cost.hardware_usd);
     put_usd(out, "operating_usd", plan->cost.operating_usd);
@@ -157,10 +158,6 @@ static void put_price(struct out *out, const struct training_plan *plan)
 
 static void put_cost(struct out *out, const struct training_plan *plan)
 {
-    if (!plan->pack) {
-        out_null(out, "cost");
-        return;
-    }
     out_object(out, "cost");
     put_price(out, plan);
     api_put_predicted(out, "usd_per_million_tokens", predicted_scale(plan->cost_usd, 1e6 / plan->tokens));
@@ -329,9 +326,9 @@ static const char *spot_taken(const struct training_request *request, const stru
 {
     bool spot = plan->pack && plan->pack->purchase == PURCHASE_SPOT;
     if (!spot || is_known(request->interruptions.per_instance_hour)) return NULL;
-    return arena_printf(arena,
-                        "A spot instance is lost every %.0f hours: interruptions_per_instance_hour says otherwise.",
-                        1 / plan->setup.profile->coef.spot_interruptions_per_hour);
+    return arena_printf(
+        arena, "A spot instance is lost about every %.0f hours: interruptions_per_instance_hour says otherwise.",
+        1 / plan->setup.profile->coef.spot_interruptions_per_hour);
 }
 
 static const char *ownership_taken(const struct training_request *request, const struct training_plan *plan,

@@ -225,7 +225,13 @@ static const char *const throughput_lines[] = {
 };
 
 static const char *const training_lines[] = {
-    "Fits: %s\n",
+    "Memory: %s GiB\n",
+    "plan.memory.total_gib",
+    "  from %s\n",
+    "plan.memory.total_gib.low",
+    "  to %s\n",
+    "plan.memory.total_gib.high",
+    "  surely fits: %s\n",
     "plan.memory.fits_safely",
     "Hours: %s\n",
     "plan.time.hours",
@@ -237,6 +243,8 @@ static const char *const training_lines[] = {
     "plan.meets_deadline_probability_ratio",
     "  within the budget with probability %s\n",
     "plan.meets_budget_probability_ratio",
+    "Days: %s\n",
+    "plan.time.days",
     "Tokens of a step: %s\n",
     "plan.time.step_tokens",
     "Energy: %s kWh\n",
@@ -266,6 +274,52 @@ static const char *const article_training_lines[] = {
     "memory.activations_gib",
     "Total: %s GiB (the article's rule)\n",
     "memory.total_gib",
+    NULL,
+};
+
+static const struct column batch_columns[] = {
+    {"batch_size", "batch", AS_IS},
+    {"memory_gib", "GiB", SHORT},
+    {"output_tokens_per_second_value", "tok/s", SHORT},
+    {"ttft_ms_value", "TTFT ms", SHORT},
+    {"tpot_ms_value", "TPOT ms", SHORT},
+    {"meets_slo_probability_ratio", "P(limits)", SHORT},
+    {"bound_by", "bound by", AS_IS},
+    {NULL, NULL, AS_IS},
+};
+static const struct column batch_plan_columns[] = {
+    {"batch_kind", "kind", AS_IS},
+    {"order", "order", AS_IS},
+    {"batch_count", "batches", AS_IS},
+    {"largest_batch_size", "largest", AS_IS},
+    {"kv_utilization_ratio", "KV used", SHORT},
+    {"padding_ratio", "padding", SHORT},
+    {"total_seconds_value", "seconds", SHORT},
+    {NULL, NULL, AS_IS},
+};
+static const struct column assignment_columns[] = {
+    {"line", "line", AS_IS},
+    {"id", "id", AS_IS},
+    {"batch", "batch", AS_IS},
+    {NULL, NULL, AS_IS},
+};
+static const char *const batch_lines[] = {
+    "Best batch size: %s\n",
+    "batch.best_batch_size",
+    "  bound by %s\n",
+    "batch.best_bound",
+    "Largest: %s\n",
+    "batch.largest_batch_size",
+    "  bound by %s\n",
+    "batch.largest_bound",
+    "Requests: %s\n",
+    "trace.request_count",
+    "  that fit no batch: %s\n",
+    "trace.unplaceable_count",
+    "  the first: line %s\n",
+    "trace.unplaceable[0].line",
+    "  because: %s\n",
+    "trace.unplaceable[0].reason",
     NULL,
 };
 
@@ -311,6 +365,10 @@ static const struct layout layouts[] = {
     {"offers_history", price_day_columns, NULL, NULL, "points[0].day", NULL, 0},
     {"offers_history", price_span_columns, NULL, NULL, "points[0].from", NULL, 0},
     {"offers_history", NULL, history_lines, NULL, NULL, NULL, 0},
+    {"batch_plan", NULL, batch_lines, NULL, NULL, NULL, 0},
+    {"batch_plan", batch_columns, NULL, NULL, "curve[0].batch_size", "curve", 0},
+    {"batch_plan", batch_plan_columns, NULL, NULL, "trace.plans[0].order", "trace.plans", 0},
+    {"batch_plan", assignment_columns, NULL, NULL, "assignments[0].line", "assignments", 0},
 };
 
 /* --- values of the answer ---------------------------------------------------------------------------------------- */

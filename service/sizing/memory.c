@@ -211,11 +211,16 @@ double memory_sequence_bytes(const struct deployment *deployment, double tokens)
     return kv_layout_units(&rank.kv, slot_tokens(deployment, tokens)) * rank.kv.unit_bytes;
 }
 
-static struct kv_layout first_layout(const struct deployment *deployment)
+struct kv_layout kv_layout_first(const struct deployment *deployment)
 {
     struct stage stages[3];
     make_stages(deployment, stages);
     return kv_layout_make(deployment, &stages[0]);
+}
+
+double kv_layout_sequence_units(const struct kv_layout *layout, const struct deployment *deployment, double tokens)
+{
+    return kv_layout_units(layout, slot_tokens(deployment, tokens));
 }
 
 double memory_sequences_at(const struct deployment *deployment, const struct memory *memory, double tokens)
@@ -227,9 +232,9 @@ double memory_sequences_at(const struct deployment *deployment, const struct mem
 double memory_sequences_sharing(const struct deployment *deployment, const struct memory *memory, double tokens,
                                 double shared_tokens)
 {
-    struct kv_layout layout = first_layout(deployment);
+    struct kv_layout layout = kv_layout_first(deployment);
     bool slots = deployment->engine->coef.kv_slots_preallocated > 0;
     double shared = slots ? 0 : layout.full_units * floor(shared_tokens / layout.block_tokens);
-    double own = kv_layout_units(&layout, slot_tokens(deployment, tokens)) - shared;
+    double own = kv_layout_sequence_units(&layout, deployment, tokens) - shared;
     return (memory->kv_units - shared) / own;
 }

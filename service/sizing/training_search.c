@@ -225,18 +225,31 @@ double training_safe_limit(struct predicted quantity, double deviate)
     return quantity.value / demand_safe_ratio(quantity, deviate);
 }
 
-static struct training_rejection judge(const struct training_question *question, const struct training_plan *plan)
+/* Whether the fleet of a plan can be had. */
+static struct training_rejection judge_fleet(const struct training_question *question, const struct training_plan *plan)
 {
-    const struct question *fleet = &question->fleet;
-    struct question unpriced = *fleet;
+    struct question unpriced = question->fleet;
     unpriced.budget_usd = USD_UNKNOWN; /* a run's cost is uncertain: judged by its probability */
-    uint32_t gpu = (uint32_t)(plan->setup.gpu - fleet->snapshot->gpus);
+    uint32_t gpu = (uint32_t)(plan->setup.gpu - unpriced.snapshot->gpus);
     struct cost cost = plan->cost;
     if (!is_known(question->tokens)) cost.total_usd = cost.per_hour_usd; /* that it has a price counts */
     struct shortfall short_of = fleet_check(&unpriced, gpu, &plan->fleet, &cost);
+    if (short_of.reason == REJECT_NONE) return rejected(TRAINING_OK, UNKNOWN, UNKNOWN, "");
     if (short_of.reason == REJECT_NO_PRICE) return rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, "");
-    if (short_of.reason != REJECT_NONE)
-        return rejected(TRAINING_LIMITS, short_of.needed, short_of.available, short_of.unit);
+    return rejected(TRAINING_LIMITS, short_of.needed, short_of.available, short_of.unit);
+}
+
+/* GPUs that were asked about need no price, unless money is limited. */
+static struct training_rejection judge(const struct training_question *question, const struct training_plan *plan)
+{
+    const struct question *fleet = &question->fleet;
+    const struct training_memory *memory = &plan->memory;
+    if (!memory->fits_safely) /* asked for as it is */
+        return rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB");
+    if (!plan->pack && usd_known(fleet->budget_usd)) return rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, "");
+    struct training_rejection found =
+        plan->pack ? judge_fleet(question, plan) : rejected(TRAINING_OK, UNKNOWN, UNKNOWN, "");
+    if (found.reason != TRAINING_OK) return found;
     if (!(plan->deadline_probability >= fleet->probability))
         return rejected(TRAINING_DEADLINE, training_safe_limit(plan->hours, fleet->deviate), question->deadline_hours,
                         "h");
@@ -268,7 +281,7 @@ static void try_pack(struct searcher *searcher, const struct layouts *layout, co
     uint32_t gpu = (uint32_t)(plan.setup.gpu - question->fleet.snapshot->gpus);
     if (pack && (pack->stale || !fleet_place(pack, 1, 1, plan.setup.gpus, &plan.fleet))) return;
     training_plan_finish(&question->fleet, &question->interruptions, question->deadline_hours, &plan);
-    struct training_rejection found = pack ? judge(question, &plan) : rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, "");
+    struct training_rejection found = judge(question, &plan);
     note(searcher, gpu, found);
     if (!result->has_nearest || plan_wins(question, &plan, &result->nearest)) {
         result->nearest = plan;
@@ -344,8 +357,19 @@ static void try_host(struct searcher *searcher, uint32_t gpu, const struct packs
         try_size(searcher, gpu, packs, host, question->gpus);
         return;
     }
-    for (uint32_t gpus = pack->purchase == PURCHASE_OWNED ? 1 : host; gpus <= most && gpus <= UINT32_MAX / 2; gpus *= 2)
+    uint32_t least = pack->purchase == PURCHASE_OWNED ? 1 : host;
+    for (uint32_t gpus = least; gpus <= most && gpus <= UINT32_MAX / 2; gpus *= 2)
         try_size(searcher, gpu, packs, host, gpus);
+}
+
+/* Where not even one host may be had, nothing was tried. */
+static void note_untried(struct searcher *searcher, uint32_t gpu, const struct packs *packs)
+{
+    uint32_t least = UINT32_MAX;
+    for (size_t i = 0; i < packs->count; i++)
+        least = packs->items[i].instance_gpus < least ? packs->items[i].instance_gpus : least;
+    if (packs->count && !searcher->result->rejections[gpu].unit)
+        note(searcher, gpu, rejected(TRAINING_LIMITS, least, searcher->question->fleet.max_gpus, "GPUs"));
 }
 
 static enum status try_gpu(struct searcher *searcher, uint32_t gpu)
@@ -361,11 +385,12 @@ static enum status try_gpu(struct searcher *searcher, uint32_t gpu)
         try_host(searcher, gpu, &packs, i);
         priced = true;
     }
+    note_untried(searcher, gpu, &packs);
     if (question->fixed && !priced_for(&packs, question->gpus)) {
         uint32_t host = part->node_gpus ? part->node_gpus : 1;
         try_size(searcher, gpu, &packs, host, question->gpus);
     }
-    if (!priced) note(searcher, gpu, rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, ""));
+    if (!priced && !question->fixed) note(searcher, gpu, rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, ""));
     return STATUS_OK;
 }
 

@@ -42,6 +42,12 @@ QUESTIONS = {
                  {"model": LLAMA, "method": "lora", "training_tokens": 1e8, "flash_attention": "true",
                   "deadline_hours": 48, "as_of": AS_OF, "budget": 3000, "gpus": "h100,l40s",
                   "purchase": "on_demand,spot"}),
+    "batch_plan": ("/v1/batch-plan",
+                   {"model": LLAMA, "gpu": "h100-sxm", "slo": {"tpot_ms": 60}, "assignments": True,
+                    "workload": {"requests": [{"input_tokens": 1024, "output_tokens": 256},
+                                              {"input_tokens": 3000, "output_tokens": 500}]}},
+                   {"model": LLAMA, "gpu": "h100-sxm", "tpot_ms": 60, "assignments": "true",
+                    "requests": "1024:256,3000:500"}),
 }
 LISTS = {
     "gpus": ("/v1/gpus", {"id": "h100"}, "gpus"),
@@ -52,12 +58,13 @@ LISTS = {
 }
 FLAT = {name: (path, flat) for name, (path, _, flat) in QUESTIONS.items()}
 FLAT |= {name: (path, flat) for name, (path, flat, _) in LISTS.items()}
-ROWS = {"recommend": ["recommended", "alternatives"], "cost": ["options"]} | {
+ROWS = {"recommend": ["recommended", "alternatives"], "cost": ["options"], "batch_plan": ["assignments"]} | {
     name: [rows] for name, (_, _, rows) in LISTS.items()}
 # One scalar of each answer.
 FIELDS = {"recommend": "recommended.gpu_count", "memory": "memory.weights_gib",
-          "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "training": "plan.time.hours", "gpus": "gpus[0].memory_nominal_gb",
-          "models": "total_count", "engines": "profiles[0].engine", "calibrations": "calibrations[0].fp16_tflops",
+          "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "training": "plan.time.hours",
+          "batch_plan": "batch.best_batch_size", "gpus": "gpus[0].memory_nominal_gb", "models": "total_count",
+          "engines": "profiles[0].engine", "calibrations": "calibrations[0].fp16_tflops",
           "offers": "offers[0].usd_per_hour"}
 
 
@@ -320,7 +327,7 @@ def bad_questions(route):
     name = route["operation_id"]
     yield "unknown field", {"colour": "red"}, {"colour": "red"}, 400
     if name in QUESTIONS:
-        wrong = {"model": "no/such-model"} | ({"gpu": "l40s"} if name in ("memory", "throughput") else {})
+        wrong = {"model": "no/such-model"} | ({"gpu": "l40s"} if name in ("memory", "throughput", "batch_plan") else {})
         yield "unknown model", wrong, wrong, 422
     elif name == "engines":
         yield "unknown engine", {"id": "no-such-engine"}, None, 422
