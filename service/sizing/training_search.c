@@ -385,11 +385,11 @@ static enum status try_gpu(struct searcher *searcher, uint32_t gpu)
         try_host(searcher, gpu, &packs, i);
         priced = true;
     }
-    note_untried(searcher, gpu, &packs);
     if (question->fixed && !priced_for(&packs, question->gpus)) {
         uint32_t host = part->node_gpus ? part->node_gpus : 1;
         try_size(searcher, gpu, &packs, host, question->gpus);
     }
+    note_untried(searcher, gpu, &packs);
     if (!priced && !question->fixed) note(searcher, gpu, rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, ""));
     return STATUS_OK;
 }
