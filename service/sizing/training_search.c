@@ -70,6 +70,10 @@ static void consider(struct searcher *searcher, const struct training_setup *set
 static bool set_micro_batches(const struct training_question *question, struct training_setup *setup)
 {
     double ranks = training_data_parallel(setup) * setup->micro_batch_sequences;
+    if (setup->fused_backward) { /* a gradient that is used at once cannot be summed up */
+        setup->micro_batches = 1;
+        return !(question->batch_sequences > 0) || question->batch_sequences == ranks;
+    }
     if (question->batch_sequences > 0) {
         setup->micro_batches = question->batch_sequences / ranks;
         return setup->micro_batches >= 1 && setup->micro_batches == floor(setup->micro_batches);

@@ -109,6 +109,25 @@ static void test_holds(void **state)
     fleet_done(asked);
 }
 
+/* Updates in the backward pass: one micro-batch is a step, which needs less memory. */
+static void test_fused_backward(void **state)
+{
+    (void)state;
+    struct asked *asked = ask("'gpus':['h200-sxm'],'max_gpus':1");
+    struct training_question question = question_of(asked);
+    question.setup.precision = PRECISION_BF16;
+    question.micro_batch_sequences = 1;
+    struct training_search kept = search_of(&question, asked);
+    question.setup.fused_backward = true;
+    struct training_search fused = search_of(&question, asked);
+    assert_true(kept.found && fused.found && kept.best.setup.micro_batches == 32);
+    assert_true(fused.best.setup.micro_batches == 1 && fused.best.memory.gradients_bytes == 0);
+    assert_true(fused.best.memory.total_bytes.value < kept.best.memory.total_bytes.value);
+    question.batch_sequences = 32; /* on one GPU these are 32 micro-batches */
+    assert_false(search_of(&question, asked).found);
+    fleet_done(asked);
+}
+
 /* Twice the tokens are twice the hours, the energy and the money of the same plan. */
 static void test_linear(void **state)
 {
@@ -323,9 +342,9 @@ static void test_several_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_holds),        cmocka_unit_test(test_linear),         cmocka_unit_test(test_more_freedom),
-        cmocka_unit_test(test_reasons),      cmocka_unit_test(test_outranked),      cmocka_unit_test(test_one_limit),
-        cmocka_unit_test(test_joint_limits), cmocka_unit_test(test_several_limits),
+        cmocka_unit_test(test_holds),        cmocka_unit_test(test_linear),       cmocka_unit_test(test_fused_backward),
+        cmocka_unit_test(test_more_freedom), cmocka_unit_test(test_reasons),      cmocka_unit_test(test_outranked),
+        cmocka_unit_test(test_one_limit),    cmocka_unit_test(test_joint_limits), cmocka_unit_test(test_several_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
