@@ -481,6 +481,7 @@ static enum status run_roofline(struct call *call, struct training_request *requ
 {
     enum status status = resolve(call, request, answer);
     if (status != STATUS_OK) return status;
+    answer->question.memo = training_memo_make(call->snapshot, call->arena);
     status = training_search_run(&answer->question, call->arena, &answer->search);
     if (status == STATUS_OK && !answer->search.found && !answer->question.fixed)
         status = training_relax(&answer->question, call->arena, &answer->relaxations);

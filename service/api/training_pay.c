@@ -1,8 +1,6 @@
 /* training_pay.c owns what the GPUs of a plan cost under each way to pay: to rent and to own, side by side. */
 #include "api/training.h"
 
-#include <string.h>
-
 const struct training_plan *training_answer_plan(const struct training_answer *answer)
 {
     const struct training_search *search = &answer->search;
@@ -37,6 +35,7 @@ static struct training_question same_plan(const struct training_answer *answer, 
     question.micro_batch_sequences = setup->micro_batch_sequences;
     question.least = TRAINING_LEAST_COST;
     question.fixed = false;
+    question.memo = NULL;
     return question;
 }
 
@@ -47,7 +46,6 @@ enum status training_pay(struct call *call, struct training_answer *answer)
     if (!plan || !plan->memory.fits_safely) return STATUS_OK;
     bool *gpu_allowed = ARENA_ARRAY(call->arena, snapshot->gpu_count, bool);
     if (!gpu_allowed) return STATUS_OUT_OF_MEMORY;
-    memset(gpu_allowed, 0, snapshot->gpu_count * sizeof *gpu_allowed);
     gpu_allowed[plan->setup.gpu - snapshot->gpus] = true;
     struct training_question question = same_plan(answer, plan, gpu_allowed);
     for (int purchase = 0; purchase < PURCHASE_COUNT; purchase++) {

@@ -19,7 +19,7 @@ const char *training_reject_name(enum training_reject reason)
     return reject_names[reason];
 }
 
-enum { MICRO_BATCH_MOST = 16, TENSOR_MOST = 8, STAGES_MOST = 16, EXPERT_RANKS_MOST = 64 };
+enum { MICRO_BATCH_MOST = 16, TENSOR_MOST = 8, STAGES_MOST = 16, EXPERT_RANKS_MOST = 64, GPUS_MOST = 4096 };
 
 /* One number of GPUs of one part on one kind of host: the best of its layouts. */
 struct layouts {
@@ -189,6 +189,40 @@ static struct layouts find_layout(struct searcher *searcher, const struct gpu *g
     return best;
 }
 
+/* --- what was found already ------------------------------------------------------------------------------------- */
+
+struct known_layout {
+    uint32_t host_gpus, gpus;
+    struct layouts layouts;
+    struct known_layout *next;
+};
+
+struct training_memo {
+    struct known_layout **of_gpu;
+};
+
+struct training_memo *training_memo_make(const struct snapshot *snapshot, struct arena *arena)
+{
+    struct training_memo *memo = ARENA_NEW(arena, struct training_memo);
+    if (memo) memo->of_gpu = ARENA_ARRAY(arena, snapshot->gpu_count, struct known_layout *);
+    return memo && memo->of_gpu ? memo : NULL;
+}
+
+static struct layouts recall_layout(struct searcher *searcher, uint32_t gpu, uint32_t host_gpus, uint32_t gpus)
+{
+    const struct training_question *question = searcher->question;
+    const struct gpu *part = &question->fleet.snapshot->gpus[gpu];
+    if (!question->memo) return find_layout(searcher, part, host_gpus, gpus);
+    struct known_layout **first = &question->memo->of_gpu[gpu];
+    for (struct known_layout *known = *first; known; known = known->next) {
+        if (known->host_gpus == host_gpus && known->gpus == gpus) return known->layouts;
+    }
+    struct known_layout *found = ARENA_NEW(searcher->arena, struct known_layout);
+    struct layouts layouts = find_layout(searcher, part, host_gpus, gpus);
+    if (found) *first = memcpy(found, &(struct known_layout){host_gpus, gpus, layouts, *first}, sizeof *found);
+    return layouts;
+}
+
 /* --- ways to pay ------------------------------------------------------------------------------------------------ */
 
 /* Of a run whose length nobody told, hours and money are as its tokens: it is ranked by GPU-hours and price. */
@@ -329,7 +363,7 @@ static void try_size(struct searcher *searcher, uint32_t gpu, const struct packs
                      uint32_t gpus)
 {
     const struct training_question *question = searcher->question;
-    struct layouts layout = find_layout(searcher, &question->fleet.snapshot->gpus[gpu], host_gpus, gpus);
+    struct layouts layout = recall_layout(searcher, gpu, host_gpus, gpus);
     bool enough = layout.state == LAYOUT_FITS || (question->fixed && layout.state != LAYOUT_NONE);
     bool paid = false;
     if (layout.state != LAYOUT_FITS) note_layout(searcher, gpu, &layout);
@@ -357,12 +391,13 @@ static void try_host(struct searcher *searcher, uint32_t gpu, const struct packs
     const struct training_question *question = searcher->question;
     const struct pack *pack = &packs->items[index];
     uint32_t host = pack->instance_gpus, most = question->fleet.max_gpus;
+    if (most > GPUS_MOST) most = GPUS_MOST;
     if (question->gpus) {
         try_size(searcher, gpu, packs, host, question->gpus);
         return;
     }
     uint32_t least = pack->purchase == PURCHASE_OWNED ? 1 : host;
-    for (uint32_t gpus = least; gpus <= most && gpus <= UINT32_MAX / 2; gpus *= 2)
+    for (uint32_t gpus = least; gpus <= most; gpus *= 2)
         try_size(searcher, gpu, packs, host, gpus);
 }
 

@@ -3,6 +3,10 @@
 #pragma once
 #include "sizing/training_run.h"
 
+/* The best layouts of numbers of GPUs, which money and time do not change: found once for a search and for what it may
+ * give way on. */
+struct training_memo;
+
 /* A question about a run. What is 0 (of numbers) or VALUE_ABSENT (of choices) is searched. */
 struct training_question {
     struct question fleet;       /* which GPUs, how they are paid, how many, budget, probability */
@@ -15,6 +19,7 @@ struct training_question {
     double batch_sequences_default;
     double tokens, deadline_hours; /* tokens: computed, padding included; deadline NaN: none */
     struct training_interruptions interruptions;
+    struct training_memo *memo; /* NULL: none; of questions that differ in limits alone */
     bool fixed; /* GPU and count are given: the answer is that plan, even where it does not fit */
     enum training_least { TRAINING_LEAST_COST, TRAINING_LEAST_HOURS, TRAINING_LEAST_GPUS } least;
 };
@@ -53,6 +58,7 @@ struct training_search {
     struct training_rejection *rejections; /* per GPU of the catalog */
     size_t evaluated;                      /* layouts: a work count */
 };
+struct training_memo *training_memo_make(const struct snapshot *snapshot, struct arena *arena); /* NULL: no memory */
 enum status training_search_run(const struct training_question *question, struct arena *arena,
                                 struct training_search *ret_search) MUST_CHECK;
 
