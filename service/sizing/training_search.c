@@ -21,12 +21,14 @@ const char *training_reject_name(enum training_reject reason)
 
 enum { MICRO_BATCH_MOST = 16, TENSOR_MOST = 8, STAGES_MOST = 16, EXPERT_RANKS_MOST = 64, GPUS_MOST = 4096 };
 
+enum layout_state { LAYOUT_NONE, LAYOUT_TOO_LARGE, LAYOUT_TIGHT, LAYOUT_FITS };
+
 /* One number of GPUs of one part on one kind of host: the best of its layouts. */
 struct layouts {
     struct training_setup setup;
     struct training_memory memory;
     struct training_time time;
-    enum { LAYOUT_NONE, LAYOUT_TOO_LARGE, LAYOUT_TIGHT, LAYOUT_FITS } state;
+    enum layout_state state;
     bool rate_known;
 };
 
@@ -37,15 +39,15 @@ struct searcher {
 };
 
 /* Whether what was found now is better: what fits is, then what is faster; of what does not fit, what is smaller. */
-static bool is_better(const struct layouts *best, int state, const struct training_memory *memory,
+static bool is_better(const struct layouts *best, enum layout_state state, const struct training_memory *memory,
                       const struct training_time *time)
 {
-    if (state != (int)best->state) return state > (int)best->state;
+    if (state != best->state) return state > best->state;
     if (state == LAYOUT_TOO_LARGE) return memory->total_bytes.value < best->memory.total_bytes.value;
     return time->tokens_per_second.value > best->time.tokens_per_second.value;
 }
 
-static int state_of(const struct training_memory *memory)
+static enum layout_state state_of(const struct training_memory *memory)
 {
     return memory->fits_safely ? LAYOUT_FITS : memory->fits ? LAYOUT_TIGHT : LAYOUT_TOO_LARGE;
 }
@@ -56,8 +58,8 @@ static void consider(struct searcher *searcher, const struct training_setup *set
     struct training_time time;
     searcher->result->evaluated++;
     training_memory_size(setup, &memory);
-    int state = state_of(&memory);
-    if (state < (int)best->state) return;
+    enum layout_state state = state_of(&memory);
+    if (state < best->state) return;
     best->rate_known = training_time_predict(setup, &time);
     if (!best->rate_known || !is_better(best, state, &memory, &time)) return;
     best->setup = *setup;
@@ -85,11 +87,11 @@ static bool set_micro_batches(const struct training_question *question, struct t
 static void try_batches(struct searcher *searcher, struct training_setup *setup, struct layouts *best)
 {
     const struct training_question *question = searcher->question;
-    double asked = question->micro_batch_sequences;
-    for (double sequences = asked > 0 ? asked : MICRO_BATCH_MOST; sequences >= 1; sequences = floor(sequences / 2)) {
+    uint32_t asked = (uint32_t)question->micro_batch_sequences;
+    for (uint32_t sequences = asked ? asked : MICRO_BATCH_MOST; sequences; sequences /= 2) {
         setup->micro_batch_sequences = sequences;
         if (set_micro_batches(question, setup)) consider(searcher, setup, best);
-        if (asked > 0) break;
+        if (asked) break;
     }
 }
 
