@@ -1,6 +1,6 @@
 /* nvml.c owns the calls of libnvidia-ml.so.1. Its header comes with no compiler package, so the few declarations that
  * are used are here; the numbers are NVML's published ABI. */
-#include "kernels/nvml.h"
+#include "hw/nvml.h"
 
 #include <dlfcn.h>
 #include <math.h>
