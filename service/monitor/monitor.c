@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -44,6 +45,24 @@ static void set_reading(struct monitor *monitor, int64_t since_ms)
     pthread_mutex_unlock(&monitor->lock);
 }
 
+/* The only one that is wanted, if it is there. */
+static void choose(const char *wanted, struct arena *arena, struct sample *sample)
+{
+    char index[16];
+    if (!*wanted) return;
+    for (size_t i = 0; i < sample->gpu_count; i++) {
+        (void)snprintf(index, sizeof index, "%d", sample->gpus[i].index);
+        if (strcmp(wanted, index) != 0 && strcmp(wanted, sample->gpus[i].uuid) != 0) continue;
+        sample->gpus = &sample->gpus[i];
+        sample->gpu_count = 1;
+        return;
+    }
+    const char *reason =
+        arena_printf(arena, "there is no GPU %s%s%s", wanted, *sample->reason ? ": " : "", sample->reason);
+    sample->gpu_count = 0;
+    if (reason) sample->reason = reason;
+}
+
 static bool take(struct monitor *monitor, struct arena *arena, struct sample *ret_sample)
 {
     struct devices_reading reading;
@@ -59,6 +78,7 @@ static bool take(struct monitor *monitor, struct arena *arena, struct sample *re
     sample.gpus = reading.gpus;
     sample.gpu_count = reading.gpu_count;
     sample.reason = reading.reason;
+    choose(monitor->settings.gpu, arena, &sample);
     *ret_sample = sample;
     return true;
 }

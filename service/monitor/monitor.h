@@ -14,14 +14,15 @@ struct monitor_settings {
     struct sink_settings sinks; /* its texts are borrowed */
     const char *host;           /* "" = this machine's name */
     const char *proc;           /* "" = "/proc" */
+    const char *gpu;            /* this one only, by its index or its UUID; "" = all */
     int64_t count;              /* samples to take; 0 = without an end */
-    /* By the monitor's thread after each sample, without a lock; NULL = nobody wants it. */
+    /* By the monitor's thread after each sample, and after its alerts, without a lock; NULL = nobody wants it. */
     void (*taken)(void *data, const struct sample *sample);
     void (*alert)(void *data, const struct alert *alert); /* begun to fire, or resolved */
     void *data;
 };
 
-enum { MONITOR_STOP_MS = 3000 };
+enum { MONITOR_STOP_MS = 3000, MONITOR_ALERTS_WAITING = 256 /* a good queue_max of sinks */ };
 
 struct monitor;
 /* Starts the thread: block signals before. */
