@@ -11,8 +11,8 @@ struct store;
 struct service {
     struct live *live;
     struct keyring *keys;
-    int64_t price_age_max_days; /* see struct call */
-    struct recorder *recorder;  /* NULL: no answer is stored */
-    struct store *store;        /* for requests; NULL: the catalog is the built-in one */
+    int64_t price_age_max_days;  /* see struct call */
+    struct recorder *recorder;   /* NULL: no answer is stored */
+    struct store *store;         /* for requests; NULL: the catalog is the built-in one */
     struct import_ages *imports; /* for the metrics */
 };
