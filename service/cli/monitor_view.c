@@ -324,6 +324,15 @@ static void add_head(struct frame *frame, const struct sample *last, size_t wind
     }
 }
 
+static void add_text(struct frame *frame, const char *before, const char *text)
+{
+    struct out line;
+    if (!*text) return;
+    out_init(&line, 0);
+    add(&line, "%s%s", before, text);
+    add_row(frame, NEEDED, &line);
+}
+
 static void add_alerts(struct frame *frame)
 {
     const struct alert_set *alerts = frame->subject->view->alerts;
@@ -383,12 +392,8 @@ enum status monitor_view_frame(struct out *out, const struct view_subject *subje
     add_head(&frame, last, statistics.sample_count);
     add_system_rows(&frame, &statistics.system_memory, &last->memory);
     add_alerts(&frame);
-    if (*last->reason) {
-        struct out line;
-        out_init(&line, 0);
-        add(&line, "%s%s", last->gpu_count ? "" : "No GPU: ", last->reason);
-        add_row(&frame, NEEDED, &line);
-    }
+    add_text(&frame, "Log: ", subject->log);
+    add_text(&frame, last->gpu_count ? "" : "No GPU: ", last->reason);
     for (size_t i = 0; i < statistics.gpu_count; i++)
         add_gpu_rows(&frame, &statistics.gpus[i]);
     if (frame.failed) return STATUS_OUT_OF_MEMORY;
