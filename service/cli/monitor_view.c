@@ -120,7 +120,7 @@ void monitor_view_alert(struct out *out, const struct alert *alert)
 enum weight { EXTRA, USEFUL, NEEDED };
 
 struct row {
-    char *text; /* in the arena, cut to the width */
+    const char *text; /* in the arena, cut to the width */
     size_t length;
     enum weight weight;
 };
@@ -176,23 +176,32 @@ static size_t fitting_length(const struct out *line, unsigned columns_max)
     return line->length;
 }
 
+/* Room for one more; NULL when out of memory. */
+static struct row *next_row(struct frame *frame)
+{
+    if (frame->count == frame->room) {
+        struct row *rows = ARENA_ARRAY(frame->arena, frame->room * 2 + 32, struct row);
+        if (!rows) return NULL;
+        if (frame->count) memcpy(rows, frame->rows, frame->count * sizeof *rows);
+        frame->room = frame->room * 2 + 32;
+        frame->rows = rows;
+    }
+    return frame->rows + frame->count;
+}
+
 static void add_row(struct frame *frame, enum weight weight, struct out *line)
 {
     const size_t length = fitting_length(line, frame->style->columns);
     const char *plain = length < line->length && frame->style->colours ? PLAIN : "";
-    if (frame->count == frame->room) {
-        struct row *rows = ARENA_ARRAY(frame->arena, frame->room * 2 + 32, struct row);
-        if (rows && frame->count) memcpy(rows, frame->rows, frame->count * sizeof *rows);
-        frame->room = rows ? frame->room * 2 + 32 : frame->room;
-        frame->rows = rows ? rows : frame->rows;
-    }
-    char *text = line->failed || frame->count == frame->room
-                     ? NULL
-                     : arena_printf(frame->arena, "%.*s%s", (int)length, line->length ? line->data : "", plain);
-    if (text)
-        frame->rows[frame->count++] = (struct row){text, strlen(text), weight};
-    else
+    struct row *row = line->failed ? NULL : next_row(frame);
+    const char *text =
+        row ? arena_printf(frame->arena, "%.*s%s", (int)length, line->length ? line->data : "", plain) : NULL;
+    if (text) {
+        *row = (struct row){text, strlen(text), weight};
+        frame->count++;
+    } else {
         frame->failed = true;
+    }
     out_done(line);
 }
 

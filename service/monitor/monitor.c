@@ -21,7 +21,7 @@ struct monitor {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool running, stop; /* the thread was started; it has to end */
+    bool running, stop, over; /* the thread was started and not joined; it has to end; it takes no more samples */
     struct history *history;
     struct alert_set *alerts;
     uint64_t taken, late;
@@ -168,6 +168,10 @@ static void *run(void *data)
             pthread_mutex_unlock(&monitor->lock);
         }
     } while (wait_until(monitor, due_ms));
+    pthread_mutex_lock(&monitor->lock);
+    monitor->over = true;
+    pthread_cond_broadcast(&monitor->changed);
+    pthread_mutex_unlock(&monitor->lock);
     return NULL;
 }
 
@@ -228,9 +232,13 @@ bool monitor_stop(struct monitor *monitor)
     pthread_mutex_lock(&monitor->lock);
     monitor->stop = true;
     pthread_cond_broadcast(&monitor->changed);
+    while (!monitor->over && pthread_cond_timedwait(&monitor->changed, &monitor->lock, &until) == 0)
+        continue;
+    const bool over = monitor->over;
     pthread_mutex_unlock(&monitor->lock);
-    monitor->running = pthread_clockjoin_np(monitor->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
-    return !monitor->running;
+    if (over) (void)pthread_join(monitor->thread, NULL);
+    monitor->running = !over;
+    return over;
 }
 
 bool monitor_free(struct monitor *monitor)
