@@ -85,7 +85,7 @@ static bool take(struct monitor *monitor, struct arena *arena, struct sample *re
 
 struct changes { /* alerts that somebody has to be told of */
     struct arena *arena;
-    struct alert **alerts;
+    struct alert *alerts;
     size_t count, room;
 };
 
@@ -93,16 +93,13 @@ static void note_change(void *data, const struct alert *alert)
 {
     struct changes *changes = data;
     if (changes->count == changes->room) {
-        struct alert **more = ARENA_ARRAY(changes->arena, changes->room * 2 + 8, struct alert *);
+        struct alert *more = ARENA_ARRAY(changes->arena, changes->room * 2 + 8, struct alert);
         if (!more) return;
         if (changes->count) memcpy(more, changes->alerts, changes->count * sizeof *more);
         changes->alerts = more;
         changes->room = changes->room * 2 + 8;
     }
-    struct alert *copy = ARENA_NEW(changes->arena, struct alert);
-    if (!copy) return;
-    *copy = *alert;
-    changes->alerts[changes->count++] = copy;
+    changes->alerts[changes->count++] = *alert;
 }
 
 static void keep(struct monitor *monitor, const struct sample *sample, struct changes *changes)
@@ -126,8 +123,8 @@ static void take_and_tell(struct monitor *monitor)
     if (take(monitor, &arena, &sample)) {
         keep(monitor, &sample, &changes);
         for (size_t i = 0; i < changes.count; i++) {
-            sinks_alert(monitor->sinks, changes.alerts[i]);
-            if (settings->alert) settings->alert(settings->data, changes.alerts[i]);
+            sinks_alert(monitor->sinks, &changes.alerts[i]);
+            if (settings->alert) settings->alert(settings->data, &changes.alerts[i]);
         }
         sinks_sample(monitor->sinks, &sample);
         if (settings->taken) settings->taken(settings->data, &sample);
