@@ -563,8 +563,7 @@ static const char *const examples[] = {
     "gpusize training --model llama-3.1-8b --gpu h100-sxm --gpu-count 8 --sequence-tokens 8192",
     "gpusize training --model llama-3.1-8b --method qlora --training-tokens 50e6 --deadline-hours 24 --budget-usd 200",
     "gpusize training --model 70B --method lora --lora-rank 64 --training-tokens 1e9 --purchase on_demand,spot",
-    "gpusize training --model llama-3.1-70b --method pretrain --gpu h100-sxm --gpu-count 512 --tensor-parallel 8 "
-    "--pipeline-parallel 4 --training-tokens 1e12",
+    "gpusize training --model 70B --method pretrain --gpu h100-sxm --gpu-count 512 --tp 8 --training-tokens 1e12",
     "gpusize training --model 7B --estimator article",
     NULL,
 };
