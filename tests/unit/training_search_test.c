@@ -109,6 +109,27 @@ static void test_holds(void **state)
     fleet_done(asked);
 }
 
+/* A mixture of experts that no host holds: over hosts, with its experts spread. */
+static void test_experts(void **state)
+{
+    (void)state;
+    struct asked *asked = ask("'gpus':['h100-sxm'],'max_gpus':64");
+    struct training_question question = question_of(asked);
+    question.setup.model = training_model(snapshot, "Qwen/Qwen3-235B-A22B");
+    struct training_search search = search_of(&question, asked);
+    assert_holds(&question, &search);
+    question.expert_parallel = 8;
+    struct training_search spread = search_of(&question, asked);
+    assert_holds(&question, &spread);
+    assert_int_equal(spread.best.setup.expert_parallel, 8);
+    assert_string_equal(spread.best.setup.profile->name, "megatron");
+    assert_true(search.best.cost_usd.value <= spread.best.cost_usd.value);
+    question.expert_parallel = 48; /* does not divide 128 experts */
+    struct training_search odd = search_of(&question, asked);
+    assert_int_equal(reason_of(&odd, "h100-sxm"), TRAINING_LAYOUT);
+    fleet_done(asked);
+}
+
 /* Updates in the backward pass: one micro-batch is a step, which needs less memory. */
 static void test_fused_backward(void **state)
 {
@@ -401,12 +422,10 @@ static void test_several_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_holds),          cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_fused_backward), cmocka_unit_test(test_fixed),
-        cmocka_unit_test(test_ranks),          cmocka_unit_test(test_more_freedom),
-        cmocka_unit_test(test_reasons),        cmocka_unit_test(test_outranked),
-        cmocka_unit_test(test_one_limit),      cmocka_unit_test(test_joint_limits),
-        cmocka_unit_test(test_several_limits),
+        cmocka_unit_test(test_holds),        cmocka_unit_test(test_linear),       cmocka_unit_test(test_fused_backward),
+        cmocka_unit_test(test_fixed),        cmocka_unit_test(test_experts),      cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_more_freedom), cmocka_unit_test(test_reasons),      cmocka_unit_test(test_outranked),
+        cmocka_unit_test(test_one_limit),    cmocka_unit_test(test_joint_limits), cmocka_unit_test(test_several_limits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
