@@ -1,7 +1,7 @@
 /* child.h owns the child processes: each group of probes runs in one, so that a crash, a hang or an error that sticks
  * to a CUDA context costs that group and never the report. What a child finds comes back as records through a pipe. */
 #pragma once
-#include "kernels/nvml.h"
+#include "hw/nvml.h"
 #include "kernels/results.h"
 
 enum record_kind { RECORD_RESULT, RECORD_DEVICE, RECORD_COUNT, RECORD_NVML, RECORD_KINDS };

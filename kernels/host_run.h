@@ -1,8 +1,8 @@
 /* host_run.h owns one run: which groups of probes are asked for, in which order they run within how much time, and
  * what came of it. */
 #pragma once
+#include "hw/nvml.h"
 #include "kernels/device_key.h"
-#include "kernels/nvml.h"
 #include "kernels/results.h"
 #include "kernels/summary.h"
 

@@ -1,6 +1,6 @@
 /* judge.h owns doubt: which figures are not to be relied on, and whether others use the GPU. Pure. */
 #pragma once
-#include "kernels/nvml.h"
+#include "hw/nvml.h"
 #include "kernels/results.h"
 
 /* Sets the doubts of each result that passed. peak_dram_gb_per_s: 0 or NaN if it is unknown or does not apply. */

@@ -1,7 +1,7 @@
 /* judge.h owns the figures of a device: which members of a report they are, and whether they can be believed. */
 #pragma once
-#include "calibrate/members.h"
 #include "catalog/calibration.h"
+#include "wire/members.h"
 
 /* Without any figure. */
 struct calibration calibration_empty(void);

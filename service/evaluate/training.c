@@ -53,8 +53,9 @@ static double version(const struct reading *reading)
 
 static uint32_t count_or_1(const struct reading *reading, const char *column)
 {
+    enum { COUNT_MOST = 1 << 20 }; /* more is no count, and does not fit one */
     double value = number(reading, column);
-    return value >= 1 ? (uint32_t)value : 1;
+    return value >= 1 ? (uint32_t)fmin(value, COUNT_MOST) : 1;
 }
 
 static bool refuse(struct training_run *run, const char *reason)
@@ -379,9 +380,9 @@ double training_run_error(const struct training_run *run, const struct training_
     struct training_setup setup = training_run_setup(run);
     struct training_time time;
     setup.profile = profile;
-    if (run->refused || !is_known(run->tokens_per_second_per_gpu) || !training_time_predict(&setup, &time))
-        return UNKNOWN;
-    return log(time.tokens_per_second.value / setup.gpus / run->tokens_per_second_per_gpu);
+    if (run->refused || !(run->tokens_per_second_per_gpu > 0) || !training_time_predict(&setup, &time)) return UNKNOWN;
+    double error = log(time.tokens_per_second.value / setup.gpus / run->tokens_per_second_per_gpu);
+    return isfinite(error) ? error : UNKNOWN;
 }
 
 /* --- memory as a span ------------------------------------------------------------------------------------------- */

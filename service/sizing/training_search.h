@@ -20,7 +20,7 @@ struct training_question {
     double tokens, deadline_hours; /* tokens: computed, padding included; deadline NaN: none */
     struct training_interruptions interruptions;
     struct training_memo *memo; /* NULL: none; of questions that differ in limits alone */
-    bool fixed; /* GPU and count are given: the answer is that plan, even where it does not fit */
+    bool fixed;                 /* GPU and count are given: the answer is that plan, even where it does not fit */
     enum training_least { TRAINING_LEAST_COST, TRAINING_LEAST_HOURS, TRAINING_LEAST_GPUS } least;
 };
 

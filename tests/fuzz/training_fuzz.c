@@ -1,5 +1,5 @@
-/* training_fuzz.c owns the fuzzing of a whole question about training: lines of name=value, as a query gives them. It is
- * answered or refused with its reasons, the same bytes each time, and what is answered is not negative. */
+/* training_fuzz.c owns the fuzzing of a whole question about training: lines of name=value, as a query gives them. It
+ * is answered or refused with its reasons, the same bytes each time, and what is answered is not negative. */
 #include "api/operation.h"
 #include "catalog.h"
 #include "fuzz.h"

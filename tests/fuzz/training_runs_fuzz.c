@@ -1,5 +1,5 @@
-/* training_runs_fuzz.c owns the fuzzing of measured training runs: any text is refused with its reasons, or is runs that
- * can be predicted. */
+/* training_runs_fuzz.c owns the fuzzing of measured training runs: any text is refused with its reasons, or is runs
+ * that can be predicted. */
 #include "catalog.h"
 #include "evaluate/training.h"
 #include "fuzz.h"

@@ -31,10 +31,10 @@ first_lines() {
 }
 
 rules() {
-    only_in jansson.h catalog/hf service/wire service/import service/calibrate kernels
+    only_in jansson.h catalog/hf service/wire service/import service/calibrate service/monitor kernels
     only_in microhttpd.h service/http
     only_in libpq-fe.h service/store
-    only_in sodium.h catalog service/http service/api service/store service/keys kernels
+    only_in sodium.h catalog service/http service/api service/store service/keys service/monitor kernels
     only_in curl/ service/fetch
     only_in nlopt.h service/fit
     only_in zip.h service/import

@@ -1,5 +1,5 @@
-/* members.c owns the types and limits of a report's members. */
-#include "calibrate/members.h"
+/* members.c owns the types and limits of such members. */
+#include "wire/members.h"
 
 #include "catalog/name.h"
 #include "catalog/text.h"
@@ -38,7 +38,7 @@ const char *read_text(struct reading *reading, const json_t *object, const char 
             return refuse(reading, STATUS_INVALID_VALUE, path, name, "has control characters in it");
     }
     const char *copy = arena_strdup(reading->arena, text);
-    return copy ? copy : refuse(reading, STATUS_OUT_OF_MEMORY, path, name, "no memory for the report");
+    return copy ? copy : refuse(reading, STATUS_OUT_OF_MEMORY, path, name, "no memory to read it");
 }
 
 double read_number(struct reading *reading, const json_t *object, const char *path, const char *name, double low,

@@ -1,4 +1,5 @@
-/* members.h owns reading members of a report: absent and null are unknown, what is of a wrong kind is a problem. */
+/* members.h owns reading members of JSON objects that are no question: absent and null are unknown, what is of a wrong
+ * kind is a problem. */
 #pragma once
 #include "catalog/status.h"
 #include "catalog/units.h"

@@ -1,0 +1,71 @@
+/* alert.h owns when something is wrong: thresholds with hysteresis and a time for which they must be passed. Pure.
+ *
+ * Of each rule and each thing that it watches there is one alert: ok → pending (over the threshold, not for long enough
+ * yet) → firing → resolved (below threshold - hysteresis again) → ok, or over again. What is not known for a while
+ * changes nothing.
+ *
+ *   {"type": "gpu_memory_high", "state": "firing", "host": "node7", "since": TIME, "value": 0.91, "peak": 0.93,
+ *    "threshold": 0.85, "hysteresis": 0.05, "for_seconds": 30,
+ *    "gpu": {"index": 0, "uuid": "GPU-…", "name": "…"} or null,
+ *    "usage_ratio": 0.91, "current_usage_gb": 72.8, "total_gb": 80}
+ *
+ * The last three, with GB of 2^30 bytes, are the article's and null but for memory. */
+#pragma once
+#include "catalog/status.h"
+#include "monitor/sample.h"
+
+enum alert_measure {
+    ALERT_GPU_MEMORY,      /* "gpu_memory_high": usage ratio */
+    ALERT_SYSTEM_MEMORY,   /* "system_memory_high": usage ratio */
+    ALERT_GPU_TEMPERATURE, /* "gpu_temperature_high": degrees Celsius */
+    ALERT_GPU_LOST,        /* "gpu_lost": 1 when lost, else 0 */
+    ALERT_MEASURES
+};
+const char *alert_type(enum alert_measure measure);
+
+struct alert_rule {
+    enum alert_measure measure;
+    double threshold, hysteresis; /* fires above the one, is resolved at or below the one less the other */
+    double for_s;
+};
+
+#define ALERT_RATIO_DEFAULT 0.85 /* the article's */
+#define ALERT_HYSTERESIS_DEFAULT 0.05
+#define ALERT_TEMPERATURE_DEFAULT_C 90.0
+
+/* "a ratio is wanted: 0.85" for 85. `field` is named in problems. */
+enum status alert_check_ratio(double threshold, const char *field, struct problems *problems) MUST_CHECK;
+/* The rules that most want: both memories at a ratio, temperature, lost GPUs. */
+enum { ALERT_RULES = ALERT_MEASURES };
+void alert_rules(double ratio, double hysteresis, double temperature_c, double for_s,
+                 struct alert_rule ret_rules[ALERT_RULES]);
+
+enum alert_state { ALERT_OK, ALERT_PENDING, ALERT_FIRING, ALERT_RESOLVED, ALERT_STATES };
+const char *alert_state_name(enum alert_state state);
+
+struct alert {
+    const struct alert_rule *rule;
+    enum alert_state state;
+    int64_t since_unix_ms; /* when the state began */
+    double value, peak;    /* as read last; the highest since it became pending */
+    double current_bytes, total_bytes;
+    char host[HOST_NAME_MAX_BYTES + 1];
+    int gpu_index; /* -1: the host's */
+    char gpu_uuid[GPU_TEXT_BYTES], gpu_name[GPU_TEXT_BYTES];
+    /* private */
+    int64_t over_since_ms;
+};
+
+/* The alerts of one host. */
+struct alert_set;
+struct alert_set *alert_set_new(const struct alert_rule *rules, size_t count); /* copies them; NULL: no memory */
+void alert_set_free(struct alert_set *set);                                    /* accepts NULL */
+/* Takes the next sample of the host. `changed` is called for each alert that has begun to fire or is resolved.
+ * false: no memory for a new GPU's alerts; the others are up to date. */
+bool alert_set_update(struct alert_set *set, const struct sample *sample,
+                      void (*changed)(void *data, const struct alert *alert), void *data);
+size_t alert_set_count(const struct alert_set *set);
+const struct alert *alert_set_at(const struct alert_set *set, size_t index);
+
+struct out;
+void alert_write(struct out *out, const char *key, const struct alert *alert);
