@@ -109,6 +109,27 @@ static void test_holds(void **state)
     fleet_done(asked);
 }
 
+/* A mixture of experts that no host holds: over hosts, with its experts spread. */
+static void test_experts(void **state)
+{
+    (void)state;
+    struct asked *asked = ask("'gpus':['h100-sxm'],'max_gpus':64");
+    struct training_question question = question_of(asked);
+    question.setup.model = training_model(snapshot, "Qwen/Qwen3-235B-A22B");
+    struct training_search search = search_of(&question, asked);
+    assert_holds(&question, &search);
+    question.expert_parallel = 8;
+    struct training_search spread = search_of(&question, asked);
+    assert_holds(&question, &spread);
+    assert_int_equal(spread.best.setup.expert_parallel, 8);
+    assert_string_equal(spread.best.setup.profile->name, "megatron");
+    assert_true(search.best.cost_usd.value <= spread.best.cost_usd.value);
+    question.expert_parallel = 48; /* does not divide 128 experts */
+    struct training_search odd = search_of(&question, asked);
+    assert_int_equal(reason_of(&odd, "h100-sxm"), TRAINING_LAYOUT);
+    fleet_done(asked);
+}
+
 /* Updates in the backward pass: one micro-batch is a step, which needs less memory. */
 static void test_fused_backward(void **state)
 {
@@ -169,6 +190,65 @@ static void test_more_freedom(void **state)
     assert_true(search_of(&either, spot).best.cost_usd.value <= search_of(&question, asked).best.cost_usd.value);
     fleet_done(asked);
     fleet_done(spot);
+}
+
+/* GPUs and their number given: that plan, also where it does not fit, and with a layout as it was asked for. */
+static void test_fixed(void **state)
+{
+    (void)state;
+    struct asked *asked = ask("'gpus':['h100-sxm'],'max_gpus':64");
+    struct training_question question = question_of(asked);
+    question.fixed = true;
+    question.gpus = 16;
+    question.tensor_parallel = 2;
+    question.pipeline_parallel = 4;
+    question.data_parallel = 2;
+    question.sharding = SHARDING_ZERO1;
+    question.recompute = RECOMPUTE_SELECTIVE;
+    question.batch_sequences = 64;
+    struct training_search search = search_of(&question, asked);
+    const struct training_setup *layout = &search.best.setup;
+    assert_true(search.found && layout->gpus == 16 && layout->tensor_parallel == 2 && layout->pipeline_parallel == 4);
+    assert_true(layout->sharding == SHARDING_ZERO1 && layout->recompute == RECOMPUTE_SELECTIVE);
+    assert_true(layout->micro_batches * layout->micro_batch_sequences * 2 == 64);
+    assert_string_equal(layout->profile->name, "megatron");
+    question.gpus = 1;
+    question.tensor_parallel = question.pipeline_parallel = question.data_parallel = 0;
+    question.sharding = VALUE_ABSENT;
+    search = search_of(&question, asked);
+    assert_true(!search.found && search.has_nearest && search.nearest.setup.gpus == 1);
+    assert_false(search.nearest.memory.fits);
+    assert_int_equal(reason_of(&search, "h100-sxm"), TRAINING_MEMORY);
+    question.gpus = 6; /* no power of two divides it three times */
+    question.tensor_parallel = 4;
+    search = search_of(&question, asked);
+    assert_false(search.found || search.has_nearest);
+    assert_int_equal(reason_of(&search, "h100-sxm"), TRAINING_LAYOUT);
+    fleet_done(asked);
+}
+
+/* Without tokens a plan is ranked by what a token costs; by hours or GPUs if these are to be few. */
+static void test_ranks(void **state)
+{
+    (void)state;
+    struct asked *asked = ask("'gpus':['h100-sxm','l40s','a100-80gb-sxm'],'max_gpus':16");
+    struct training_question question = question_of(asked);
+    struct training_search cost = search_of(&question, asked);
+    question.least = TRAINING_LEAST_HOURS;
+    struct training_search hours = search_of(&question, asked);
+    question.least = TRAINING_LEAST_GPUS;
+    struct training_search gpus = search_of(&question, asked);
+    assert_true(hours.best.hours.value <= cost.best.hours.value && hours.best.hours.value <= gpus.best.hours.value);
+    assert_true(gpus.best.setup.gpus <= cost.best.setup.gpus && gpus.best.setup.gpus <= hours.best.setup.gpus);
+    question.least = TRAINING_LEAST_COST;
+    question.tokens = UNKNOWN;
+    struct training_search untold = search_of(&question, asked);
+    assert_true(untold.found && !is_known(untold.best.hours.value));
+    const struct training_rejection *other = &untold.rejections[fleet_gpu(snapshot, "l40s")];
+    assert_int_equal(other->reason, TRAINING_OUTRANKED);
+    assert_string_equal(other->unit, "USD per million tokens");
+    assert_true(other->needed > other->available && other->available > 0);
+    fleet_done(asked);
 }
 
 /* --- what is not ------------------------------------------------------------------------------------------------ */
@@ -343,6 +423,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_holds),        cmocka_unit_test(test_linear),       cmocka_unit_test(test_fused_backward),
+        cmocka_unit_test(test_fixed),        cmocka_unit_test(test_experts),      cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_more_freedom), cmocka_unit_test(test_reasons),      cmocka_unit_test(test_outranked),
         cmocka_unit_test(test_one_limit),    cmocka_unit_test(test_joint_limits), cmocka_unit_test(test_several_limits),
     };

@@ -181,6 +181,41 @@ static void test_bubble(void **state)
     assert_near("interleaved", training_time_of(setup).terms.bubble, terms.bubble / 4, 1e-9);
 }
 
+/* H100: 450 GB/s one way inside a host, a ninth between hosts. Four all-reduces of a row of 2 h in each layer; three
+ * times 2 bytes of each parameter in each micro-batch; six copies of a row to each of 8 experts, half of them on
+ * another host. */
+static void test_links(void **state)
+{
+    (void)state;
+    const struct model *model = training_model(snapshot, "meta-llama/Llama-3.1-8B-Instruct");
+    struct training_setup setup = training_setup_plain(snapshot, model, "h100-sxm", 8);
+    const struct training_coefs *fsdp = &setup.profile->coef;
+    setup.sharding = SHARDING_FSDP;
+    assert_near("sharded", training_time_of(setup).terms.shard_comm,
+                fsdp->shard_link_share * 3 * 2 * 8030261248.0 / 450e9 / 4096, 1e-9);
+    setup.gpus = 16;
+    assert_near("beyond the host", training_time_of(setup).terms.shard_comm,
+                fsdp->shard_link_share * 3 * 2 * 8030261248.0 / 450e9 / fsdp->network_link_ratio / 4096, 1e-9);
+    setup.sharding = SHARDING_DDP;
+    assert_near("reduced once", training_time_of(setup).terms.shard_comm,
+                fsdp->shard_link_share * 2 * 2 * 8030261248.0 / 450e9 / fsdp->network_link_ratio / 4096, 1e-9);
+    setup = training_setup_plain(snapshot, model, "h100-sxm", 8);
+    setup.profile = snapshot_find_training(snapshot, "megatron");
+    const struct training_coefs *megatron = &setup.profile->coef;
+    setup.tensor_parallel = 8;
+    assert_near("tensor", training_time_of(setup).terms.tensor_comm,
+                megatron->tensor_link_share * 32 * 8 * 7 * 2 * 4096 / 450e9, 1e-9);
+    setup = training_setup_plain(snapshot, training_model(snapshot, "Qwen/Qwen3-30B-A3B"), "h100-sxm", 16);
+    setup.profile = snapshot_find_training(snapshot, "megatron");
+    setup.expert_parallel = 16;
+    double each = 48.0 * 6 * 8 * 2 * 2048 * 15 / 16, rate = 450e9;
+    assert_near("experts", training_time_of(setup).terms.expert_comm,
+                megatron->expert_link_share * each * (0.5 / rate + 0.5 / rate / megatron->network_link_ratio), 1e-9);
+    double now = training_time_of(setup).terms.experts;
+    setup.older_software = true;
+    assert_near("older", training_time_of(setup).terms.experts, now * megatron->older_moe_ratio, 1e-9);
+}
+
 /* MI300X takes 1.32 to 1.40 times as long as H200 for 8B in bf16: alpharomercoma/MI300X-vs-H200, REPORT.md. */
 static void test_amd(void **state)
 {
@@ -441,15 +476,15 @@ static void test_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_llama),         cmocka_unit_test(test_megatron_turing),
-        cmocka_unit_test(test_foundry),       cmocka_unit_test(test_flops),
-        cmocka_unit_test(test_products),      cmocka_unit_test(test_bubble),
-        cmocka_unit_test(test_amd),           cmocka_unit_test(test_rates),
-        cmocka_unit_test(test_parts),         cmocka_unit_test(test_more_recompute),
-        cmocka_unit_test(test_more_gpus),     cmocka_unit_test(test_methods),
-        cmocka_unit_test(test_saving),        cmocka_unit_test(test_interval),
-        cmocka_unit_test(test_best_interval), cmocka_unit_test(test_played),
-        cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_llama),          cmocka_unit_test(test_megatron_turing),
+        cmocka_unit_test(test_foundry),        cmocka_unit_test(test_flops),
+        cmocka_unit_test(test_products),       cmocka_unit_test(test_bubble),
+        cmocka_unit_test(test_links),          cmocka_unit_test(test_amd),
+        cmocka_unit_test(test_rates),          cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_more_recompute), cmocka_unit_test(test_more_gpus),
+        cmocka_unit_test(test_methods),        cmocka_unit_test(test_saving),
+        cmocka_unit_test(test_interval),       cmocka_unit_test(test_best_interval),
+        cmocka_unit_test(test_played),         cmocka_unit_test(test_checkpoint),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
