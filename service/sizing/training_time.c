@@ -319,11 +319,11 @@ bool training_time_predict(const struct training_setup *setup, struct training_t
     double sustained = training_sustained_tflops(setup->snapshot, setup->gpu, &measured);
     if (!terms_of(setup, sustained, &time.terms)) return false;
     double seconds = training_terms_sum(&time.terms);
-    bool plain = setup->offload == OFFLOAD_NONE && setup->flash_attention;
+    struct work work = work_of(setup);
+    bool plain = setup->offload == OFFLOAD_NONE && setup->flash_attention && !work.frozen; /* as all rows of the fit */
     bool fitted = measured && plain && was_fitted(setup);
     double factor = (fitted ? coef->fitted_time_factor : coef->time_factor) * (measured ? 1 : UNMEASURED_FACTOR);
     enum basis basis = fitted ? BASIS_FITTED : BASIS_EXTRAPOLATED;
-    struct work work = work_of(setup);
     time.step_tokens = training_step_tokens(setup);
     time.tokens_per_second = predicted_make(setup->gpus / seconds, factor, COVERAGE_RATIO, basis);
     time.step_seconds = predicted_make(time.step_tokens * seconds / setup->gpus, factor, COVERAGE_RATIO, basis);
