@@ -154,7 +154,7 @@ static enum status check_form(struct problems *problems, struct form *form, enum
 /* A question by POST is its body; the body of a write is read by its operation, which is named by the query. */
 static enum status read_question(struct request *request, const struct pairs *query, struct input **ret_input)
 {
-    if (strcmp(request->method, "POST") != 0 || request->route->access >= ROUTE_WRITE) {
+    if (strcmp(request->method, "POST") != 0 || request->route->access >= ROUTE_REPORT) {
         return input_from_pairs(&request->arena, query->items, query->count, &request->problems, ret_input);
     }
     for (size_t i = 0; i < query->count; i++) {
@@ -286,7 +286,7 @@ static enum status run_question(struct request *request, const struct operation 
         request->reply.recording = record_answer(request, &call, operation, form, query);
     if (status == STATUS_OK && call.http_status) request->reply.http_status = call.http_status;
     if (status == STATUS_OK) request->reply.etag = call.etag;
-    if (request->route->access >= ROUTE_WRITE) request->reply.cache_control = "no-store";
+    if (request->route->access >= ROUTE_REPORT) request->reply.cache_control = "no-store";
     out_done(&answer);
     input_done(input);
     return status;

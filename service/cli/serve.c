@@ -94,6 +94,7 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .allowed_hosts = split_list(settings->allowed_hosts, "allowed_hosts", arena, problems),
         .trusted_proxies = split_list(settings->trusted_proxies, "trusted_proxies", arena, problems),
         .reading_needs_key = settings->reading_needs_key,
+        .reports_need_key = settings->reports_need_key,
         .address_requests_per_second = (double)settings->address_requests_per_second,
         .key_requests_per_second = (double)settings->key_requests_per_second,
         .access_log = settings->access_log,

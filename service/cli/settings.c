@@ -44,6 +44,8 @@ static const struct setting {
     TEXT(allowed_hosts, "", "Host names that requests may be for besides loopback, comma separated; * is any."),
     TEXT(trusted_proxies, "", "Addresses and networks, comma separated, whose X-Forwarded-For is believed."),
     SWITCH(reading_needs_key, "off", "Whether also questions need a key; needs a database."),
+    SWITCH(reports_need_key, "on",
+           "Whether hosts need a writer's key to report on their GPUs; off: where you trust all."),
     INTEGER(address_requests_per_second, "0", 0, 1000000, "COUNT", "Limit of one address without a key; 0 is none."),
     INTEGER(key_requests_per_second, "0", 0, 1000000, "COUNT", "Limit of a key that has none of its own; 0 is none."),
     TEXT(cors_origin, "*", "Origin that web pages may ask from; empty forbids."),

@@ -12,7 +12,7 @@ struct settings {
     int64_t port, threads, workers, db_workers, queue_max, connections_max, connections_per_address_max, idle_timeout_s,
         request_deadline_s, cache_max_mib, drain_s, access_log, db_prepared, record_max_mib, record_queue_max_mib,
         db_statement_timeout_ms, poll_interval_ms, reading_needs_key, max_price_age_days, address_requests_per_second,
-        key_requests_per_second;
+        key_requests_per_second, reports_need_key;
 };
 
 /* Flags win over environment variables (GPUSIZE_PORT), those over the file (port = 8080), those over the defaults.

@@ -119,7 +119,7 @@ static void put_routes(struct out *out)
         out_bool(out, "post", route->methods & ROUTE_POST);
         out_bool(out, "patch", route->methods & ROUTE_PATCH);
         out_bool(out, "delete", route->methods & ROUTE_DELETE);
-        out_bool(out, "writes", route->access == ROUTE_WRITE);
+        out_bool(out, "writes", route->access >= ROUTE_REPORT);
         out_bool(out, "formats", route->formats);
         out_text(out, "work", works[route->work]);
         out_integer(out, "body_max_bytes", (int64_t)route->body_max_bytes);

@@ -1,0 +1,195 @@
+/* collector.c owns hosts and their samples in memory: sorted arrays under one lock. */
+#include "monitor/collector.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SILENT_MS (24 * 60 * 60 * (int64_t)1000)
+
+struct entry {
+    char *name;
+    struct sample **samples;
+    size_t count;
+    struct alert_set *alerts;
+};
+
+struct collector {
+    struct collector_settings settings;
+    struct alert_rule *rules;
+    pthread_mutex_t mutex;
+    struct entry *entries; /* by name */
+    size_t count;
+};
+
+struct collector *collector_new(const struct collector_settings *settings)
+{
+    struct collector *collector = calloc(1, sizeof *collector);
+    if (!collector) return NULL;
+    (void)pthread_mutex_init(&collector->mutex, NULL);
+    collector->settings = *settings;
+    collector->entries = calloc(settings->hosts_max + 1, sizeof *collector->entries);
+    collector->rules = calloc(settings->rule_count + 1, sizeof *collector->rules);
+    if (!collector->entries || !collector->rules) {
+        collector_free(collector);
+        return NULL;
+    }
+    for (size_t i = 0; i < settings->rule_count; i++)
+        collector->rules[i] = settings->rules[i];
+    return collector;
+}
+
+static void entry_done(struct entry *entry)
+{
+    for (size_t i = 0; i < entry->count; i++)
+        free(entry->samples[i]);
+    free(entry->samples);
+    free(entry->name);
+    alert_set_free(entry->alerts);
+}
+
+void collector_free(struct collector *collector)
+{
+    if (!collector) return;
+    for (size_t i = 0; i < collector->count; i++)
+        entry_done(&collector->entries[i]);
+    (void)pthread_mutex_destroy(&collector->mutex);
+    free(collector->entries);
+    free(collector->rules);
+    free(collector);
+}
+
+/* --- hosts --- */
+
+static const struct sample *newest(const struct entry *entry)
+{
+    return entry->count ? entry->samples[entry->count - 1] : NULL;
+}
+
+/* Where the name is, or belongs. */
+static size_t place_of(const struct collector *collector, const char *name)
+{
+    size_t low = 0, high = collector->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (strcmp(collector->entries[middle].name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void remove_entry(struct collector *collector, size_t place)
+{
+    struct entry *entry = &collector->entries[place];
+    entry_done(entry);
+    collector->count--;
+    memmove(entry, entry + 1, (collector->count - place) * sizeof *entry);
+}
+
+/* The host that has been silent for the longest time makes room, if that is long enough. */
+static bool make_room(struct collector *collector, int64_t now_unix_ms)
+{
+    size_t oldest = 0;
+    if (collector->count < collector->settings.hosts_max) return true;
+    for (size_t i = 1; i < collector->count; i++) {
+        if (newest(&collector->entries[i])->unix_ms < newest(&collector->entries[oldest])->unix_ms) oldest = i;
+    }
+    if (!collector->count || now_unix_ms - newest(&collector->entries[oldest])->unix_ms < SILENT_MS) return false;
+    remove_entry(collector, oldest);
+    return true;
+}
+
+static enum status find_or_add(struct collector *collector, const struct sample_batch *batch,
+                               struct problems *problems, struct entry **ret_entry)
+{
+    size_t place = place_of(collector, batch->host);
+    bool known = place < collector->count && strcmp(collector->entries[place].name, batch->host) == 0;
+    if (!known && !make_room(collector, batch->samples[batch->count - 1].unix_ms))
+        return problems_add(problems, STATUS_OUT_OF_RANGE, "host",
+                            "this service keeps the samples of at most %zu hosts (monitor_hosts_max)",
+                            collector->settings.hosts_max);
+    if (!known) {
+        struct entry entry = {.name = strdup(batch->host),
+                              .samples = calloc(collector->settings.samples_max + 1, sizeof(struct sample *)),
+                              .alerts = alert_set_new(collector->rules, collector->settings.rule_count)};
+        if (!entry.name || !entry.samples || !entry.alerts) {
+            entry_done(&entry);
+            return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for another host");
+        }
+        place = place_of(collector, batch->host); /* one before it may have made room */
+        struct entry *at = &collector->entries[place];
+        memmove(at + 1, at, (collector->count - place) * sizeof *at);
+        *at = entry;
+        collector->count++;
+    }
+    *ret_entry = &collector->entries[place];
+    return STATUS_OK;
+}
+
+/* --- samples --- */
+
+/* Late ones go to their place; with too many the oldest of all goes. */
+static enum status insert(struct collector *collector, struct entry *entry, const struct sample *sample,
+                          struct problems *problems, size_t *added)
+{
+    size_t place = entry->count;
+    while (place > 0 && entry->samples[place - 1]->unix_ms > sample->unix_ms)
+        place--;
+    const bool known = place > 0 && entry->samples[place - 1]->unix_ms == sample->unix_ms;
+    const bool full = entry->count == collector->settings.samples_max;
+    if (known || (full && place == 0)) return STATUS_OK;
+    struct sample *copy = sample_copy(sample);
+    if (!copy) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the samples");
+    const bool is_newest = place == entry->count;
+    memmove(&entry->samples[place + 1], &entry->samples[place], (entry->count - place) * sizeof(struct sample *));
+    entry->samples[place] = copy;
+    entry->count++;
+    ++*added;
+    if (is_newest && !alert_set_update(entry->alerts, sample, collector->settings.alert, collector->settings.data))
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the alerts");
+    if (full) {
+        free(entry->samples[0]);
+        entry->count--;
+        memmove(&entry->samples[0], &entry->samples[1], entry->count * sizeof(struct sample *));
+    }
+    return STATUS_OK;
+}
+
+static enum status add(struct collector *collector, const struct sample_batch *batch, struct problems *problems,
+                       size_t *added)
+{
+    struct entry *entry = NULL;
+    enum status status = find_or_add(collector, batch, problems, &entry);
+    for (size_t i = 0; status == STATUS_OK && i < batch->count; i++)
+        status = insert(collector, entry, &batch->samples[i], problems, added);
+    if (entry && entry->count == 0) remove_entry(collector, (size_t)(entry - collector->entries)); /* no memory */
+    return status;
+}
+
+enum status collector_add(struct collector *collector, const struct sample_batch *batch, struct problems *problems,
+                          size_t *ret_added)
+{
+    size_t added = 0;
+    if (batch->count == 0) return STATUS_OK;
+    (void)pthread_mutex_lock(&collector->mutex);
+    enum status status = add(collector, batch, problems, &added);
+    (void)pthread_mutex_unlock(&collector->mutex);
+    *ret_added = added;
+    return status;
+}
+
+void collector_look(struct collector *collector, void (*look)(void *data, const struct collector_host *host),
+                    void *data)
+{
+    (void)pthread_mutex_lock(&collector->mutex);
+    for (size_t i = 0; i < collector->count; i++) {
+        const struct entry *entry = &collector->entries[i];
+        look(data, &(struct collector_host){.name = entry->name,
+                                            .samples = (const struct sample *const *)entry->samples,
+                                            .sample_count = entry->count,
+                                            .alerts = entry->alerts});
+    }
+    (void)pthread_mutex_unlock(&collector->mutex);
+}
