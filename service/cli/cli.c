@@ -179,6 +179,7 @@ const struct cli_command cli_commands[] = {
     {"evaluate", "Compares predictions with measured results.", cli_evaluate},
     {"fit", "Fits engine profiles to measured rows.", cli_fit},
     {"calibrate", "Measures the GPUs of this machine, or its CPU.", cli_calibrate},
+    {"monitor", "Watches the memory of this machine's GPUs, and alerts.", cli_monitor},
     {"replay", "Computes a stored answer again, and tells whether it is the same.", cli_replay},
     {"key", "Makes, lists and revokes the keys of callers.", cli_key},
     {"completion", "Prints a completion script for bash, zsh or fish.", cli_completion},

@@ -38,6 +38,7 @@ int cli_import(const struct cli *cli, int argc, char **argv);
 int cli_evaluate(const struct cli *cli, int argc, char **argv);
 int cli_fit(const struct cli *cli, int argc, char **argv);
 int cli_calibrate(const struct cli *cli, int argc, char **argv);
+int cli_monitor(const struct cli *cli, int argc, char **argv);
 int cli_replay(const struct cli *cli, int argc, char **argv);
 int cli_key(const struct cli *cli, int argc, char **argv);
 int cli_completion(const struct cli *cli, int argc, char **argv);

@@ -14,19 +14,22 @@ struct monitor_settings {
     struct sink_settings sinks; /* its texts are borrowed */
     const char *host;           /* "" = this machine's name */
     const char *proc;           /* "" = "/proc" */
+    const char *gpu;            /* this one only, by its index or its UUID; "" = all */
     int64_t count;              /* samples to take; 0 = without an end */
-    /* By the monitor's thread after each sample, without a lock; NULL = nobody wants it. */
+    /* By the monitor's thread after each sample, and after its alerts, without a lock; NULL = nobody wants it. */
     void (*taken)(void *data, const struct sample *sample);
     void (*alert)(void *data, const struct alert *alert); /* begun to fire, or resolved */
     void *data;
 };
 
+enum { MONITOR_STOP_MS = 3000, MONITOR_ALERTS_WAITING = 256 /* a good queue_max of sinks */ };
+
 struct monitor;
 /* Starts the thread: block signals before. */
 enum status monitor_new(const struct monitor_settings *settings, struct problems *problems,
                         struct monitor **ret_monitor) MUST_CHECK;
-/* Stops, and lets the sinks send what waits. A driver that hangs is waited for no longer than STOP_MS; then false, and
- * the thread and what it uses are left to the end of the process. Accepts NULL. */
+/* Stops, and lets the sinks send what waits. A driver that hangs is waited for no longer than MONITOR_STOP_MS; then
+ * false, and the thread and what it uses are left to the end of the process. Accepts NULL. */
 bool monitor_free(struct monitor *monitor);
 
 /* Looks: any thread. What `look` is given holds until it returns; sampling waits for it. */

@@ -3,6 +3,7 @@
 #pragma once
 #include "catalog/status.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 enum outbox_result {
@@ -20,12 +21,13 @@ struct outbox_settings {
     const char *name;      /* in what is reported: "webhook" */
     size_t queue_max;      /* texts that wait; more drop the oldest */
     size_t batch_max;      /* texts that are sent together, 1 … OUTBOX_BATCH_MAX */
+    unsigned gather_ms;    /* waits so long for more, before a batch */
     unsigned tries_max;    /* of one batch; 0: until it is sent or dropped */
     unsigned pause_min_ms; /* after the first failure; doubled each time */
     unsigned pause_max_ms;
     unsigned drain_ms; /* at the end, to send what waits */
     /* By the outbox's thread; must come back within a limit of its own, and soon when *stop. `why` is of a failure. */
-    enum outbox_result (*send)(void *data, const struct outbox_text *texts, size_t count, const volatile bool *stop,
+    enum outbox_result (*send)(void *data, const struct outbox_text *texts, size_t count, const atomic_bool *stop,
                                char why[], size_t why_bytes);
     void *data;
     void (*report)(

@@ -13,6 +13,7 @@
 #include "monitor/outbox.h"
 
 struct sink_settings {
+    const char *host;           /* whose samples they are */
     bool log;                   /* one line of JSON for each alert, by `report` */
     const char *webhook;        /* URL of http or https; "" = none */
     const char *webhook_secret; /* "" = not signed */
@@ -20,6 +21,7 @@ struct sink_settings {
     const char *report_to;      /* the service whose /v1/monitor/samples gets the samples: "https://gpus.example"; "" */
     const char *report_key;     /* its key; "" = none */
     double timeout_s;           /* of one delivery */
+    double report_interval_s;   /* samples are gathered for so long before they are sent */
     size_t queue_max;           /* alerts that wait for a sink */
     size_t samples_max;         /* samples that wait for the service */
     void (*report)(const char *line);
