@@ -87,8 +87,7 @@ static bool read_alert(struct reading *reading, const json_t *object, const char
         {.measure = ALERT_GPU_TEMPERATURE},
         {.measure = ALERT_GPU_LOST},
     };
-    const unsigned measure =
-        find_name(read_text(reading, object, "", "type", GPU_TEXT_BYTES), type_of, ALERT_MEASURES);
+    const unsigned measure = find_name(read_text(reading, object, "", "type", GPU_TEXT_BYTES), type_of, ALERT_MEASURES);
     const unsigned state = find_name(read_text(reading, object, "", "state", GPU_TEXT_BYTES), state_of, ALERT_STATES);
     if (measure == ALERT_MEASURES || state == ALERT_STATES) return false;
     *ret_alert = (struct alert){

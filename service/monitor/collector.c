@@ -101,8 +101,8 @@ static bool make_room(struct collector *collector, int64_t now_unix_ms)
     return true;
 }
 
-static enum status find_or_add(struct collector *collector, const struct sample_batch *batch,
-                               struct problems *problems, struct entry **ret_entry)
+static enum status find_or_add(struct collector *collector, const struct sample_batch *batch, struct problems *problems,
+                               struct entry **ret_entry)
 {
     size_t place = place_of(collector, batch->host);
     bool known = place < collector->count && strcmp(collector->entries[place].name, batch->host) == 0;

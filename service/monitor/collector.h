@@ -16,8 +16,9 @@ struct collector_settings {
 struct collector;
 struct collector *collector_new(const struct collector_settings *settings); /* NULL when out of memory */
 void collector_free(struct collector *collector);                           /* accepts NULL */
-/* Samples of one host in any order; one of a time that it has already changes nothing. Alerts follow samples that are
- * newer than those before. `ret_added`: how many were new. STATUS_OUT_OF_RANGE: there are too many hosts. */
+/* Samples of one host, sorted by time; late ones go to their place, and one of a time that it has changes nothing.
+ * Alerts follow those that are newer than all before. `ret_added`: how many were new. STATUS_OUT_OF_RANGE: there are
+ * too many hosts. */
 enum status collector_add(struct collector *collector, const struct sample_batch *batch, struct problems *problems,
                           size_t *ret_added) MUST_CHECK;
 
