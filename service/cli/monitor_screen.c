@@ -10,7 +10,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { COLUMNS = 80, ROWS = 24, COLUMNS_MIN = 40, COLUMNS_MAX = 400, ROWS_MIN = 4 };
+enum { COLUMNS = 80, ROWS = 24 };
 
 static struct termios before;
 static bool taken, has_keys;
@@ -52,8 +52,8 @@ struct view_style screen_style(void)
     const char *no_colour = getenv("NO_COLOR");
     struct view_style style = {COLUMNS, ROWS, terminal_is_utf8(), !no_colour || !*no_colour};
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0) {
-        style.columns = size.ws_col < COLUMNS_MIN ? COLUMNS_MIN : size.ws_col > COLUMNS_MAX ? COLUMNS_MAX : size.ws_col;
-        style.rows = size.ws_row < ROWS_MIN ? ROWS_MIN : size.ws_row;
+        style.columns = size.ws_col;
+        style.rows = size.ws_row;
     }
     return style;
 }

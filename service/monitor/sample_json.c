@@ -210,7 +210,7 @@ static const json_t *read_entry(struct reading *reading, const json_t *list, siz
     const char *place = arena_printf(reading->arena, "%s%s%s[%zu]", path, *path ? "." : "", name, i);
     *ret_path = place ? place : "";
     if (json_is_object(entry)) return entry;
-    refuse(reading, STATUS_WRONG_TYPE, *ret_path, "", "must be an object");
+    (void)problems_add(reading->problems, STATUS_WRONG_TYPE, *ret_path, "must be an object");
     return NULL;
 }
 

@@ -3,8 +3,9 @@
  * The slope is the median of the slopes of all pairs of points (Theil 1950, Sen 1968): a process that comes or goes
  * does not turn it. Its interval is Sen's, from the variance of Kendall's S. Readings of memory hang together in time,
  * so that this variance is too small: it is widened by (1 + r) / (1 - r) with r the correlation of neighbouring
- * residuals (Yue and Wang 2004, after Hamed and Rao 1998). A step, or a walk without direction, has an r near 1 and so
- * an interval that holds 0: no prediction is made from it. */
+ * residuals (Yue and Wang 2004, after Hamed and Rao 1998), from which (2 + 4 r) / n are missing where a line was taken
+ * out before (Kendall 1954). A step, or a walk without direction, has an r near 1 and so nearly always an interval that
+ * holds 0: no prediction is made from it. */
 #include "monitor/trend.h"
 
 #include <stdlib.h>
@@ -62,7 +63,8 @@ static double correlation(const struct trend_point *points, size_t count, double
         whole += (residuals[i] - level) * (residuals[i] - level);
         if (i + 1 < count) along += (residuals[i] - level) * (residuals[i + 1] - level);
     }
-    const double r = whole > 0 ? along / whole : 0;
+    if (!(whole > 0)) return 0; /* on a line exactly */
+    const double seen = along / whole, r = seen + (2 + 4 * seen) / (double)count;
     return r < 0 ? 0 : r < CORRELATION_MAX ? r : CORRELATION_MAX;
 }
 

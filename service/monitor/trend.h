@@ -4,8 +4,7 @@
 
 #include <stddef.h>
 
-/* Minutes from the last point; coverage 0.9. value NaN: it does not rise, or is not known to. high NaN: it may as well
- * never be full. */
+/* Minutes from the last point; coverage 0.9. All NaN: it does not rise, as far as can be told. */
 struct forecast {
     double value, low, high;
 };

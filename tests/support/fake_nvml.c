@@ -91,10 +91,13 @@ static unsigned told(const char *name, unsigned gpu, unsigned otherwise)
 /* Until a file exists that the test makes. */
 static void wait_for_file(void)
 {
-    char path[LINE_BYTES];
+    char path[LINE_BYTES], awaited[LINE_BYTES + sizeof ".awaited"];
     const char *at = strstr(line, "wait=");
     if (!at) return;
     (void)snprintf(path, sizeof path, "%.*s", (int)strcspn(at + 5, " \n"), at + 5);
+    (void)snprintf(awaited, sizeof awaited, "%s.awaited", path);
+    FILE *file = fopen(awaited, "w");
+    if (file) (void)fclose(file);
     for (unsigned looks = 0; looks < LOOKS && access(path, F_OK) != 0; looks++)
         (void)usleep(LOOK_US);
 }

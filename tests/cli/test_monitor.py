@@ -1,0 +1,392 @@
+"""test_monitor.py owns the tests of `gpusize monitor` as a process: with a stand-in for NVML that the real loader finds,
+with a real HTTP server, with a program that is started, on a pseudo-terminal."""
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+
+from hook import Hook
+from waiting import await_true
+
+PROGRAM = os.environ["GPUSIZE_PROGRAM"]
+FAKES = Path(os.environ["GPUSIZE_FAKES"])
+LIMIT_S = 120
+FAST = ["--interval", "0.05"]
+RISING = [f"used={10000 + 1000 * i} total=81920" for i in range(30)]
+
+
+@pytest.fixture
+def play(tmp_path):
+    """The environment in which NVML plays these readings; the last one stays."""
+    def environment(*readings, **more):
+        script = tmp_path / "readings"
+        script.write_text("\n".join(readings) + "\n", encoding="ascii")
+        return {**os.environ, "LD_LIBRARY_PATH": str(FAKES / "fake_nvml"), "FAKE_NVML_SCRIPT": str(script), **more}
+    return environment
+
+
+def run(*arguments, env=None, status=0):
+    result = subprocess.run([PROGRAM, "monitor", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+                            text=True, timeout=LIMIT_S, env=env, check=False)
+    assert result.returncode == status, (result.returncode, result.stdout[-3000:], result.stderr[-3000:])
+    return result
+
+
+def lines(result, kind):
+    return [entry[kind] for entry in map(json.loads, result.stdout.splitlines()) if kind in entry]
+
+
+def watch(*arguments, env=None, status=0):
+    """Samples, alerts, and the statistics at the end."""
+    result = run(*FAST, "--json", *arguments, env=env, status=status)
+    statistics, = lines(result, "statistics")
+    return lines(result, "sample"), lines(result, "alert"), statistics
+
+
+# --- what is read
+
+def test_without_nvml_there_is_the_host():
+    (sample,), alerts, statistics = watch("--once", env={**os.environ, "LD_LIBRARY_PATH": ""})
+    if sample["gpus"]:
+        pytest.skip("this machine has GPUs")
+    assert "libnvidia-ml.so.1" in sample["reason"]
+    assert sample["system_memory"]["total_bytes"] > 0 and 0 < sample["system_memory"]["usage_ratio"] < 1
+    assert "no GPU: libnvidia-ml.so.1" in run("--once").stdout
+
+
+def test_the_hosts_memory_is_the_kernels(tmp_path):
+    (tmp_path / "pressure").mkdir()
+    (tmp_path / "meminfo").write_text("MemTotal:  1000 kB\nMemFree: 1 kB\nMemAvailable:   100 kB\nSwapTotal: 10 kB\n")
+    (tmp_path / "pressure" / "memory").write_text("some avg10=12.50 avg60=0 total=1\nfull avg10=3.00 avg60=0 total=1\n")
+    (sample,), (alert,), _ = watch("--once", "--proc", tmp_path, status=1)
+    assert sample["system_memory"] == {
+        "total_bytes": 1024000, "available_bytes": 102400, "used_bytes": 921600, "usage_ratio": 0.9,
+        "swap_total_bytes": 10240, "swap_free_bytes": None, "pressure_some_percent": 12.5, "pressure_full_percent": 3}
+    assert (alert["type"], alert["gpu"], alert["value"]) == ("system_memory_high", None, 0.9)
+
+
+def test_a_gpu(play, tmp_path):
+    env = play("used=1000 reserved=500 total=81920 busy=55 power=300 temperature=61 throttle=4 corrected=7 processes=2 "
+               "energy=5 mig=2")
+    (sample,), _, _ = watch("--once", env=env)
+    gpu, = sample["gpus"]
+    assert gpu["memory_used_bytes"] == 1000 << 20 and gpu["memory_reserved_bytes"] == 500 << 20
+    assert gpu["memory_usage_ratio"] == pytest.approx(1500 / 81920, rel=1e-5)
+    assert (gpu["busy_percent"], gpu["power_watts"], gpu["temperature_c"], gpu["throttle"], gpu["ecc_corrected"],
+            gpu["mig"]) == (55, 300, 61, ["sw_power_cap"], 7, True)
+    assert [(one["pid"], one["used_bytes"]) for one in gpu["processes"]] == [(102, 2 << 20), (101, 1 << 20)]
+    assert [one["uuid"][:4] for one in gpu["instances"]] == ["MIG-", "MIG-"]
+
+
+def test_an_old_driver_counts_what_is_reserved_as_used(play):
+    new, _, _ = watch("--once", env=play("used=1000 reserved=500 total=81920"))
+    old, _, _ = watch("--once", env=play("used=1000 reserved=500 total=81920 old=1"))
+    assert old[0]["gpus"][0]["memory_reserved_bytes"] is None
+    assert old[0]["gpus"][0]["memory_usage_ratio"] == new[0]["gpus"][0]["memory_usage_ratio"]
+
+
+def test_one_gpu_of_two(play):
+    env = play("gpus=2 used=1000,2000 total=4096")
+    every, _, _ = watch("--once", env=env)
+    assert [gpu["index"] for gpu in every[0]["gpus"]] == [0, 1]
+    for wanted in ("1", every[0]["gpus"][1]["uuid"]):
+        (sample,), _, _ = watch("--once", "--gpu", wanted, env=env)
+        assert [gpu["memory_used_bytes"] for gpu in sample["gpus"]] == [2000 << 20]
+    (sample,), _, _ = watch("--once", "--gpu", "7", env=env)
+    assert sample["gpus"] == [] and "there is no GPU 7" in sample["reason"]
+
+
+# --- what goes wrong
+
+def test_a_lost_gpu_and_one_that_comes_back(play):
+    lost = "error=0,15 used=1000,2000 total=81920"
+    samples, alerts, _ = watch("--count", 16, env=play("gpus=2 used=1000,2000 total=81920", *[lost] * 3,
+                                                       "used=1000,2000 total=81920"))
+    states = [sample["gpus"][1]["lost"] for sample in samples]
+    assert states[:5] == [None, "GPU is lost", "GPU is lost", "GPU is lost", None]
+    assert all(sample["gpus"][0]["lost"] is None for sample in samples)
+    assert [(alert["type"], alert["state"], alert["gpu"]["index"]) for alert in alerts] == [
+        ("gpu_lost", "firing", 1), ("gpu_lost", "resolved", 1)]
+
+
+def test_a_driver_that_is_loaded_anew(play):
+    good = "gpus=2 used=1000,2000 total=81920"
+    samples, alerts, _ = watch("--count", 8, env=play(good, "error=9", "init=9", "init=9", good))
+    lost = [[gpu["lost"] for gpu in sample["gpus"]] for sample in samples]
+    assert lost == [[None] * 2] + [["Driver Not Loaded"] * 2] * 3 + [[None] * 2] * 4
+    assert samples[1]["reason"] == "Driver Not Loaded" and samples[4]["reason"] is None
+    assert len({gpu["uuid"] for sample in samples for gpu in sample["gpus"]}) == 2
+    assert sorted((alert["gpu"]["index"], alert["state"]) for alert in alerts) == [
+        (0, "firing"), (0, "resolved"), (1, "firing"), (1, "resolved")]
+
+
+def test_a_counter_that_begins_anew(play):
+    readings = [f"used=1 total=100 energy={joules}" for joules in (1000, 1300, 50, 250)]
+    _, _, statistics = watch("--count", 4, env=play(*readings))
+    assert statistics["gpus"][0]["energy_joules"] == 300 + 50 + 200
+
+
+def test_a_driver_that_hangs_does_not_hold_us(play, tmp_path):
+    env = play("used=1 total=100", f"wait={tmp_path / 'never'} used=1 total=100")
+    process = subprocess.Popen([PROGRAM, "monitor", *FAST, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, env=env)
+    assert "sample" in json.loads(process.stdout.readline())
+    await_true((tmp_path / "never.awaited").exists)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 3 and "the driver hangs" in said[1]
+
+
+# --- statistics and alerts
+
+def test_rising_memory_is_predicted(play):
+    samples, _, statistics = watch("--count", 30, "--alert-threshold", "1", env=play(*RISING))
+    full = statistics["gpus"][0]["memory"]["full_in_minutes"]
+    took = (samples[-1]["monotonic_ms"] - samples[0]["monotonic_ms"]) / 60000
+    assert full["value"] == pytest.approx((81920 - 39000) / 29000 * took, rel=0.3)
+    assert full["low"] <= full["value"] <= full["high"]
+    _, _, statistics = watch("--count", 30, env=play(*reversed(RISING)))
+    assert statistics["gpus"][0]["memory"]["full_in_minutes"] is None
+
+
+def test_alerts_fire_once_and_resolve(play):
+    levels = [800, 860, 840, 870, 810, 790, 860]
+    env = play(*[f"used={level} total=1000" for level in levels])
+    _, alerts, _ = watch("--count", 7, env=env, status=1)
+    assert [alert["state"] for alert in alerts] == ["firing", "resolved", "firing"]
+    assert alerts[1]["peak"] == 0.87 and alerts[0]["threshold"] == 0.85
+    _, alerts, _ = watch("--count", 7, "--alert-for", "60", env=env)
+    assert alerts == []
+
+
+def test_the_articles_numbers(play):
+    env = play("used=40960 total=81920 busy=1", "used=73728 total=81920", "used=77824 total=81920")
+    result = run(*FAST, "--count", 3, "--json", "--estimator", "article", env=env, status=1)
+    statistics, = lines(result, "statistics")
+    assert set(statistics) == {"window_minutes", "sample_count", "gpu_memory", "system_memory"}
+    assert statistics["gpu_memory"] == {"avg_usage_ratio": (0.5 + 0.9 + 0.95) / 3, "max_usage_ratio": 0.95,
+                                        "min_usage_ratio": 0.5, "current_usage_gb": 76, "total_gb": 80}
+    assert (statistics["window_minutes"], statistics["sample_count"]) == (10, 3)
+    assert lines(result, "alert") == [
+        {"type": "gpu_memory_high", "usage_ratio": used / 80, "threshold": 0.85, "current_usage_gb": used, "total_gb": 80}
+        for used in (72, 76)]
+    text = run(*FAST, "--count", 3, "--estimator", "article", env=env, status=1).stdout
+    assert "ALERT: gpu_memory_high\nCurrent usage: 72.00 GB / 80.00 GB\nUsage ratio: 90.00%\n" in text
+
+
+# --- sinks
+
+FULL = ["used=100 total=1000", "used=900 total=1000"]
+
+
+def test_a_webhook_is_signed_and_tried_again(play, tmp_path):
+    (tmp_path / "secret").write_text("s3cret\n")
+    with Hook(500, 503, 200) as hook:
+        result = run(*FAST, "--count", 60, "--alert-webhook", hook.url + "/alerts", "--alert-webhook-secret-file",
+                     tmp_path / "secret", env=play(*FULL), status=1)
+        assert len(hook.posts) == 3
+        for path, headers, body in hook.posts:
+            signed = headers["X-Gpusize-Timestamp"].encode() + b"." + body
+            mac = hmac.new(b"s3cret", signed, hashlib.sha256).hexdigest()
+            assert path == "/alerts" and headers["X-Gpusize-Signature"] == "sha256=" + mac
+            assert headers["Content-Type"] == "application/json"
+        assert json.loads(hook.posts[0][2])["type"] == "gpu_memory_high"
+        assert len({body for _, _, body in hook.posts}) == 1
+    assert '"event":"sink_fails","sink":"webhook","reason":"the server answers 500"' in result.stderr
+    assert '"event":"sink_works_again"' in result.stderr and "s3cret" not in result.stdout + result.stderr
+
+
+def test_a_webhook_that_hangs_holds_up_nothing(play):
+    with Hook(None) as hook:
+        samples, alerts, _ = watch("--count", 40, "--alert-webhook", hook.url, env=play(*FULL), status=1)
+        assert len(samples) == 40 and len(alerts) == 1 and len(hook.posts) == 1
+        steps = [b["monotonic_ms"] - a["monotonic_ms"] for a, b in zip(samples, samples[1:])]
+        assert max(steps) < 5000, "sampling waited for the webhook"
+
+
+def test_a_webhook_that_refuses_is_left_alone(play):
+    with Hook(403) as hook:
+        result = run(*FAST, "--count", 5, "--alert-webhook", hook.url, env=play(*FULL), status=1)
+        assert len(hook.posts) == 1
+    assert '"event":"sink_gave_up","sink":"webhook","reason":"the server answers 403"' in result.stderr
+
+
+def test_a_program_gets_the_alert(play, tmp_path):
+    target = tmp_path / "alerts"
+    program = tmp_path / "page"
+    program.write_text('#!/bin/sh\necho "$1 $2" >> "$3"\ncat >> "$3"\n')
+    program.chmod(0o755)
+    run(*FAST, "--count", 3, "--alert-exec", f"{program} --team $(id) {target}", env=play(*FULL), status=1)
+    first, alert = target.read_text().split("\n", 1)
+    assert first == "--team $(id)"  # no shell
+    assert json.loads(alert)["state"] == "firing"
+
+
+@pytest.mark.parametrize("command, why", [("/bin/false", "/bin/false ended with status 1"),
+                                          ("/nowhere/page", "/nowhere/page cannot be started"),
+                                          ("sleep 600", "sleep was ended: it ran longer than 0.2 s")])
+def test_a_program_that_fails(play, command, why):
+    result = run(*FAST, "--count", 3, "--sink-timeout", "0.2", "--alert-exec", command, env=play(*FULL), status=1)
+    assert '"event":"sink_gave_up","sink":"exec"' in result.stderr and why in result.stderr
+
+
+def test_samples_go_to_a_service(play, tmp_path):
+    (tmp_path / "key").write_text("gsk_test\n")
+    with Hook(503, 200) as hook:
+        samples, _, _ = watch("--count", 40, "--host", "node7", "--report-to", hook.url + "/", "--report-interval", "0.2",
+                              "--report-key-file", tmp_path / "key", env=play("used=1 total=100 processes=1"))
+        assert {path for path, _, _ in hook.posts} == {"/v1/monitor/samples"}
+        assert all(headers["Authorization"] == "Bearer gsk_test" for _, headers, _ in hook.posts)
+        batches = [json.loads(body) for _, _, body in hook.posts]
+    assert batches[0] == batches[1], "the first one was answered 503 and sent again"
+    assert all((batch["schema"], batch["host"]) == ("monitor/1", "node7") for batch in batches)
+    assert [sample for batch in batches[1:] for sample in batch["samples"]] == samples
+
+
+def test_a_service_that_is_away_costs_the_oldest(play):
+    with Hook(503) as hook:
+        result = run(*FAST, "--json", "--count", 40, "--report-to", hook.url, "--report-interval", "0", "--report-buffer",
+                     "5", env=play("used=1 total=100"))
+    assert len(lines(result, "sample")) == 40
+    last = [json.loads(line) for line in result.stderr.splitlines() if "sink_lost_at_end" in line]
+    assert last and last[0]["dropped"] >= 30
+
+
+# --- arguments
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--alert-threshold", "85"], "alert-threshold: a ratio is wanted: 0.85"),
+    (["--alert-threshold", "0"], "a ratio above 0 and up to 1 is wanted"),
+    (["--alert-threshold", "high"], "alert-threshold: must be a number"),
+    (["--interval", "0"], "interval: must be a number from 0.05 to 86400"),
+    (["--count", "1.5"], "count: must be a whole number"),
+    (["--history", "0"], "history: must be a whole number from 1 to 100000"),
+    (["--once", "--count", "3"], "once: is --count 1"),
+    (["--alert-hysteresis", "0.9"], "alert-hysteresis: must be less than the threshold"),
+    (["--alert-webhook", "ftp://example.org"], "alert_webhook: it is no URL of http or https"),
+    (["--report-to", "http://u:p@example.org"], "report_to: a user or password"),
+    (["--report-key-file", "/nowhere"], "report-key-file: /nowhere cannot be read"),
+    (["--estimator", "mine"], 'estimator: must be "article"'),
+    (["--frobnicate"], "--frobnicate: there is no such option"),
+])
+def test_bad_arguments(arguments, said):
+    result = run("--once", *arguments, status=2) if "--count" not in arguments else run(*arguments, status=2)
+    assert said in result.stderr and result.stdout == ""
+
+
+def test_options_may_be_variables(play):
+    env = play("used=100 total=1000", GPUSIZE_ALERT_THRESHOLD="0.08", GPUSIZE_COUNT="2", GPUSIZE_INTERVAL="0.05")
+    result = run("--json", env=env, status=1)
+    assert len(lines(result, "sample")) == 2 and len(lines(result, "alert")) >= 1
+    assert "a ratio is wanted: 0.85" in run(env={**env, "GPUSIZE_ALERT_THRESHOLD": "85"}, status=2).stderr
+
+
+def test_help():
+    text = run("--help").stdout
+    assert "--alert-webhook URL" in text and "Exit status" in text
+    assert "monitor" in subprocess.run([PROGRAM, "help"], capture_output=True, text=True, timeout=LIMIT_S,
+                                       check=True).stdout
+
+
+# --- the live view
+
+class Screen:
+    """The program on a pseudo-terminal; `seen` is all that it has written."""
+
+    def __init__(self, env, columns=100, rows=30, **more):
+        self.main, side = pty.openpty()
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.before = termios.tcgetattr(side)
+        self.side = side
+        self.seen = b""
+        environment = {**env, "TERM": "xterm", "LC_ALL": "C.UTF-8", **more}
+        environment.pop("NO_COLOR", None) if "NO_COLOR" not in more else None
+        self.process = subprocess.Popen([PROGRAM, "monitor", *FAST], stdin=side, stdout=side, stderr=side,
+                                        env=environment, start_new_session=True)
+        os.set_blocking(self.main, False)
+
+    def read(self):
+        try:
+            self.seen += os.read(self.main, 65536)
+        except BlockingIOError:
+            pass
+        return self.seen
+
+    def await_text(self, text):
+        await_true(lambda: text in self.read())
+
+    def end(self, how):
+        how()
+
+        def gone():
+            self.read()
+            return self.process.poll() is not None
+        await_true(gone)
+        self.read()
+        return self.process.returncode
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.main)
+        os.close(self.side)
+
+
+@pytest.fixture
+def screen():
+    opened = []
+
+    def start(*arguments, **more):
+        opened.append(Screen(*arguments, **more))
+        return opened[-1]
+    yield start
+    for one in opened:
+        one.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
+def test_the_terminal_is_given_back(play, screen, number):
+    one = screen(play(*RISING))
+    one.await_text("█".encode())
+    one.await_text(b"NVIDIA H200")
+    assert one.seen.count(b"\x1b[?1049h") == 1
+    code = one.end(lambda: os.write(one.main, b"q") if number is None else one.process.send_signal(number))
+    assert code in (0, 1) and b"\x1b[?25h\x1b[?1049l" in one.seen
+    assert termios.tcgetattr(one.side) == one.before
+
+
+def test_colours_and_letters_are_those_of_the_terminal(play, screen):
+    one = screen(play("used=900 total=1000"), NO_COLOR="1", LC_ALL="C")
+    one.await_text(b"[######")
+    one.await_text(b"ALERT firing")
+    one.end(lambda: one.process.send_signal(signal.SIGTERM))
+    frames = one.seen.split(b"\x1b[?1049l")[0]
+    assert not re.search(rb"\x1b\[3[0-9]m", frames) and max(frames) < 128
+    colourful = screen(play("used=900 total=1000"))
+    colourful.await_text(b"\x1b[31m")
+
+
+def test_lines_fit_the_width(play, screen):
+    one = screen(play("used=900 total=1000 processes=3"), columns=50, rows=8, NO_COLOR="1")
+    one.await_text(b"NVIDIA H200")
+    one.end(lambda: one.process.send_signal(signal.SIGTERM))
+    frames = one.seen.split(b"\x1b[?1049l")[0].split(b"\x1b[H")[1:]
+    assert frames
+    for frame in frames:
+        rows = [re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", row).decode().strip("\r") for row in frame.split(b"\r\n")]
+        assert len(rows) <= 8 and max(map(len, rows)) <= 50
+
+
+def test_no_terminal_no_control_sequences(play):
+    assert "\x1b" not in run(*FAST, "--count", 3, env=play(*RISING)).stdout
