@@ -19,7 +19,7 @@ struct collector {
     struct alert_rule *rules;
     pthread_mutex_t mutex;
     struct entry *entries; /* by name */
-    size_t count;
+    size_t count, bytes;
 };
 
 struct collector *collector_new(const struct collector_settings *settings)
@@ -66,6 +66,17 @@ static const struct sample *newest(const struct entry *entry)
     return entry->count ? entry->samples[entry->count - 1] : NULL;
 }
 
+/* Of a copy. */
+static size_t bytes_of(const struct sample *sample)
+{
+    size_t bytes = sizeof *sample + sample->gpu_count * sizeof *sample->gpus + strlen(sample->host) +
+                   strlen(sample->reason) + 2;
+    for (size_t i = 0; i < sample->gpu_count; i++)
+        bytes += sample->gpus[i].process_count * sizeof(struct gpu_process) +
+                 sample->gpus[i].instance_count * sizeof(struct gpu_instance);
+    return bytes;
+}
+
 /* Where the name is, or belongs. */
 static size_t place_of(const struct collector *collector, const char *name)
 {
@@ -83,6 +94,8 @@ static size_t place_of(const struct collector *collector, const char *name)
 static void remove_entry(struct collector *collector, size_t place)
 {
     struct entry *entry = &collector->entries[place];
+    for (size_t i = 0; i < entry->count; i++)
+        collector->bytes -= bytes_of(entry->samples[i]);
     entry_done(entry);
     collector->count--;
     memmove(entry, entry + 1, (collector->count - place) * sizeof *entry);
@@ -130,10 +143,38 @@ static enum status find_or_add(struct collector *collector, const struct sample_
 
 /* --- samples --- */
 
+static void remove_oldest(struct collector *collector, struct entry *entry)
+{
+    collector->bytes -= bytes_of(entry->samples[0]);
+    free(entry->samples[0]);
+    entry->count--;
+    memmove(&entry->samples[0], &entry->samples[1], entry->count * sizeof(struct sample *));
+}
+
+/* false: what is left are the last samples of each host. */
+static bool make_bytes(struct collector *collector, size_t wanted)
+{
+    while (collector->bytes + wanted > collector->settings.max_bytes) {
+        struct entry *oldest = NULL;
+        for (size_t i = 0; i < collector->count; i++) {
+            struct entry *entry = &collector->entries[i];
+            if (entry->count > 1 && (!oldest || entry->samples[0]->unix_ms < oldest->samples[0]->unix_ms))
+                oldest = entry;
+        }
+        if (!oldest) return false;
+        remove_oldest(collector, oldest);
+    }
+    return true;
+}
+
 /* Late ones go to their place; with too many the oldest of all goes. */
 static enum status insert(struct collector *collector, struct entry *entry, const struct sample *sample,
                           struct problems *problems, size_t *added)
 {
+    if (!make_bytes(collector, bytes_of(sample)))
+        return problems_add(problems, STATUS_OUT_OF_RANGE, "",
+                            "%zu MiB are full of the last samples of each host (monitor_memory_max_mib)",
+                            collector->settings.max_bytes >> 20);
     size_t place = entry->count;
     while (place > 0 && entry->samples[place - 1]->unix_ms > sample->unix_ms)
         place--;
@@ -146,14 +187,11 @@ static enum status insert(struct collector *collector, struct entry *entry, cons
     memmove(&entry->samples[place + 1], &entry->samples[place], (entry->count - place) * sizeof(struct sample *));
     entry->samples[place] = copy;
     entry->count++;
+    collector->bytes += bytes_of(copy);
     ++*added;
     if (is_newest && !alert_set_update(entry->alerts, sample, collector->settings.alert, collector->settings.data))
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the alerts");
-    if (full) {
-        free(entry->samples[0]);
-        entry->count--;
-        memmove(&entry->samples[0], &entry->samples[1], entry->count * sizeof(struct sample *));
-    }
+    if (full) remove_oldest(collector, entry);
     return STATUS_OK;
 }
 

@@ -6,6 +6,7 @@
 struct collector_settings {
     size_t hosts_max;               /* one more takes the place of a host that was silent for a day, if there is one */
     size_t samples_max;             /* of each host */
+    size_t max_bytes;               /* of all samples; beyond it the oldest go, whosever they are, but a host's last */
     const struct alert_rule *rules; /* copied */
     size_t rule_count;
     /* An alert has begun to fire, or is resolved; must return at once. */
@@ -18,7 +19,7 @@ struct collector *collector_new(const struct collector_settings *settings); /* N
 void collector_free(struct collector *collector);                           /* accepts NULL */
 /* Samples of one host, sorted by time; late ones go to their place, and one of a time that it has changes nothing.
  * Alerts follow those that are newer than all before. `ret_added`: how many were new. STATUS_OUT_OF_RANGE: there are
- * too many hosts. */
+ * too many hosts, or max_bytes are full of the last samples of each. */
 enum status collector_add(struct collector *collector, const struct sample_batch *batch, struct problems *problems,
                           size_t *ret_added) MUST_CHECK;
 

@@ -135,6 +135,7 @@ int main(void)
     out_object(&out, NULL);
     put_operations(&out, "operations", operations);
     put_operations(&out, "writes", writes);
+    put_operations(&out, "monitors", monitors);
     put_entries(&out);
     put_routes(&out);
     out_object_end(&out);
