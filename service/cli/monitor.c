@@ -22,9 +22,12 @@ enum { LINE_MAX_BYTES = 1 << 20, LOOK_MS = 1000 };
 struct watch {
     const struct monitor_options *options;
     bool live;
-    int woken;        /* an eventfd: there is something new */
-    atomic_bool gone; /* standard output is */
+    int woken;            /* an eventfd: there is something new */
+    atomic_int unwritten; /* why standard output takes no more; 0 = it does. EPIPE: its reader has enough */
+    bool hangs;           /* the log was told that the driver does */
 };
+
+static atomic_bool log_failed; /* standard error takes no more */
 
 static int print_help(void)
 {
@@ -42,8 +45,8 @@ static int print_help(void)
         "Options:\n");
     monitor_options_help();
     return puts("\nEach option with a value is also an environment variable: GPUSIZE_ALERT_WEBHOOK.\n"
-                "Exit status: 0 watched; 1 an alert fires at the end; 2 the arguments are wrong; 3 failed otherwise.") <
-                   0
+                "Exit status: 0 watched; 1 an alert fires at the end; 2 the arguments are wrong; 3 failed otherwise,\n"
+                "such as a full disk under the output.") < 0
                ? CLI_FAILED
                : CLI_OK;
 }
@@ -59,7 +62,7 @@ static void wake(struct watch *watch)
 static void print(struct watch *watch, struct out *out)
 {
     if (out->failed || !cli_write(out->data, out->length)) {
-        atomic_store(&watch->gone, true);
+        atomic_store(&watch->unwritten, out->failed ? ENOMEM : errno);
         wake(watch);
     }
     out_done(out);
@@ -133,7 +136,7 @@ static void print_alert(void *data, const struct alert *alert)
 
 static void print_log(const char *line)
 {
-    (void)fprintf(stderr, "%s\n", line);
+    if (fprintf(stderr, "%s\n", line) < 0) atomic_store(&log_failed, true);
 }
 
 /* --- what the main thread shows --- */
@@ -246,6 +249,18 @@ static bool handle_signal(const struct watch *watch, int signals)
     return info.ssi_signo == SIGTSTP || info.ssi_signo == SIGWINCH;
 }
 
+/* A frame says so by itself. */
+static void tell_of_hanging(struct watch *watch, struct monitor *monitor)
+{
+    char line[128];
+    const double overdue_s = monitor_overdue_s(monitor);
+    if (watch->live || watch->hangs == (overdue_s > 0)) return;
+    watch->hangs = overdue_s > 0;
+    (void)snprintf(line, sizeof line, "{\"event\":\"%s\",\"seconds\":%.0f}",
+                   watch->hangs ? "driver_hangs" : "driver_answers_again", overdue_s);
+    print_log(line);
+}
+
 /* Until a signal, a key, the last sample, or nobody reads any more. */
 static void attend(struct watch *watch, struct monitor *monitor, int signals)
 {
@@ -254,8 +269,9 @@ static void attend(struct watch *watch, struct monitor *monitor, int signals)
                               {.fd = watch->live && isatty(STDIN_FILENO) ? STDIN_FILENO : -1, .events = POLLIN}};
     uint64_t count = 0;
     for (;;) {
-        if (watch->live && !refresh(watch, monitor)) return;
-        if (has_ended(monitor) || atomic_load(&watch->gone)) return;
+        if (watch->live && !refresh(watch, monitor)) atomic_store(&watch->unwritten, errno);
+        if (has_ended(monitor) || atomic_load(&watch->unwritten)) return;
+        tell_of_hanging(watch, monitor);
         if (poll(polled, sizeof polled / sizeof polled[0], LOOK_MS) < 0 && errno != EINTR) return;
         if (polled[0].revents && !handle_signal(watch, signals)) return;
         if (polled[1].revents) (void)!read(watch->woken, &count, sizeof count);
@@ -295,20 +311,36 @@ static enum status start(struct watch *watch, struct problems *problems, struct 
     return monitor_new(&settings, problems, ret_monitor);
 }
 
+/* Problems name settings; here they are flags. */
+static void name_flags(struct problems *problems)
+{
+    char dashed[CLI_NAME_BYTES];
+    for (size_t i = 0; i < problems->count; i++) {
+        cli_dashed(problems->items[i].field, dashed);
+        const char *field = arena_strdup(problems->arena, dashed);
+        if (field) problems->items[i].field = field;
+    }
+}
+
 static int finish(struct watch *watch, struct monitor *monitor)
 {
     struct out out;
     out_init(&out, LINE_MAX_BYTES);
     struct ending ending = {.options = watch->options, .out = &out};
+    const bool stopped = monitor_stop(monitor); /* so that no line comes after the last one */
     monitor_look(monitor, sum_up, &ending);
-    const bool written = atomic_load(&watch->gone) || (!out.failed && cli_write(out.data, out.length));
+    int unwritten = atomic_load(&watch->unwritten);
+    if (!unwritten && (out.failed || !cli_write(out.data, out.length))) unwritten = out.failed ? ENOMEM : errno;
     out_done(&out);
-    if (!monitor_free(monitor)) {
+    if (!stopped) {
         (void)fprintf(stderr, "gpusize: the driver hangs; it is left behind\n");
         (void)fflush(NULL);
         _exit(CLI_FAILED); /* its thread cannot be ended */
     }
-    return !written ? CLI_FAILED : ending.firing ? CLI_NOTHING : CLI_OK;
+    (void)monitor_free(monitor);
+    const bool failed = unwritten && unwritten != EPIPE;
+    if (failed) (void)fprintf(stderr, "gpusize: standard output cannot be written: %s\n", strerror(unwritten));
+    return failed || atomic_load(&log_failed) ? CLI_FAILED : ending.firing ? CLI_NOTHING : CLI_OK;
 }
 
 static int run(const struct monitor_options *options, struct problems *problems)
@@ -333,6 +365,7 @@ static int run(const struct monitor_options *options, struct problems *problems)
         screen_leave();
         code = finish(&watch, monitor);
     } else {
+        name_flags(problems);
         code = cli_report(problems, status);
     }
     if (watch.woken >= 0) (void)close(watch.woken);

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include "catalog/text.h"
+#include "hw/host_memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,7 +100,8 @@ static void read_environment(struct given *given)
         (void)snprintf(variable, sizeof variable, "GPUSIZE_%s", flag->name);
         for (char *c = variable; *c; c++)
             *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-        *text = getenv(variable);
+        const char *value = getenv(variable);
+        if (value && *value) *text = value;
     }
 }
 
@@ -194,6 +196,9 @@ enum status monitor_options_read(int argc, char **argv, struct arena *arena, str
         monitor_options_secret(given.alert_webhook_secret_file, "alert-webhook-secret-file", arena, problems);
     options.report_key = monitor_options_secret(given.report_key_file, "report-key-file", arena, problems);
     options.exec = monitor_options_words(given.alert_exec, "alert-exec", arena, problems);
+    if (*options.proc && !(host_memory_read(options.proc).total_bytes > 0))
+        (void)problems_add(problems, STATUS_INVALID_VALUE, "proc",
+                           "%s has no meminfo: the folder is wanted where the host's /proc is mounted", options.proc);
     if (strlen(options.host) > HOST_NAME_MAX_BYTES)
         (void)problems_add(problems, STATUS_OUT_OF_RANGE, "host", "has at most %d bytes", HOST_NAME_MAX_BYTES);
     *ret_options = options;

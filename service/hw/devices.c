@@ -20,6 +20,7 @@ struct source {
     void *session;                   /* NULL: it is not open */
     size_t count;
     unsigned wait;     /* readings until it is tried again */
+    size_t gone;       /* GPUs that did not answer in this reading */
     unsigned lost_for; /* readings in which a GPU of it is lost */
     bool was_open;
     char why[GPU_TEXT_BYTES]; /* not open: why; "" = never tried */
@@ -91,6 +92,10 @@ void devices_close(struct devices *devices)
 /* A driver that was there comes back within a reading or two; a library that never was is looked for now and then. */
 static bool is_open(struct source *source)
 {
+    if (source->lost_for >= LOOK_AGAIN) {
+        close_source(source);
+        source->lost_for = 0;
+    }
     if (source->session) return true;
     if (source->instead_of && source->instead_of->session) return false;
     if (source->wait > 0) {
@@ -136,6 +141,7 @@ static bool know(struct devices *devices, struct source *source, struct gpu_read
 static void read_source(struct devices *devices, struct source *source, struct arena *arena, struct gpu_reading *gpus,
                         size_t *count)
 {
+    source->gone = 0;
     if (!is_open(source)) return;
     *source->why = '\0';
     for (size_t i = 0; i < source->count; i++) {
@@ -146,6 +152,7 @@ static void read_source(struct devices *devices, struct source *source, struct a
             close_source(source);
             return;
         }
+        source->gone += answer == GPU_GONE;
         if (answer == GPU_GONE) continue;
         if (!*reading.uuid) (void)snprintf(reading.uuid, sizeof reading.uuid, "no-uuid-%zu", i);
         if (know(devices, source, &reading)) gpus[(*count)++] = reading;
@@ -158,10 +165,11 @@ static int compare_index(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
-/* The GPUs that were not seen this time. One that was reset is seen by a new session only. */
-static void add_lost(struct devices *devices, struct gpu_reading *gpus, size_t *count)
+/* The GPUs that were not seen this time. One that was reset is seen by a new session only. `ret_strange`: of each
+ * source, those that were never seen. */
+static void add_lost(struct devices *devices, struct gpu_reading *gpus, size_t *count, size_t ret_strange[SOURCES])
 {
-    bool lost_of[SOURCES] = {false};
+    size_t lost_of[SOURCES] = {0};
     for (size_t i = 0; i < devices->known_count; i++) {
         const struct known *known = &devices->known[i];
         if (known->seen) continue;
@@ -169,23 +177,28 @@ static void add_lost(struct devices *devices, struct gpu_reading *gpus, size_t *
         *lost = known->identity;
         (void)snprintf(lost->lost, sizeof lost->lost, "%s",
                        *known->source->why ? known->source->why : "the driver no longer lists it");
-        lost_of[known->source - devices->sources] = true;
+        lost_of[known->source - devices->sources]++;
     }
     for (size_t i = 0; i < SOURCES; i++) {
         struct source *source = &devices->sources[i];
-        source->lost_for = lost_of[i] && source->session ? source->lost_for + 1 : 0;
-        if (source->lost_for == LOOK_AGAIN) close_source(source);
+        ret_strange[i] = source->session && source->gone > lost_of[i] ? source->gone - lost_of[i] : 0;
+        source->lost_for = (lost_of[i] || ret_strange[i]) && source->session ? source->lost_for + 1 : 0;
     }
 }
 
-/* What there is to say of libraries: of all if there is no GPU, else of those that were there. */
-static const char *reason_of(const struct devices *devices, struct arena *arena)
+/* What there is to say of libraries: of all if there is no GPU, else of those that were there; and of GPUs that have
+ * never answered, so that nobody knows which they are. */
+static const char *reason_of(const struct devices *devices, const size_t strange[SOURCES], struct arena *arena)
 {
     const char *reason = "";
     for (size_t i = 0; reason && i < SOURCES; i++) {
         const struct source *source = &devices->sources[i];
-        if (source->session || !*source->why || (devices->known_count && !source->was_open)) continue;
-        reason = arena_printf(arena, "%s%s%s", reason, *reason ? "; " : "", source->why);
+        const char *between = *reason ? "; " : "";
+        if (strange[i])
+            reason = arena_printf(arena, "%s%s%zu GPU%s of the driver's never answered: %s", reason, between,
+                                  strange[i], strange[i] == 1 ? "" : "s", source->why);
+        else if (!source->session && *source->why && (!devices->known_count || source->was_open))
+            reason = arena_printf(arena, "%s%s%s", reason, between, source->why);
     }
     return reason;
 }
@@ -199,9 +212,10 @@ enum status devices_read(struct devices *devices, struct arena *arena, struct de
         devices->known[i].seen = false;
     for (size_t i = 0; i < SOURCES; i++)
         read_source(devices, &devices->sources[i], arena, gpus, &count);
-    const char *reason = reason_of(devices, arena);
+    size_t strange[SOURCES] = {0};
+    add_lost(devices, gpus, &count, strange);
+    const char *reason = reason_of(devices, strange, arena);
     if (!reason) return STATUS_OUT_OF_MEMORY;
-    add_lost(devices, gpus, &count);
     qsort(gpus, count, sizeof *gpus, compare_index);
     *ret_reading = (struct devices_reading){host_memory_read(devices->proc), gpus, count, reason};
     return STATUS_OK;

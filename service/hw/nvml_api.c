@@ -67,12 +67,19 @@ bool nvml_api_open(struct nvml_api *ret_api, char ret_why[NVML_TEXT_BYTES])
     struct nvml_api api = {0};
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (library) load(library, &api);
+    api.library = library;
     const bool complete = api.init && api.shutdown;
     if (complete)
         *ret_api = api;
     else
         say(ret_why, library ? LIBRARY " lacks functions" : dlerror());
     return complete;
+}
+
+void nvml_api_forget(struct nvml_api *api)
+{
+    (void)dlclose(api->library);
+    *api = (struct nvml_api){0};
 }
 
 void nvml_api_say(const struct nvml_api *api, int status, char ret_why[NVML_TEXT_BYTES])

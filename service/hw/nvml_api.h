@@ -45,6 +45,7 @@ struct nvml_process { /* v2, of the calls of v2 and v3 */
 
 /* The functions; NULL: the library has none of the names. */
 struct nvml_api {
+    void *library;
     int (*init)(void), (*shutdown)(void);
     const char *(*text)(int);
     int (*driver)(char *, unsigned), (*by_pci)(const char *, nvml_device *);
@@ -65,8 +66,10 @@ struct nvml_api {
     int (*pcie_gen)(nvml_device, unsigned *), (*pcie_width)(nvml_device, unsigned *);
 };
 
-/* Loads the library, which then stays loaded. false: *ret_why says why not. */
+/* Loads the library, which then stays loaded, until it is forgotten. false: *ret_why says why not. */
 bool nvml_api_open(struct nvml_api *ret_api, char ret_why[NVML_TEXT_BYTES]);
+/* After an update of the driver the library that is loaded is not its any more: the next opening loads the new one. */
+void nvml_api_forget(struct nvml_api *api);
 void nvml_api_say(const struct nvml_api *api, int status, char ret_why[NVML_TEXT_BYTES]);
 
 /* Questions: NaN where there is no answer. */

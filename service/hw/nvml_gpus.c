@@ -11,7 +11,8 @@ enum { GPUS_MAX = 64, PROCESSES_MAX = 256 };
 
 struct session {
     struct nvml_api api;
-    nvml_device devices[GPUS_MAX];
+    nvml_device devices[GPUS_MAX]; /* NULL: there is no handle, as */
+    int refusals[GPUS_MAX];        /* says */
 };
 
 static void end(void *data)
@@ -29,7 +30,8 @@ static int open_devices(struct session *session, size_t *ret_count)
     if (count > GPUS_MAX) count = GPUS_MAX;
     for (unsigned i = 0; status == NVML_OK && i < count; i++) {
         /* One that is lost has no handle, and is told by its reading. */
-        if (session->api.by_index(i, &session->devices[i]) != NVML_OK) session->devices[i] = NULL;
+        session->refusals[i] = session->api.by_index(i, &session->devices[i]);
+        if (session->refusals[i] != NVML_OK) session->devices[i] = NULL;
     }
     *ret_count = count;
     return status;
@@ -51,10 +53,12 @@ static void *begin(size_t *ret_count, char ret_why[GPU_TEXT_BYTES])
     if (ready) status = open_devices(session, ret_count);
     if (status == NVML_OK) return session;
     nvml_api_say(&session->api, status, ret_why);
-    if (ready)
+    if (ready) {
         end(session);
-    else
+    } else {
+        if (status == NVML_LIB_RM_VERSION_MISMATCH) nvml_api_forget(&session->api);
         free(session);
+    }
     return NULL;
 }
 
@@ -155,8 +159,8 @@ static enum gpu_answer read(void *data, size_t number, const char *proc, struct 
     const struct nvml_api *api = &session->api;
     nvml_device device = session->devices[number];
     struct nvml_memory_use use;
-    const int status = device ? nvml_ask_memory(api, device, &use) : NVML_GPU_IS_LOST;
-    const enum gpu_answer answer = answer_of(status);
+    const int status = device ? nvml_ask_memory(api, device, &use) : session->refusals[number];
+    const enum gpu_answer answer = answer_of(status) == GPU_ANSWERS && !device ? GPU_GONE : answer_of(status);
     if (answer != GPU_ANSWERS) {
         nvml_api_say(api, status, ret_why);
         return answer;

@@ -219,22 +219,24 @@ enum status monitor_new(const struct monitor_settings *settings, struct problems
     return status;
 }
 
-static bool has_ended(struct monitor *monitor)
+bool monitor_stop(struct monitor *monitor)
 {
     struct timespec until;
+    if (!monitor->running) return true;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += MONITOR_STOP_MS / MS;
     pthread_mutex_lock(&monitor->lock);
     monitor->stop = true;
     pthread_cond_broadcast(&monitor->changed);
     pthread_mutex_unlock(&monitor->lock);
-    return pthread_clockjoin_np(monitor->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+    monitor->running = pthread_clockjoin_np(monitor->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
+    return !monitor->running;
 }
 
 bool monitor_free(struct monitor *monitor)
 {
     if (!monitor) return true;
-    if (monitor->running && !has_ended(monitor)) return false;
+    if (!monitor_stop(monitor)) return false;
     sinks_free(monitor->sinks);
     devices_close(monitor->devices);
     alert_set_free(monitor->alerts);

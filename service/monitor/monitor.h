@@ -28,8 +28,11 @@ struct monitor;
 /* Starts the thread: block signals before. */
 enum status monitor_new(const struct monitor_settings *settings, struct problems *problems,
                         struct monitor **ret_monitor) MUST_CHECK;
-/* Stops, and lets the sinks send what waits. A driver that hangs is waited for no longer than MONITOR_STOP_MS; then
- * false, and the thread and what it uses are left to the end of the process. Accepts NULL. */
+/* No sample is taken any more; what there is can be looked at. A driver that hangs is waited for no longer than
+ * MONITOR_STOP_MS; then false. */
+bool monitor_stop(struct monitor *monitor);
+/* Stops if it has not been, and lets the sinks send what waits. false: it does not stop; the thread and what it uses
+ * are left to the end of the process. Accepts NULL. */
 bool monitor_free(struct monitor *monitor);
 
 /* Looks: any thread. What `look` is given holds until it returns; sampling waits for it. */

@@ -2,11 +2,14 @@
 #include "monitor/run_program.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,6 +76,26 @@ static bool wait_for(const struct program *program, pid_t child, int *ret_status
     while (waitpid(child, ret_status, 0) < 0 && errno == EINTR)
         continue;
     return false;
+}
+
+static bool is_program(const char *path)
+{
+    struct stat facts;
+    return stat(path, &facts) == 0 && S_ISREG(facts.st_mode) && access(path, X_OK) == 0;
+}
+
+bool run_program_exists(const char *name)
+{
+    char path[PATH_MAX];
+    const char *folders = getenv("PATH");
+    if (strchr(name, '/') || !folders) return is_program(name);
+    for (const char *at = folders;; at++) {
+        const size_t length = strcspn(at, ":");
+        const int used = snprintf(path, sizeof path, "%.*s/%s", length ? (int)length : 1, length ? at : ".", name);
+        if (used > 0 && (size_t)used < sizeof path && is_program(path)) return true;
+        at += length;
+        if (!*at) return false;
+    }
 }
 
 bool run_program(const struct program *program, char ret_why[], size_t why_bytes)

@@ -12,5 +12,7 @@ struct program {
     const atomic_bool *stop; /* so they are soon after it is set */
 };
 
+/* Whether there is such a program: a file that may be run, by its path or by PATH. */
+bool run_program_exists(const char *name);
 /* Whether it ended with the status 0; else why it did not. What it prints goes to our standard error. */
 bool run_program(const struct program *program, char ret_why[], size_t why_bytes);

@@ -117,6 +117,24 @@ static void write_batch(struct out *out, const char *host, const struct outbox_t
     out_object_end(out);
 }
 
+/* What would help goes to the log: the samples of a refused batch are lost. */
+static enum outbox_result report_result_of(int http_status, char why[], size_t why_bytes)
+{
+    static const struct {
+        int http_status;
+        const char *hint;
+    } hints[] = {{401, "a key is wanted: --report-key-file"},
+                 {403, "the key may not report: a writer's is wanted"},
+                 {404, "is it a gpusize service that takes samples?"},
+                 {405, "is it a gpusize service that takes samples?"}};
+    const enum outbox_result result = result_of(http_status, why, why_bytes);
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++) {
+        const size_t said = strlen(why);
+        if (hints[i].http_status == http_status) (void)snprintf(why + said, why_bytes - said, "; %s", hints[i].hint);
+    }
+    return result;
+}
+
 static enum outbox_result send_report(void *data, const struct outbox_text *texts, size_t count,
                                       const atomic_bool *stop, char why[], size_t why_bytes)
 {
@@ -138,7 +156,7 @@ static enum outbox_result send_report(void *data, const struct outbox_text *text
     if (body.failed)
         (void)snprintf(why, why_bytes, "no memory for the batch");
     else
-        result = result_of(post_send(&post, why, why_bytes), why, why_bytes);
+        result = report_result_of(post_send(&post, why, why_bytes), why, why_bytes);
     out_done(&body);
     return result;
 }
@@ -161,6 +179,14 @@ static enum status check(const struct sink_settings *settings, struct problems *
 {
     if (*settings->webhook) (void)!post_check_url(settings->webhook, "alert_webhook", problems);
     if (*settings->report_to) (void)!post_check_url(settings->report_to, "report_to", problems);
+    if (strpbrk(settings->report_to, "?#"))
+        (void)problems_add(problems, STATUS_INVALID_VALUE, "report_to",
+                           "is the address of a service alone, such as https://gpus.example.org");
+    if (settings->exec && !run_program_exists(settings->exec[0]))
+        (void)problems_add(problems, STATUS_INVALID_VALUE, "alert_exec",
+                           "%s is no program that may be run: a path or a name in PATH is wanted, such as "
+                           "/usr/local/bin/page",
+                           settings->exec[0]);
     if (strlen(settings->report_key) > HEADER_BYTES / 2 || strpbrk(settings->report_key, "\r\n"))
         (void)problems_add(problems, STATUS_INVALID_VALUE, "report_key_file", "holds no key");
     return problems_status(problems);

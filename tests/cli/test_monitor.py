@@ -106,6 +106,57 @@ def test_one_gpu_of_two(play):
     assert sample["gpus"] == [] and "there is no GPU 7" in sample["reason"]
 
 
+@pytest.fixture
+def amd(tmp_path):
+    """The environment with AMD's library of that name, and the arguments for a host's files."""
+    device = tmp_path / "sys/bus/pci/devices/0000:c1:02.0"
+    (device / "hwmon/hwmon7").mkdir(parents=True)
+    for name, text in (("product_name", "AMD Instinct MI300X\n"), ("gpu_busy_percent", "99\n"),
+                       ("hwmon/hwmon7/power1_input", "612000000\n"), ("hwmon/hwmon7/power1_cap", "750000000\n"),
+                       ("hwmon/hwmon7/freq1_input", "2100000000\n")):
+        (device / name).write_text(text)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 1000 kB\nMemAvailable: 900 kB\n")
+
+    def environment(*libraries, **more):
+        return {**os.environ, "LD_LIBRARY_PATH": ":".join(str(FAKES / f"fake_{name}") for name in libraries), **more}
+    return environment, ("--proc", tmp_path / "proc")
+
+
+def test_amd_by_amd_smi_and_the_kernels_files(amd):
+    environment, host = amd
+    (sample,), _, _ = watch("--once", *host, env=environment("amd_smi", "rocm_smi", FAKE_AMD_USED_GIB="48"))
+    gpu, = sample["gpus"]  # not asked of rocm_smi again
+    assert gpu["name"] == "AMD Instinct MI300X" and gpu["uuid"] == "7cff74a1-0000-1000-80aa-bbccddeeff00"
+    assert gpu["memory_total_bytes"] == 192 << 30 and gpu["memory_usage_ratio"] == 0.25
+    assert (gpu["busy_percent"], gpu["memory_busy_percent"], gpu["temperature_c"]) == (63, None, 71)
+    assert (gpu["power_watts"], gpu["power_limit_watts"], gpu["sm_clock_mhz"]) == (612, 750, 2100)
+    assert gpu["memory_clock_mhz"] is None and gpu["energy_joules"] is None and gpu["throttle"] is None
+
+
+def test_amd_by_rocm_smi(amd):
+    environment, host = amd
+    (sample,), _, _ = watch("--once", *host, env=environment("rocm_smi"))
+    assert [(gpu["uuid"], gpu["name"], gpu["memory_usage_ratio"], gpu["busy_percent"], gpu["power_watts"],
+             gpu["temperature_c"]) for gpu in sample["gpus"]] == [
+        ("AMD-000000000000abc0", "AMD Instinct MI210", 0.25, 40, 250.5, 65.5),
+        ("AMD-000000000000abc1", "AMD Instinct MI210", 0.5, 41, 250.5, 65.5)]
+
+
+def test_gpus_of_two_vendors(amd):
+    environment, host = amd
+    (sample,), _, _ = watch("--once", *host, env=environment("nvml", "amd_smi"))
+    assert [(gpu["index"], gpu["name"]) for gpu in sample["gpus"]] == [(0, "NVIDIA H200"), (1, "AMD Instinct MI300X")]
+
+
+def test_an_amd_gpu_that_is_lost_for_a_while(amd):
+    environment, host = amd
+    samples, alerts, _ = watch("--count", 6, *host, env=environment("amd_smi", FAKE_AMD_LOST="3-4"))
+    assert [sample["gpus"][0]["lost"] for sample in samples] == [None, None, *["amd_smi tells no memory of it"] * 2, None,
+                                                                 None]
+    assert [alert["state"] for alert in alerts] == ["firing", "resolved"]
+
+
 # --- what goes wrong
 
 def test_a_lost_gpu_and_one_that_comes_back(play):
@@ -117,6 +168,31 @@ def test_a_lost_gpu_and_one_that_comes_back(play):
     assert all(sample["gpus"][0]["lost"] is None for sample in samples)
     assert [(alert["type"], alert["state"], alert["gpu"]["index"]) for alert in alerts] == [
         ("gpu_lost", "firing", 1), ("gpu_lost", "resolved", 1)]
+
+
+def test_a_gpu_that_was_lost_before_we_came(play):
+    lost = "gpus=2 refused=0,15 used=1000,2000 total=81920"
+    samples, alerts, _ = watch("--count", 14, env=play(*[lost] * 10, "gpus=2 used=1000,2000 total=81920"))
+    assert [gpu["index"] for gpu in samples[0]["gpus"]] == [0]
+    assert samples[0]["reason"] == "1 GPU of the driver's never answered: GPU is lost"
+    assert [gpu["index"] for gpu in samples[-1]["gpus"]] == [0, 1] and samples[-1]["reason"] is None
+    assert alerts == [], "nobody knows which one it was"
+    assert "1 GPU of the driver's never answered: GPU is lost" in run("--once", env=play(lost)).stdout
+
+
+def test_a_driver_that_was_updated(play, tmp_path):
+    """The library that was loaded does not fit any more; the new one is loaded, here the stand-in with other answers."""
+    process = subprocess.Popen([PROGRAM, "monitor", *FAST, "--json"], stdout=subprocess.PIPE, text=True,
+                               env=play("init=18"))
+    first = json.loads(process.stdout.readline())["sample"]
+    assert first["gpus"] == [] and "Driver/library version mismatch" in first["reason"]
+    (tmp_path / "new").write_text("used=1000 total=81920\n")
+    os.rename(tmp_path / "new", tmp_path / "readings")
+    seen = (json.loads(line)["sample"] for line in process.stdout)
+    assert any(sample["gpus"] for _, sample in zip(range(600), seen))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
 
 
 def test_a_driver_that_is_loaded_anew(play):
@@ -142,6 +218,7 @@ def test_a_driver_that_hangs_does_not_hold_us(play, tmp_path):
                                text=True, env=env)
     assert "sample" in json.loads(process.stdout.readline())
     await_true((tmp_path / "never.awaited").exists)
+    assert json.loads(process.stderr.readline())["event"] == "driver_hangs"
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 3 and "the driver hangs" in said[1]
@@ -233,11 +310,55 @@ def test_a_program_gets_the_alert(play, tmp_path):
 
 
 @pytest.mark.parametrize("command, why", [("/bin/false", "/bin/false ended with status 1"),
-                                          ("/nowhere/page", "/nowhere/page cannot be started"),
                                           ("sleep 600", "sleep was ended: it ran longer than 0.2 s")])
 def test_a_program_that_fails(play, command, why):
     result = run(*FAST, "--count", 3, "--sink-timeout", "0.2", "--alert-exec", command, env=play(*FULL), status=1)
     assert '"event":"sink_gave_up","sink":"exec"' in result.stderr and why in result.stderr
+
+
+def test_a_program_that_is_gone_when_it_is_wanted(play, tmp_path):
+    program = tmp_path / "page"
+    program.write_text("#!/nowhere/sh\n")
+    program.chmod(0o755)
+    result = run(*FAST, "--count", 3, "--alert-exec", program, env=play(*FULL), status=1)
+    assert '"event":"sink_gave_up","sink":"exec"' in result.stderr and "page cannot be started: No such file" in result.stderr
+
+
+def test_a_full_disk_is_said(play):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        process = subprocess.run([PROGRAM, "monitor", *FAST], stdout=full, stderr=subprocess.PIPE, text=True,
+                                 timeout=LIMIT_S, env=play("used=1 total=100"), check=False)
+        assert (process.returncode, process.stderr) == (
+            3, "gpusize: standard output cannot be written: No space left on device\n")
+        log = subprocess.run([PROGRAM, "monitor", *FAST, "--count", "3", "--alert-log"], stdout=subprocess.PIPE, stderr=full,
+                             text=True, timeout=LIMIT_S, env=play(*FULL), check=False)
+        assert log.returncode == 3 and "ALERT firing" in log.stdout, "it goes on without its log"
+
+
+def test_a_reader_that_has_enough_ends_it(play):
+    process = subprocess.Popen([PROGRAM, "monitor", *FAST, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, env=play("used=1 total=100"))
+    assert "sample" in json.loads(process.stdout.readline())
+    process.stdout.close()
+    assert process.wait(LIMIT_S) == 0 and process.stderr.read() == ""
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("status, hint", [(401, "401; a key is wanted: --report-key-file"),
+                                          (403, "403; the key may not report"), (404, "404; is it a gpusize service"),
+                                          (422, "422")])
+def test_a_service_that_refuses(play, status, hint):
+    with Hook(status) as hook:
+        result = run(*FAST, "--count", 3, "--report-to", hook.url, env=play("used=1 total=100"))
+    assert len(hook.posts) == 1
+    assert '"event":"sink_gave_up","sink":"report","reason":"the server answers ' + hint in result.stderr
+
+
+def test_a_service_that_is_not_there(play):
+    result = run(*FAST, "--json", "--count", 5, "--report-to", "http://127.0.0.1:9", "--report-interval", "0",
+                 env=play("used=1 total=100"))
+    assert len(lines(result, "sample")) == 5
+    assert '"event":"sink_fails","sink":"report"' in result.stderr and "127.0.0.1" in result.stderr
 
 
 def test_samples_go_to_a_service(play, tmp_path):
@@ -273,8 +394,13 @@ def test_a_service_that_is_away_costs_the_oldest(play):
     (["--history", "0"], "history: must be a whole number from 1 to 100000"),
     (["--once", "--count", "3"], "once: is --count 1"),
     (["--alert-hysteresis", "0.9"], "alert-hysteresis: must be less than the threshold"),
-    (["--alert-webhook", "ftp://example.org"], "alert_webhook: it is no URL of http or https"),
-    (["--report-to", "http://u:p@example.org"], "report_to: a user or password"),
+    (["--alert-webhook", "ftp://example.org"], "alert-webhook: it is no URL of http or https"),
+    (["--report-to", "http://u:p@example.org"], "report-to: a user or password"),
+    (["--report-to", "http://example.org?a=b"], "report-to: is the address of a service alone"),
+    (["--alert-exec", "/nowhere/page --now"], "alert-exec: /nowhere/page is no program that may be run"),
+    (["--alert-exec", "no-such-program"], "alert-exec: no-such-program is no program"),
+    (["--alert-exec", "/etc/passwd"], "alert-exec: /etc/passwd is no program"),
+    (["--proc", "/nowhere"], "proc: /nowhere has no meminfo"),
     (["--report-key-file", "/nowhere"], "report-key-file: /nowhere cannot be read"),
     (["--estimator", "mine"], 'estimator: must be "article"'),
     (["--frobnicate"], "--frobnicate: there is no such option"),
@@ -285,7 +411,8 @@ def test_bad_arguments(arguments, said):
 
 
 def test_options_may_be_variables(play):
-    env = play("used=100 total=1000", GPUSIZE_ALERT_THRESHOLD="0.08", GPUSIZE_COUNT="2", GPUSIZE_INTERVAL="0.05")
+    env = play("used=100 total=1000", GPUSIZE_ALERT_THRESHOLD="0.08", GPUSIZE_COUNT="2", GPUSIZE_INTERVAL="0.05",
+               GPUSIZE_HISTORY="")
     result = run("--json", env=env, status=1)
     assert len(lines(result, "sample")) == 2 and len(lines(result, "alert")) >= 1
     assert "a ratio is wanted: 0.85" in run(env={**env, "GPUSIZE_ALERT_THRESHOLD": "85"}, status=2).stderr
@@ -377,15 +504,36 @@ def test_colours_and_letters_are_those_of_the_terminal(play, screen):
     colourful.await_text(b"\x1b[31m")
 
 
-def test_lines_fit_the_width(play, screen):
-    one = screen(play("used=900 total=1000 processes=3"), columns=50, rows=8, NO_COLOR="1")
-    one.await_text(b"NVIDIA H200")
+BUSY = "used=700 total=1000 processes=5 mig=2 throttle=12"
+
+
+@pytest.mark.parametrize("columns, rows, there, not_there", [
+    (100, 30, ["NVIDIA H200", "░] 70.0 % 0.7/1.0 GiB ▆", "slice 1", "103 0.00 GiB and 2 processes more",
+               "throttled: sw_power_cap hw_slowdown"], ["lines more"]),
+    (58, 12, ["NVIDIA H200", "0.7/1.0 GiB ▆", "slice 1", "103 0.00 GiB"], ["lines more"]),
+    (58, 9, ["NVIDIA H200", "0.7/1.0 GiB ▆", "slice 1", "3 lines more: a taller window"], ["103 0.00"]),
+    (58, 6, ["NVIDIA H200", "0.7/1.0 GiB ▆", "6 lines more: a taller window"], ["slice 1", "103 0.00"]),
+    (40, 30, ["NVIDIA H200", "70.0 %", "103 0.00"], ["/1.0", "▆"]),
+    (20, 5, ["GPU 0 NVIDIA H200", "7 lines more"], []), (9, 2, ["10 lines "], ["system"])])
+def test_a_frame_fits_the_terminal(play, screen, columns, rows, there, not_there):
+    one = screen(play(BUSY), columns=columns, rows=rows, NO_COLOR="1")
+    await_true(lambda: len(one.read().split(b"\x1b[J")) > 4)
     one.end(lambda: one.process.send_signal(signal.SIGTERM))
     frames = one.seen.split(b"\x1b[?1049l")[0].split(b"\x1b[H")[1:]
-    assert frames
     for frame in frames:
-        rows = [re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", row).decode().strip("\r") for row in frame.split(b"\r\n")]
-        assert len(rows) <= 8 and max(map(len, rows)) <= 50
+        shown = [re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", row).decode().strip("\r") for row in frame.split(b"\r\n")]
+        assert len(shown) <= rows and max(map(len, shown)) <= columns
+    text = re.sub(r" +", " ", "\n".join(shown))
+    for piece in there:
+        assert piece in text, text
+    for piece in not_there:
+        assert piece not in text, text
+
+
+def test_the_view_predicts(play, screen):
+    one = screen(play(*RISING))
+    one.await_text(b"full in ")
+    one.end(lambda: one.process.send_signal(signal.SIGTERM))
 
 
 def test_no_terminal_no_control_sequences(play):

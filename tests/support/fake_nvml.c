@@ -3,19 +3,32 @@
  * it tells.
  *
  * Or it plays FAKE_NVML_SCRIPT: a file in which each line is one reading of all GPUs, and the last one stays. A line
- * has words such as used=100,200: of the first GPU, of the second; one that is left out is of the line's default. gpus
- * how many there are (of the first line) used, reserved, total       MiB busy power temperature energy throttle
- * corrected processes mig                         so many instances error                       what asking for memory
- * answers: 15 is a lost GPU, 1 and 9 a driver that went away init                        what nvmlInit answers in the
- * place of this reading old                         1: there is no nvmlDeviceGetMemoryInfo_v2 wait=FILE the reading
- * takes until the file exists */
+ * has words such as used=100,200: of the first GPU, of the second; one that is left out is of the line's default.
+ *
+ * gpus: how many there are; of the first line.
+ * used, reserved, total: MiB.
+ * busy, power, temperature, energy, throttle, corrected, processes.
+ * mig: so many instances.
+ * error: what asking for memory answers: 15 is a lost GPU, 1 and 9 a driver that went away.
+ * refused: what asking for the GPU's handle answers.
+ * init: what nvmlInit answers in the place of this reading.
+ * old: 1: there is no nvmlDeviceGetMemoryInfo_v2.
+ * wait: a file; the reading takes until it exists. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { OK = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, DIGITS_BASE = 10, DRIVER_NOT_LOADED = 9 };
-enum { FUNCTION_NOT_FOUND = 13, GPU_IS_LOST = 15, LINE_BYTES = 1024, INSTANCE = 1000, LOOK_US = 5000, LOOKS = 6000 };
+enum {
+    FUNCTION_NOT_FOUND = 13,
+    GPU_IS_LOST = 15,
+    MISMATCH = 18,
+    LINE_BYTES = 1024,
+    INSTANCE = 1000,
+    LOOK_US = 5000,
+    LOOKS = 6000
+};
 typedef struct nvml_device *device_handle;
 struct memory {
     unsigned long long total, free, used;
@@ -144,14 +157,18 @@ ENTRY(nvmlShutdown, (void), return OK;)
 const char *nvmlErrorString(int status);
 const char *nvmlErrorString(int status)
 {
-    return status == DRIVER_NOT_LOADED ? "Driver Not Loaded" : status == GPU_IS_LOST ? "GPU is lost" : "Unknown Error";
+    return status == DRIVER_NOT_LOADED ? "Driver Not Loaded"
+           : status == GPU_IS_LOST     ? "GPU is lost"
+           : status == MISMATCH        ? "Driver/library version mismatch"
+                                       : "Unknown Error";
 }
 ENTRY(nvmlSystemGetDriverVersion, (char *text, unsigned length), strncpy(text, "580.95.05", length); return OK;)
 ENTRY(nvmlDeviceGetHandleByPciBusId_v2, (const char *id, device_handle *ret), (void)id; *ret = NULL; return OK;)
 ENTRY(nvmlDeviceGetCount_v2, (unsigned *ret), char first[LINE_BYTES]; read_line(0, first);
       return tell(ret, told_in(first, "gpus", 0, 1));)
-ENTRY(nvmlDeviceGetHandleByIndex_v2, (unsigned index, device_handle *ret), *ret = (device_handle)(size_t)(index + 1);
-      return OK;)
+ENTRY(nvmlDeviceGetHandleByIndex_v2, (unsigned index, device_handle *ret), char next[LINE_BYTES];
+      read_line(position, next); *ret = (device_handle)(size_t)(index + 1);
+      return (int)told_in(next, "refused", index, OK);)
 ENTRY(nvmlDeviceGetName, (device_handle d, char *text, unsigned length), (void)d; strncpy(text, "NVIDIA H200", length);
       return OK;)
 ENTRY(nvmlDeviceGetUUID, (device_handle d, char *text, unsigned length),
