@@ -22,22 +22,35 @@ static const char *const file_names[CATALOG_FILE_COUNT] = {
     [FILE_CALIBRATIONS] = "calibrations.csv",
 };
 static struct catalog_text bundled[CATALOG_FILE_COUNT];
+static struct catalog_text qualities = {.name = "quantisation_quality.csv"};
 static once_flag bundled_once = ONCE_FLAG_INIT;
+
+static void find_file(struct catalog_text *text)
+{
+    for (const struct embedded_file *file = catalog_data; file->name; file++) {
+        if (strcmp(file->name, text->name) != 0) continue;
+        text->text = file->begin;
+        text->length = (size_t)(file->end - file->begin);
+    }
+}
 
 static void find_files(void)
 {
     for (size_t i = 0; i < CATALOG_FILE_COUNT; i++) {
         bundled[i].name = file_names[i];
-        for (const struct embedded_file *file = catalog_data; file->name; file++) {
-            if (strcmp(file->name, file_names[i]) != 0) continue;
-            bundled[i].text = file->begin;
-            bundled[i].length = (size_t)(file->end - file->begin);
-        }
+        find_file(&bundled[i]);
     }
+    find_file(&qualities);
 }
 
 const struct catalog_text *catalog_bundled(void)
 {
     call_once(&bundled_once, find_files);
     return bundled;
+}
+
+const struct catalog_text *catalog_bundled_qualities(void)
+{
+    call_once(&bundled_once, find_files);
+    return &qualities;
 }

@@ -5,10 +5,10 @@
 
 static const struct {
     const char *name;
-    double bits, layer_bits, embedding_bits, head_bits, plain_bits;
+    double bits, layer_bits, embedding_bits, head_bits, plain_bits, scale_bits;
     enum peak peak;
 } dtypes[DTYPE_COUNT] = {
-    [DTYPE_UNKNOWN] = {"unknown", 16.0, 16.0, 16.0, 16.0, 16.0, PEAK_FP16},
+    [DTYPE_UNKNOWN] = {"unknown", 16.0, 16.0, 16.0, 16.0, 16.0, 0.0, PEAK_FP16},
 #define DTYPE(symbol, ...) [DTYPE_##symbol] = {__VA_ARGS__},
 #include "catalog/dtype.def"
 #undef DTYPE
@@ -50,6 +50,11 @@ double dtype_head_bits(enum dtype dtype)
 double dtype_plain_bits(enum dtype dtype)
 {
     return dtypes[dtype].plain_bits;
+}
+
+double dtype_scale_bits(enum dtype dtype)
+{
+    return dtypes[dtype].scale_bits;
 }
 
 enum peak dtype_peak(enum dtype dtype)

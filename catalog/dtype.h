@@ -21,4 +21,5 @@ double dtype_layer_bits(enum dtype dtype);
 double dtype_embedding_bits(enum dtype dtype);
 double dtype_head_bits(enum dtype dtype);
 double dtype_plain_bits(enum dtype dtype);
+double dtype_scale_bits(enum dtype dtype); /* of those, scales and zero points */
 enum peak dtype_peak(enum dtype dtype);

@@ -44,6 +44,8 @@ enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_CO
 
 /* The facts that are built into the program (catalog/data). */
 const struct catalog_text *catalog_bundled(void);
+/* Published figures of quality: no file of a catalog, since they hold for each of them. */
+const struct catalog_text *catalog_bundled_qualities(void);
 
 /* The columns of FILE_GPUS, FILE_MODELS or FILE_OFFERS, in their order; NULL after the last. What only a database
  * gives its rows (id of an offer, version) is none of them. */

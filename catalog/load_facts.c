@@ -87,8 +87,11 @@ void load_gpus(struct loading *loading)
         check_gpu(loading, &rows, rows_at(&rows, i));
     rows_sort(&rows, compare_gpus);
     rows_refuse_equal(loading, &rows, "id", compare_gpus);
-    for (size_t i = 0; i < rows.count; i++)
-        derive_memory(&((struct gpu_row *)rows_at(&rows, i))->gpu);
+    for (size_t i = 0; i < rows.count; i++) {
+        struct gpu *gpu = &((struct gpu_row *)rows_at(&rows, i))->gpu;
+        derive_memory(gpu);
+        gpu_add_host(gpu);
+    }
     loading->snapshot->gpus = rows_take(loading, &rows, offsetof(struct gpu_row, gpu), sizeof(struct gpu));
     loading->snapshot->gpu_count = loading->snapshot->gpus ? rows.count : 0;
 }

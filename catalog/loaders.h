@@ -15,6 +15,7 @@ void load_operating_costs(struct loading *loading);
 void load_api_prices(struct loading *loading);
 void load_measurements(struct loading *loading); /* after GPUs, models and profiles */
 void load_calibrations(struct loading *loading); /* after GPUs */
+void load_qualities(struct loading *loading);    /* of the program itself */
 
 extern const struct table gpu_table, model_table, offer_table;
 

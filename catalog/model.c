@@ -28,22 +28,22 @@ enum attention_kind attention_kind_parse(const char *name)
     return ATTENTION_UNKNOWN;
 }
 
-/* config.json of these models: index_head_dim; num_nextn_predict_layers, mtp_num_hidden_layers. Qwen3-Next's states
- * none, and its engines load one. */
+/* config.json of these models: index_head_dim, index_n_heads, index_topk; num_nextn_predict_layers,
+ * mtp_num_hidden_layers. Qwen3-Next's states none, and its engines load one. */
 static const struct {
     const char *id_begin;
-    uint32_t index_head_dim, mtp_layers;
+    uint32_t index_head_dim, index_heads, index_topk, mtp_layers;
 } known[] = {
-    {"deepseek-ai/DeepSeek-V3.2", 128, 1},
-    {"deepseek-ai/DeepSeek-V3", 0, 1},
-    {"deepseek-ai/DeepSeek-R1-Distill", 0, 0},
-    {"deepseek-ai/DeepSeek-R1", 0, 1},
-    {"zai-org/GLM-4.5", 0, 1},
-    {"zai-org/GLM-4.6", 0, 1},
-    {"zai-org/GLM-4.7", 0, 1},
-    {"Qwen/Qwen3.5", 0, 1},
-    {"Qwen/Qwen3-Next", 0, 1},
-    {"XiaomiMiMo/MiMo-7B", 0, 1},
+    {"deepseek-ai/DeepSeek-V3.2", 128, 64, 2048, 1},
+    {"deepseek-ai/DeepSeek-V3", 0, 0, 0, 1},
+    {"deepseek-ai/DeepSeek-R1-Distill", 0, 0, 0, 0},
+    {"deepseek-ai/DeepSeek-R1", 0, 0, 0, 1},
+    {"zai-org/GLM-4.5", 0, 0, 0, 1},
+    {"zai-org/GLM-4.6", 0, 0, 0, 1},
+    {"zai-org/GLM-4.7", 0, 0, 0, 1},
+    {"Qwen/Qwen3.5", 0, 0, 0, 1},
+    {"Qwen/Qwen3-Next", 0, 0, 0, 1},
+    {"XiaomiMiMo/MiMo-7B", 0, 0, 0, 1},
 };
 
 void model_add_known(struct model *model)
@@ -51,6 +51,8 @@ void model_add_known(struct model *model)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strncasecmp(model->id, known[i].id_begin, strlen(known[i].id_begin)) != 0) continue;
         model->index_head_dim = known[i].index_head_dim;
+        model->index_heads = known[i].index_heads;
+        model->index_topk = known[i].index_topk;
         model->mtp_layers = known[i].mtp_layers;
         return;
     }

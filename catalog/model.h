@@ -55,10 +55,11 @@ struct model {
     enum dtype native_dtype; /* of the quantised weights as published; DTYPE_UNKNOWN if not stated */
     double ssm_state_elements, conv_state_elements; /* per sequence, all layers together */
     uint32_t ssm_state_element_bytes;
-    bool native_multimodal;  /* the engine profiles a vision encoder at start (gemma-3, Llama-4, Kimi-VL) */
-    uint32_t index_head_dim; /* sparse attention: keys of this size that choose what is read (DeepSeek-V3.2) */
-    uint32_t mtp_layers;     /* layers that predict a second token, for speculative decoding */
-    double weight_bits;      /* per quantised weight, its own scales included; 0: as usual for the format */
+    bool native_multimodal;           /* the engine profiles a vision encoder at start (gemma-3, Llama-4, Kimi-VL) */
+    uint32_t index_head_dim;          /* sparse attention: keys of this size that choose what is read (DeepSeek-V3.2) */
+    uint32_t index_heads, index_topk; /* of its queries, and how many tokens it chooses; 0: not stated */
+    uint32_t mtp_layers;              /* layers that predict a second token, for speculative decoding */
+    double weight_bits;               /* per quantised weight, its own scales included; 0: as usual for the format */
     struct stored_weights stored;
     bool encoder_only; /* embeds or ranks; generates nothing */
     const char *license, *source, *note;
@@ -68,7 +69,7 @@ struct model {
 
 const char *attention_kind_name(enum attention_kind kind);
 enum attention_kind attention_kind_parse(const char *name); /* ATTENTION_UNKNOWN if there is none */
-/* Fills index_head_dim and mtp_layers of models whose config.json states them; the catalog has no columns for them. */
+/* Fills the indexer and mtp_layers of models whose config.json states them; the catalog has no columns for them. */
 void model_add_known(struct model *model);
 static inline bool model_is_moe(const struct model *model)
 {

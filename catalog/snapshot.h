@@ -7,6 +7,7 @@
 #include "catalog/measurement.h"
 #include "catalog/model.h"
 #include "catalog/offer.h"
+#include "catalog/quality.h"
 #include "catalog/status.h"
 
 /* Whose spelling an alias is. API input uses ALIAS_USER; importers and evaluation use their own. */
@@ -63,6 +64,8 @@ struct snapshot {
     size_t calibration_count;
     struct calibration *calibration_pools; /* one of each GPU and pool: medians of those that are used; sorted alike */
     size_t calibration_pool_count;
+    struct quality *qualities; /* sorted by format, then model, recipe, metric */
+    size_t quality_count;
     struct alias *aliases;
     size_t alias_count;
 };
@@ -103,6 +106,8 @@ struct measurements snapshot_measurements(const struct snapshot *snapshot, const
 /* NULL if there is none for that key and scope. */
 const struct operating_cost *snapshot_operating_cost(const struct snapshot *snapshot, const char *key,
                                                      const char *scope);
+/* What is published of the quality of a format; *ret_count 0 where nothing is. */
+const struct quality *snapshot_qualities(const struct snapshot *snapshot, enum dtype dtype, size_t *ret_count);
 /* What a pool's machines with this GPU are like; NULL if none of them was calibrated. */
 const struct calibration *snapshot_find_pool(const struct snapshot *snapshot, const struct gpu *gpu, const char *pool);
 /* By the name of a pool, or the id of one that is used; NULL if there is none of this GPU. */

@@ -3,6 +3,7 @@
 #pragma once
 #include "catalog/units.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,12 +41,25 @@ struct price_adjustments {
     size_t count;
 };
 
+/* One request of a trace. */
+struct request_lengths {
+    const char *id; /* NULL: it has none */
+    double input_tokens;
+    double output_tokens; /* NaN: not stated */
+    uint32_t line;        /* of the trace, or place in a list; from 1 */
+};
+struct request_list {
+    const struct request_lengths *items;
+    size_t count;
+    bool traced; /* from a trace: there may be many */
+};
+
 /* What takes memory beside the model. */
 struct memory_extras {
     int64_t max_loras, max_lora_rank, lora_targets; /* lora_targets: enum lora_targets */
     const char *draft_model;                        /* a model's name; "ngram", "mtp", "eagle" */
     int64_t draft_tokens;
-    double cpu_offload_gib;
+    double cpu_offload_gib, kv_offload_gib;
 };
 
 /* A model, one of five ways: exactly one of name, config_json, gguf_json, parameters, weights_gb is given.

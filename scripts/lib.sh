@@ -107,3 +107,25 @@ build() { # build FOLDER PRESET [CMAKE OPTION...]: into build/FOLDER, quietly un
         return 1
     fi
 }
+
+install_npm() { # where Node.js is not Debian's, npm comes with it
+    command -v npm >/dev/null && return
+    install_log=$(mktemp) || exit 1
+    apt_install nodejs npm
+    rm -f "$install_log"
+}
+
+debian=build/debian # a bare Debian 12, which takes minutes to download: kept for the day
+
+keep_debian() { # makes it, as root; status 1 if it cannot be had, the reason in build/debian.log
+    [ "$(cat $debian.day 2>/dev/null)" != "$(date +%F)" ] || return 0
+    mkdir -p build
+    rm -rf --one-file-system $debian $debian.day
+    debootstrap --variant=minbase bookworm $debian >$debian.log 2>&1 || return 1
+    date +%F >$debian.day
+}
+
+put_debian() { # put_debian FOLDER: a copy of it in the empty folder
+    keep_debian || return 1
+    cp -a --reflink=auto $debian/. "$1"
+}

@@ -19,23 +19,26 @@ enum {
     ANSWER_MAX_BYTES = 8 * 1024 * 1024,
     ROWS_MAX = 100000,
     IMPORT_MAX_BYTES = 64 * 1024 * 1024,
+    TRACE_MAX_BYTES = 16 * 1024 * 1024,      /* as much as the library takes in chunks */
     REPORT_BODY_MAX_BYTES = 4 * 1024 * 1024, /* of a probe, and of measured results */
 };
 
 /* What the query says about the form of the answer; the rest of it belongs to the operation. */
 struct form {
-    const char *format, *field, *columns, *errors, *limit, *store; /* as given; NULL = not */
-    size_t rows_max;                                               /* limit, read; 0 = all */
+    const char *format, *field, *columns, *rows, *errors, *limit, *store; /* as given; NULL = not */
+    size_t rows_max;                                                      /* limit, read; 0 = all */
 };
 
 static const struct {
     const char *name;
     size_t offset;
     bool recorded; /* only for operations whose answers may be stored */
+    bool tables;   /* only for those whose answers have tables of their own */
 } form_parameters[] = {
-    {"format", offsetof(struct form, format), false},   {"field", offsetof(struct form, field), false},
-    {"columns", offsetof(struct form, columns), false}, {"errors", offsetof(struct form, errors), false},
-    {"limit", offsetof(struct form, limit), false},     {"store", offsetof(struct form, store), true},
+    {"format", offsetof(struct form, format), false, false},   {"field", offsetof(struct form, field), false, false},
+    {"columns", offsetof(struct form, columns), false, false}, {"errors", offsetof(struct form, errors), false, false},
+    {"limit", offsetof(struct form, limit), false, false},     {"store", offsetof(struct form, store), true, false},
+    {"rows", offsetof(struct form, rows), false, true},
 };
 enum { FORM_PARAMETER_COUNT = sizeof form_parameters / sizeof *form_parameters };
 
@@ -43,6 +46,7 @@ static const char **form_slot(struct form *form, const struct operation *operati
 {
     for (size_t i = 0; i < FORM_PARAMETER_COUNT; i++) {
         if (form_parameters[i].recorded && !operation->recorded) continue;
+        if (form_parameters[i].tables && !operation->tables) continue;
         if (strcmp(form_parameters[i].name, name) == 0) return (void *)((char *)form + form_parameters[i].offset);
     }
     return NULL;
@@ -138,6 +142,7 @@ static enum status check_form(struct problems *problems, struct form *form, enum
     }
     only_for(problems, form->field, "field", FORMAT_TXT, format);
     only_for(problems, form->columns, "columns", FORMAT_CSV, format);
+    only_for(problems, form->rows, "rows", FORMAT_CSV, format);
     only_for(problems, form->limit, "limit", FORMAT_CSV, format);
     if (form->errors && strcmp(form->errors, "text") != 0 && strcmp(form->errors, "problem") != 0) {
         (void)problems_add(problems, STATUS_INVALID_VALUE, "errors", "give text or problem");
@@ -152,10 +157,18 @@ static enum status check_form(struct problems *problems, struct form *form, enum
     return problems_status(problems);
 }
 
-/* A question by POST is its body; the body of a write is read by its operation, which is named by the query. */
-static enum status read_question(struct request *request, const struct pairs *query, struct input **ret_input)
+/* The body is the question; or, of a write and of an operation that takes lines, something beside it. */
+static bool asks_by_body(const struct request *request, const struct operation *operation)
 {
-    if (strcmp(request->method, "POST") != 0 || request->route->access >= ROUTE_REPORT) {
+    bool lines = operation->lines && !request->body_json;
+    return strcmp(request->method, "POST") == 0 && request->route->access < ROUTE_REPORT && !lines;
+}
+
+/* A question that is not the body is the query. */
+static enum status read_question(struct request *request, const struct operation *operation, const struct pairs *query,
+                                 struct input **ret_input)
+{
+    if (!asks_by_body(request, operation)) {
         return input_from_pairs(&request->arena, query->items, query->count, &request->problems, ret_input);
     }
     for (size_t i = 0; i < query->count; i++) {
@@ -163,6 +176,9 @@ static enum status read_question(struct request *request, const struct pairs *qu
                            "with POST the question belongs in the body, not in the query");
     }
     if (query->count) return problems_status(&request->problems);
+    if (request->body_length > QUESTION_MAX_BYTES)
+        return problems_add(&request->problems, STATUS_BODY_TOO_LARGE, "", "a question has at most %d bytes",
+                            (int)QUESTION_MAX_BYTES);
     return input_from_json(&request->arena, request->body, request->body_length, &request->problems, ret_input);
 }
 
@@ -189,14 +205,16 @@ static enum status give_answer(struct request *request, const struct call *call,
     if (format == FORMAT_JSON) return fill_reply(request, call->out, format, call->id);
     struct out encoded;
     out_init(&encoded, ANSWER_MAX_BYTES);
-    const struct encode_options options = {
+    struct encode_options options = {
         .format = format,
-        .rows = operation->rows,
         .field = form->field,
         .columns = form->columns,
         .limit = form->rows_max,
     };
-    enum status status = encode(call->out->data, call->out->length, &options, &request->problems, &encoded);
+    enum status status = encode_choose_rows(form->rows, operation->tables, call->rows ? call->rows : operation->rows,
+                                            &request->problems, &options.rows);
+    if (status == STATUS_OK)
+        status = encode(call->out->data, call->out->length, &options, &request->problems, &encoded);
     if (status == STATUS_OK) status = fill_reply(request, &encoded, format, call->id);
     out_done(&encoded);
     return status;
@@ -264,9 +282,10 @@ static enum status run_question(struct request *request, const struct operation 
                                 const struct form *form, enum format format)
 {
     struct input *input = NULL;
-    enum status status = read_question(request, query, &input);
+    enum status status = read_question(request, operation, query, &input);
     if (status != STATUS_OK) return status;
     struct out answer;
+    bool beside = strcmp(request->method, "GET") != 0 && !asks_by_body(request, operation);
     out_init(&answer, ANSWER_MAX_BYTES);
     const struct service *service = request->data;
     struct call call = {
@@ -283,8 +302,8 @@ static enum status run_question(struct request *request, const struct operation 
         .caller = &request->caller,
         .pairs = query->items,
         .pair_count = query->count,
-        .body = request->body,
-        .body_length = request->body_length,
+        .body = beside ? request->body : NULL,
+        .body_length = beside ? request->body_length : 0,
         .if_match = request->if_match,
         .idempotency_key = request->idempotency_key,
         .may_wait = request->may_wait,
@@ -511,6 +530,17 @@ const struct route routes[] = {
     QUESTION(memory, "/v1/memory"),
     QUESTION(throughput, "/v1/throughput"),
     QUESTION(cost, "/v1/cost"),
+    {.operation_id = "batch_plan",
+     .path = "/v1/batch-plan",
+     .methods = ROUTE_GET | ROUTE_POST,
+     .access = ROUTE_READ,
+     .body_max_bytes = TRACE_MAX_BYTES,
+     .media_types = "application/json, application/x-ndjson, application/jsonl",
+     .formats = true,
+     .work = ROUTE_COMPUTES,
+     .cacheable = true,
+     .handle = answer_operation,
+     .context = &operation_batch_plan},
     LIST(gpus, "/v1/gpus"),
     LIST(models, "/v1/models"),
     LIST(engines, "/v1/engines"),

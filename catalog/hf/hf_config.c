@@ -58,7 +58,11 @@ static void fill_attention(const struct hf_shape *shape, const struct tally *tal
     if (keys[KEY_KV_LORA] == 0) return;
     model->kv_lora_rank = u32(keys[KEY_KV_LORA]);
     model->q_lora_rank = u32(keys[KEY_Q_LORA]);
-    model->index_head_dim = keys[KEY_INDEX_HEADS] > 0 ? u32(keys[KEY_INDEX_DIM]) : 0;
+    if (keys[KEY_INDEX_HEADS] > 0) {
+        model->index_heads = u32(keys[KEY_INDEX_HEADS]);
+        model->index_head_dim = u32(keys[KEY_INDEX_DIM]);
+        model->index_topk = u32(keys[KEY_INDEX_TOPK]);
+    }
     model->qk_rope_head_dim = u32(keys[KEY_ROPE_DIM]);
     model->qk_nope_head_dim = u32(keys[KEY_NOPE_DIM]);
     model->v_head_dim = u32(keys[KEY_V_DIM]);

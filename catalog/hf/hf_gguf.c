@@ -124,6 +124,8 @@ static const struct size_rule {
     SIZE("leading_dense_block_count", dense_layers, 0, HF_LAYERS_MAX),
     SIZE("nextn_predict_layers", mtp_layers, 0, 16),
     SIZE("attention.indexer.key_length", index_head_dim, 0, 1 << 14),
+    SIZE("attention.indexer.head_count", index_heads, 0, 1 << 14),
+    SIZE("attention.indexer.top_k", index_topk, 0, INT32_MAX),
 };
 
 static enum status read_sizes(const struct gguf *gguf, struct model *model)

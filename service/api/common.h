@@ -130,10 +130,19 @@ enum { DEFAULT_INPUT_TOKENS = 1024, DEFAULT_OUTPUT_TOKENS = 256, DEFAULT_MODEL_L
                  "eagle."},                                                                                            \
         API_EXTRA_COUNT(type, draft_tokens, 64, "tokens", NULL,                                                        \
                         "Tokens that are drafted in each step; needs draft_model."),                                   \
+        {.name = "cpu_offload_gib",                                                                                    \
+         .group = "serving",                                                                                           \
+         .kind = FIELD_NUMBER,                                                                                         \
+         .offset = offsetof(type, extras.cpu_offload_gib),                                                             \
+         .min = 0,                                                                                                     \
+         .max = 10000,                                                                                                 \
+         .unit = "GiB",                                                                                                \
+         .preset = "0",                                                                                                \
+         .help = "Weights of each GPU that stay in host memory and are read over its link in every step."},            \
     {                                                                                                                  \
-        .name = "cpu_offload_gib", .group = "serving", .kind = FIELD_NUMBER,                                           \
-        .offset = offsetof(type, extras.cpu_offload_gib), .min = 0, .max = 10000, .unit = "GiB", .preset = "0",        \
-        .help = "Weights of each GPU that stay in host memory and are read through PCIe in every step."                \
+        .name = "kv_offload_gib", .group = "serving", .kind = FIELD_NUMBER,                                            \
+        .offset = offsetof(type, extras.kv_offload_gib), .min = 0, .max = 100000, .unit = "GiB", .preset = "0",        \
+        .help = "Host memory of each replica that keeps the cache of past requests: hits are read back, not computed." \
     }
 #define API_FIELD_AS_OF(type)                                                                                          \
     {                                                                                                                  \

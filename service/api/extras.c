@@ -92,6 +92,19 @@ static enum status resolve_offload(struct call *call, const struct memory_extras
                         engine->engine);
 }
 
+/* Every engine has such a pool: vLLM's OffloadingConnector, SGLang's HiCache, TensorRT-LLM's host cache, the prompt
+ * cache of llama.cpp's server. */
+static enum status resolve_kv_offload(struct call *call, const struct memory_extras *extras, const struct model *model,
+                                      struct deployment *deployment)
+{
+    if (!(extras->kv_offload_gib > 0)) return STATUS_OK;
+    deployment->kv_offload_gib = extras->kv_offload_gib;
+    bool caches = !model || model->full_attention_layers || model->sliding_layers || !model->linear_layers;
+    if (caches) return STATUS_OK;
+    return problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.kv_offload_gib",
+                        "the model keeps a state instead of a cache: there is nothing to read back");
+}
+
 enum status api_extras_resolve(struct call *call, struct memory_extras *extras, const struct model *model,
                                const struct engine_profile *engine, struct deployment *deployment)
 {
@@ -99,6 +112,7 @@ enum status api_extras_resolve(struct call *call, struct memory_extras *extras, 
         resolve_loras(call, extras, deployment),
         resolve_draft(call, extras, model, engine, deployment),
         resolve_offload(call, extras, engine, deployment),
+        resolve_kv_offload(call, extras, model, deployment),
     };
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
         if (statuses[i] != STATUS_OK) return problems_status(call->problems);

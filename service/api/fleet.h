@@ -5,7 +5,7 @@
 #include "sizing/recommend.h"
 
 extern const struct field fleet_fields[];
-enum { FLEET_FIELD_COUNT = 62 };
+enum { FLEET_FIELD_COUNT = 63 };
 
 struct fleet_answer {
     struct recommend_request request;

@@ -40,6 +40,14 @@ static void put_market(struct out *out, const struct snapshot *snapshot, uint32_
     out_text(out, "purchase_price_kind", price ? purchase_kind_name(price->kind) : NULL);
 }
 
+static void put_host(struct out *out, const struct gpu *gpu)
+{
+    out_bool(out, "unified_memory", gpu->host.unified);
+    out_text(out, "host_link", gpu_host_link(gpu));
+    api_put_number(out, "host_memory_gb", gpu->host.capacity_gb > 0 ? gpu->host.capacity_gb : UNKNOWN);
+    api_put_number(out, "host_gb_per_s", gpu_host_gb_per_s(gpu));
+}
+
 static void put_gpu(struct out *out, const struct snapshot *snapshot, uint32_t index)
 {
     const struct gpu *gpu = &snapshot->gpus[index];
@@ -62,6 +70,7 @@ static void put_gpu(struct out *out, const struct snapshot *snapshot, uint32_t i
     out_number(out, "link_gb_per_s", gpu->link_gb_per_s);
     out_integer(out, "link_domain_gpus", gpu->link_domain_gpus);
     out_number(out, "pcie_gb_per_s", gpu->pcie_gb_per_s);
+    put_host(out, gpu);
     out_integer(out, "node_gpus", gpu->node_gpus);
     out_number(out, "tdp_watts", gpu->tdp_watts);
     out_text(out, "form_factor", gpu->form_factor);

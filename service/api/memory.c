@@ -1,5 +1,5 @@
 /* memory.c owns the operation memory: what a model takes on each GPU, and whether it fits. */
-#include "api/replica.h"
+#include "api/quantisation.h"
 #include "sizing/recommend.h"
 
 struct memory_request {
@@ -18,43 +18,6 @@ static const struct field fields[] = {
      .help = "article reproduces the arithmetic of the article that the service grew out of."},
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
-
-/* One number format for the whole checkpoint, against 16-bit weights. */
-static void put_savings(struct out *out, double bytes, double plain_bytes)
-{
-    api_put_number(out, "savings_ratio", 1 - bytes / plain_bytes);
-    api_put_number(out, "compression_ratio", plain_bytes / bytes);
-}
-
-static bool runs_dtype(const struct call *call, const struct deployment *deployment)
-{
-    const struct engine_support *support =
-        snapshot_find_support(call->snapshot, deployment->engine->engine, deployment->gpu->architecture);
-    return support && (support->weight_dtypes & (1U << deployment->weight_dtype));
-}
-
-static void put_dtype(struct call *call, const struct replica *replica, enum dtype dtype)
-{
-    struct deployment deployment = replica->deployment, smallest;
-    struct memory memory = {0};
-    struct out *out = call->out;
-    if (dtype != deployment.weight_dtype) deployment.weights_bytes = UNKNOWN;
-    deployment.weight_dtype = dtype;
-    smallest = deployment;
-    bool sized = memory_size(&deployment, &memory) == STATUS_OK;
-    bool anywhere = replica_smallest_layout(&smallest, 0, 0);
-    double bytes = is_known(deployment.weights_bytes) ? deployment.weights_bytes
-                                                      : memory_weights_total_bytes(deployment.model, dtype);
-    out_object(out, NULL);
-    out_text(out, "weight_dtype", dtype_name(dtype));
-    api_put_gib(out, "weights_total_gib", bytes);
-    put_savings(out, bytes, memory_weights_total_bytes(deployment.model, DTYPE_BF16));
-    out_bool(out, "supported", runs_dtype(call, &deployment));
-    out_bool(out, "fits", sized && memory.fits);
-    api_put_number(out, "max_concurrency", sized ? memory.max_concurrency : UNKNOWN);
-    out_integer(out, "min_gpu_count", anywhere ? (int64_t)deployment_gpus(&smallest) : VALUE_ABSENT);
-    out_object_end(out);
-}
 
 static void put_answer(struct call *call, const struct memory_request *request, const struct replica *replica)
 {
@@ -76,16 +39,25 @@ static void put_answer(struct call *call, const struct memory_request *request, 
     api_put_number(out, "max_concurrency", memory->max_concurrency);
     out_integer(out, "max_context_tokens", memory->max_context_tokens);
     out_integer(out, "min_gpu_count", replica->smallest_gpus ? (int64_t)replica->smallest_gpus : VALUE_ABSENT);
-    out_array(out, "by_dtype");
-    for (enum dtype dtype = DTYPE_UNKNOWN + 1; dtype < DTYPE_COUNT; dtype++)
-        put_dtype(call, replica, dtype);
-    out_array_end(out);
+    quantisation_put(call, asked, replica);
 }
 
 /* The article's arithmetic: parameters × bits / 8 / 2^30, with the nominal bits of the format, to two decimals. */
 static double article_gib(double parameters, enum dtype dtype)
 {
     return nearbyint(parameters * floor(dtype_bits(dtype)) / 8 / GIB * 100) / 100;
+}
+
+/* The article's FourBitLinear, two weights a byte, with the scale and the zero point in fp32 that it keeps of each
+ * output: of a square layer of this model by its calculate_memory_savings. (As written it keeps a whole int64 for two
+ * weights, and PyTorch refuses such a parameter.) */
+static void put_four_bit_linear(struct out *out, const struct model *model)
+{
+    double inputs = model->hidden_size, output_bytes = inputs / 2 + 2 * sizeof(float);
+    out_object(out, "four_bit_linear");
+    out_number(out, "in_features", inputs);
+    quantisation_put_savings(out, output_bytes, 2 * inputs);
+    out_object_end(out);
 }
 
 static void put_article(struct call *call, const struct api_model *model, enum dtype asked)
@@ -103,10 +75,11 @@ static void put_article(struct call *call, const struct api_model *model, enum d
         out_object(out, NULL);
         out_text(out, "weight_dtype", dtype_name(shown[i]));
         out_number(out, "weights_total_gib", article_gib(parameters, shown[i]));
-        put_savings(out, floor(dtype_bits(shown[i])), dtype_bits(DTYPE_FP16));
+        quantisation_put_savings(out, floor(dtype_bits(shown[i])), dtype_bits(DTYPE_FP16));
         out_object_end(out);
     }
     out_array_end(out);
+    put_four_bit_linear(out, &model->facts);
 }
 
 static enum status run_article(struct call *call, struct memory_request *request)
@@ -152,6 +125,7 @@ static const char *const examples[] = {
     "gpusize memory --model 70B --gpu h100-sxm --weight-dtype fp8 --max-model-len-tokens 32768",
     "gpusize memory --model llama-3.1-8b --gpu l40s --max-loras 8 --max-lora-rank 64",
     "gpusize memory --model llama-3.1-8b --gpu h100-sxm --mig-profile 3g.40gb",
+    "gpusize memory --model llama-3.1-8b --gpu b200-sxm --concurrency 16 --format csv --rows by_dtype",
     "gpusize memory --model 7B --estimator article",
     NULL,
 };
@@ -165,6 +139,7 @@ const struct operation operation_memory = {
     .computes = true,
     .recorded = true,
     .rows = "",
+    .tables = "by_dtype",
     .examples = examples,
     .run = run,
 };

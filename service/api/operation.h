@@ -9,7 +9,7 @@ struct feed;
 struct store;
 
 /* Part of every answer's id: a change of any formula or coefficient rule changes it. */
-#define ESTIMATOR_VERSION "2"
+#define ESTIMATOR_VERSION "3"
 
 enum { ANSWER_ID_DIGITS = 32 };
 
@@ -19,7 +19,7 @@ struct call {
     const struct input *input;         /* borrowed; empty for an operation without fields */
     const struct pair *pairs;          /* of a write: its parameters as they were given */
     size_t pair_count;
-    const char *body; /* borrowed: of an operation that takes bytes beside its fields */
+    const char *body; /* borrowed: of an operation that takes bytes beside its fields; NULL: there are none */
     size_t body_length;
     date_t today;               /* the day that `as_of` means by default; from the clock of whoever calls */
     int64_t now_unix_ms;        /* the same clock, for what hosts report */
@@ -34,6 +34,7 @@ struct call {
     unsigned http_status;                   /* set by a write that made something: 201; else 0 */
     const char *etag;                       /* set by a write: the version of the entry, as a header has it */
     bool may_wait;                          /* this thread may ask the store */
+    const char *rows;                       /* set where rows depend on the question; NULL: the operation's */
     bool defer; /* set by an operation that has to ask it and may not: asked again on a thread that may */
     char id[ANSWER_ID_DIGITS + 1]; /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
 };
@@ -47,13 +48,16 @@ struct operation {
     bool computes;               /* long enough for the worker pool */
     bool recorded;               /* its answers may be stored under their id */
     bool stores;                 /* always asks the store; one that does for some questions sets call->defer */
+    const char *lines;           /* option that names a file of lines of JSON, over HTTP the body; NULL = none */
     const char *rows;            /* see wire/encode.h */
+    const char *tables;          /* lists of the answer that rows= may make the rows, comma separated; NULL = none */
     const char *const *examples; /* NULL-terminated command lines that --help shows */
     enum status (*run)(struct call *call);
     const void *context; /* for `run`: what tells operations that it serves apart */
 };
 
 extern const struct operation operation_recommend, operation_memory, operation_throughput, operation_cost;
+extern const struct operation operation_batch_plan;
 extern const struct operation operation_gpus, operation_models, operation_engines, operation_offers;
 extern const struct operation operation_offers_history, operation_calibrations;
 /* These change the catalog of a database: by HTTP only, since the command line has gpusize import, and psql. */

@@ -173,6 +173,23 @@ enum status replica_refuse(struct call *call, struct replica_request *request, e
     return resolve_names(call, request, &replica) == STATUS_OK ? status : problems_status(call->problems);
 }
 
+enum status replica_check_runs(struct call *call, const struct replica *replica)
+{
+    if (replica->deployment.gpu_layers && replica->deployment.gpu_layers <= replica->deployment.model->layers) {
+        return problems_add(
+            call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.gpu_layers",
+            "the speed of layers on a CPU is not known here: leave it out, or ask for the memory alone");
+    }
+    if (replica->memory.fits) return STATUS_OK;
+    if (replica->smallest_gpus == 0) {
+        return problems_add(call->problems, STATUS_NOT_FEASIBLE, "gpu", "no layout of up to %d %s holds this model",
+                            (int)LAYOUT_GPUS_MAX, replica->deployment.gpu->id);
+    }
+    return problems_add(call->problems, STATUS_NOT_FEASIBLE, "layout.gpu_count",
+                        "the model does not fit this layout; the smallest that fits has %u GPUs",
+                        replica->smallest_gpus);
+}
+
 /* Writes what was chosen back, so that the request in the answer is complete and equal questions have one id. */
 static void fill_request(struct replica_request *request, const struct replica *replica)
 {
@@ -239,6 +256,19 @@ static enum status check_gpu_used(struct call *call, const struct deployment *de
                         gpu->memory_cuda_mib * MIB / GIB);
 }
 
+static enum status check_host(struct call *call, const struct deployment *deployment)
+{
+    const struct gpu *gpu = deployment->gpu;
+    const char *field = deployment->cpu_offload_gib > 0 ? "serving.cpu_offload_gib" : "serving.kv_offload_gib";
+    if (!deployment_lacks_host(deployment)) return STATUS_OK;
+    if (gpu->host.unified) {
+        return problems_add(call->problems, STATUS_UNSUPPORTED_COMBINATION, field,
+                            "the memory of %s is the host's: there is none beside it", gpu->id);
+    }
+    return problems_add(call->problems, STATUS_INVALID_VALUE, field, "%s comes with %.4g GiB for each GPU", gpu->id,
+                        gpu->host.capacity_gb * GB / GIB);
+}
+
 enum status replica_resolve(struct call *call, struct replica_request *request, struct replica *ret_replica)
 {
     struct replica *replica = ret_replica;
@@ -263,12 +293,23 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
     if (replica_smallest_layout(&smallest, 0, 0)) replica->smallest_gpus = deployment_gpus(&smallest);
     choose_layout(request, &replica->deployment);
     status = check_layout(call, request, &replica->deployment);
+    if (status == STATUS_OK) status = check_host(call, &replica->deployment);
     if (status != STATUS_OK) return status;
     uint32_t gpus = given(request->gpu_count);
+    replica->input_tokens = request->input_tokens;
     replica->replicas = gpus ? gpus / deployment_gpus(&replica->deployment) : 1;
     fill_request(request, replica);
     status = memory_size(&replica->deployment, &replica->memory);
     return status == STATUS_OK ? status : problems_add(call->problems, status, "model", "%s", status_hint(status));
+}
+
+void replica_find_evidence(const struct call *call, const struct replica_request *request,
+                           const struct replica *replica, struct roofline *roofline, struct evidence *ret_evidence)
+{
+    struct measurements measurements = snapshot_measurements(call->snapshot, replica->model.id);
+    const char *version = request->engine_version;
+    if (version) measurements.engine_version = version + (*version == 'v' || *version == 'V');
+    evidence_find(&measurements, roofline, ret_evidence);
 }
 
 static void put_assumptions(struct out *out, const struct replica *replica, const char *const *more, size_t more_count)
@@ -287,6 +328,11 @@ static void put_assumptions(struct out *out, const struct replica *replica, cons
     }
     if (replica->deployment.max_loras && replica->model.facts.linear_layers) {
         out_text(out, NULL, "LoRA slots of the projections of linear layers are not counted.");
+    }
+    if (replica->deployment.gpu->host.unified) {
+        out_text(out, NULL,
+                 "The GPU's memory is the host's: the operating system and other programs take theirs from it; "
+                 "gpu_used_gib says how much.");
     }
     for (size_t i = 0; i < more_count; i++)
         out_text(out, NULL, more[i]);
@@ -307,6 +353,25 @@ static void put_share(struct out *out, const struct replica *replica)
     out_text(out, NULL, text);
 }
 
+static void put_host_warnings(struct out *out, const struct deployment *deployment)
+{
+    char text[200];
+    const char *link = gpu_host_link(deployment->gpu); /* there is one: check_host */
+    if (deployment->cpu_offload_gib > 0) {
+        (void)snprintf(text, sizeof text,
+                       "Weights in host memory are read through %s in every step: the speed is not measured here.",
+                       link);
+        out_text(out, NULL, text);
+    }
+    if (deployment->kv_offload_gib > 0) {
+        (void)snprintf(text, sizeof text,
+                       "Host memory keeps caches of past requests, which hits read back through %s: requests in flight "
+                       "need theirs on the GPU all the same.",
+                       link);
+        out_text(out, NULL, text);
+    }
+}
+
 static void put_warnings(struct out *out, const struct replica *replica)
 {
     const struct deployment *deployment = &replica->deployment;
@@ -317,10 +382,7 @@ static void put_warnings(struct out *out, const struct replica *replica)
         out_text(out, NULL, "These weights have fewer bits than the published ones: measure the quality.");
     }
     put_share(out, replica);
-    if (deployment->cpu_offload_gib > 0) {
-        out_text(out, NULL,
-                 "Weights in host memory are read through PCIe in every step: the speed is not measured here.");
-    }
+    put_host_warnings(out, deployment);
     if (deployment->pipeline_parallel > 1) {
         out_text(out, NULL, "Pipeline parallelism is not measured here: its speed is extrapolated.");
     }
@@ -341,8 +403,42 @@ static void put_extras(struct out *out, const struct deployment *deployment)
     out_text(out, "draft_model", draft ? draft->id : draft_kind_name(deployment->draft_kind));
     put_count(out, "draft_tokens", deployment->draft_tokens);
     api_put_number(out, "cpu_offload_gib", deployment->cpu_offload_gib);
+    api_put_number(out, "kv_offload_gib", deployment->kv_offload_gib);
     api_put_number(out, "gpu_used_gib", deployment->gpu_used_gib);
     put_count(out, "gpu_layers", deployment->gpu_layers);
+}
+
+/* Of a prompt of the mean length: reading its cache back, and computing it instead. */
+static void put_host_cache(struct out *out, const struct replica *replica)
+{
+    const struct deployment *deployment = &replica->deployment;
+    const struct memory *memory = &replica->memory;
+    double tokens = replica->input_tokens, load_ms = UNKNOWN, recompute_ms = UNKNOWN;
+    if (memory->kv_host_tokens > 0) {
+        struct roofline roofline;
+        roofline_init(&roofline, deployment, memory, tokens, 1);
+        load_ms = MS_PER_S * tokens * memory->kv_bytes_per_token / GB / gpu_host_gb_per_s(deployment->gpu);
+        recompute_ms = MS_PER_S * tokens / roofline_prefill_tokens_per_second(&roofline);
+    }
+    out_integer(out, "kv_tokens", (int64_t)memory->kv_host_tokens);
+    api_put_number(out, "kv_prompts", memory->kv_host_tokens / tokens);
+    api_put_number(out, "kv_load_ms", load_ms);
+    api_put_number(out, "kv_recompute_ms", recompute_ms);
+}
+
+/* "host_memory": what stands beside the GPUs, what is kept there, and what it costs to read it. */
+static void put_host(struct out *out, const struct replica *replica)
+{
+    const struct gpu *gpu = replica->deployment.gpu;
+    double gb_per_s = gpu_host_gb_per_s(gpu);
+    out_object(out, "host_memory");
+    out_bool(out, "unified", gpu->host.unified);
+    out_text(out, "link", gpu_host_link(gpu));
+    api_put_number(out, "gb_per_s", gb_per_s);
+    api_put_gib(out, "gib_per_gpu", gpu->host.capacity_gb > 0 ? gpu->host.capacity_gb * GB : UNKNOWN);
+    api_put_number(out, "weights_ms_per_step", MS_PER_S * replica->memory.offloaded_bytes / GB / gb_per_s);
+    put_host_cache(out, replica);
+    out_object_end(out);
 }
 
 void replica_put(struct out *out, const struct replica *replica, const char *const *more, size_t more_count)
@@ -369,6 +465,7 @@ void replica_put(struct out *out, const struct replica *replica, const char *con
     out_integer(out, "expert_parallel", deployment->expert_parallel);
     out_integer(out, "replicas", replica->replicas);
     out_object_end(out);
+    put_host(out, replica);
     put_assumptions(out, replica, more, more_count);
     put_warnings(out, replica);
 }

@@ -92,6 +92,7 @@ struct replica {
     const struct mig_profile *mig;
     struct deployment deployment; /* points into model: the struct must not be copied */
     struct memory memory;
+    double input_tokens; /* of the mean, or of the longest prompt where lengths spread */
     uint32_t replicas;
     uint32_t smallest_gpus; /* of the smallest layout that fits; 0 if none up to LAYOUT_GPUS_MAX does */
 };
@@ -102,10 +103,17 @@ enum status replica_resolve(struct call *call, struct replica_request *request, 
 /* After a decoding that failed with `status`: adds what is wrong with the names too. */
 enum status replica_refuse(struct call *call, struct replica_request *request, enum status status) MUST_CHECK;
 
+/* Whether its speed can be told: that it starts, and has all layers on its GPUs. */
+enum status replica_check_runs(struct call *call, const struct replica *replica) MUST_CHECK;
+
 /* Sets tensor_parallel and pipeline_parallel to the smallest layout that fits, of `stages` stages (0 = any number),
  * whose GPUs divide `gpus` (0 = up to LAYOUT_GPUS_MAX); among equals the one with fewest stages. False, and no
  * change, if none does. */
 bool replica_smallest_layout(struct deployment *deployment, uint32_t gpus, uint32_t stages);
 
-/* Members of the answer: gpu, serving, layout, assumptions (and `more` of them), warnings. */
+/* Measured runs of this very setup, of the version that was asked for, correct the roofline from then on. */
+void replica_find_evidence(const struct call *call, const struct replica_request *request,
+                           const struct replica *replica, struct roofline *roofline, struct evidence *ret_evidence);
+
+/* Members of the answer: gpu, serving, layout, host_memory, assumptions (and `more` of them), warnings. */
 void replica_put(struct out *out, const struct replica *replica, const char *const *more, size_t more_count);

@@ -13,10 +13,10 @@ struct store;
 struct service {
     struct live *live;
     struct keyring *keys;
-    int64_t price_age_max_days; /* see struct call */
-    struct recorder *recorder;  /* NULL: no answer is stored */
-    struct store *store;        /* for requests; NULL: the catalog is the built-in one */
-    struct feed *feed;          /* what hosts report */
-    struct sinks *sinks;        /* whom alerts of hosts go to; for the metrics */
+    int64_t price_age_max_days;  /* see struct call */
+    struct recorder *recorder;   /* NULL: no answer is stored */
+    struct store *store;         /* for requests; NULL: the catalog is the built-in one */
+    struct feed *feed;           /* what hosts report */
+    struct sinks *sinks;         /* whom alerts of hosts go to; for the metrics */
     struct import_ages *imports; /* for the metrics */
 };

@@ -280,16 +280,6 @@ static void put_objective(struct out *out, const struct speed *speed)
     out_integer(out, "replicas_needed_at_half_probability", halved ? (int64_t)speed->replicas_at_half : VALUE_ABSENT);
 }
 
-/* Measured runs of this very setup, of the version that was asked for. */
-static void find_evidence(const struct call *call, const struct throughput_request *request,
-                          const struct replica *replica, struct speed *speed)
-{
-    struct measurements measurements = snapshot_measurements(call->snapshot, replica->model.id);
-    const char *version = request->replica.engine_version;
-    if (version) measurements.engine_version = version + (*version == 'v' || *version == 'V');
-    evidence_find(&measurements, &speed->roofline, &speed->evidence);
-}
-
 static void predict(const struct throughput_request *request, const struct replica *replica, struct speed *speed)
 {
     double parts = speed->parts = speed->split ? 1 : replica->replicas;
@@ -362,23 +352,6 @@ static void put_notes(struct call *call, const struct throughput_request *reques
     replica_put(call->out, replica, notes, count);
 }
 
-static enum status check_runs(struct call *call, const struct replica *replica)
-{
-    if (replica->deployment.gpu_layers && replica->deployment.gpu_layers <= replica->deployment.model->layers) {
-        return problems_add(
-            call->problems, STATUS_UNSUPPORTED_COMBINATION, "serving.gpu_layers",
-            "the speed of layers on a CPU is not known here: leave it out, or ask for the memory alone");
-    }
-    if (replica->memory.fits) return STATUS_OK;
-    if (replica->smallest_gpus == 0) {
-        return problems_add(call->problems, STATUS_NOT_FEASIBLE, "gpu", "no layout of up to %d %s holds this model",
-                            (int)LAYOUT_GPUS_MAX, replica->deployment.gpu->id);
-    }
-    return problems_add(call->problems, STATUS_NOT_FEASIBLE, "layout.gpu_count",
-                        "the model does not fit this layout; the smallest that fits has %u GPUs",
-                        replica->smallest_gpus);
-}
-
 /* Without bandwidth and peak there is nothing to predict from. */
 static enum status check_predicted(struct call *call, const struct gpu *gpu, const struct performance *performance)
 {
@@ -398,13 +371,13 @@ static enum status answer(struct call *call, struct throughput_request *request)
     enum status split_status = check_split(call, request), status = resolve_replica(call, request, &replica);
     if (status != STATUS_OK || load_status != STATUS_OK || traffic_status != STATUS_OK || split_status != STATUS_OK)
         return problems_status(call->problems);
-    status = check_runs(call, &replica);
+    status = replica_check_runs(call, &replica);
     if (status != STATUS_OK) return status;
     const struct asked_traffic asked = asked_traffic_of(request);
     speed->traffic = traffic_of_asked(&asked);
     roofline_init_traffic(&speed->roofline, &replica.deployment, &replica.memory, &speed->traffic);
     speed->split = is_disaggregated(request);
-    if (!speed->split) find_evidence(call, request, &replica, speed);
+    if (!speed->split) replica_find_evidence(call, &request->replica, &replica, &speed->roofline, &speed->evidence);
     if (speed->split) status = resolve_split(call, request, counted, &speed->roofline, &replica, &speed->sides);
     if (status != STATUS_OK) return status;
     predict(request, &replica, speed);

@@ -11,11 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20 };
+enum { ASK_ARENA_BYTES = 64 << 20, CONFIG_MAX_BYTES = 16 << 20, LINES_MAX_BYTES = 16 << 20 };
 
 /* Options that are about the form of the answer, and not fields of the question. */
 struct form {
-    const char *format, *field, *columns, *config, *weights, *profiles, *calibration, *calibration_pool, *database_url;
+    const char *format, *field, *columns, *rows, *config, *weights, *profiles, *calibration, *calibration_pool,
+        *database_url;
+    const char *lines; /* the file of the operation's option of that kind */
     bool json, help;
 };
 
@@ -29,6 +31,8 @@ static const struct form_option {
     {"field", "PATH", "With --format txt: which value, such as recommended.gpu_count.", offsetof(struct form, field),
      false},
     {"columns", "NAMES", "With --format csv: which columns.", offsetof(struct form, columns), false},
+    {"rows", "NAME", "With --format csv: which list of the answer the rows are, such as by_dtype of memory.",
+     offsetof(struct form, rows), false},
     {"config", "FILE", "The model, as its config.json.", offsetof(struct form, config), false},
     {"weights", "FILE", "Its weights: a .gguf file, which is a model, or with --config a .safetensors file or index.",
      offsetof(struct form, weights), false},
@@ -45,12 +49,19 @@ static const struct form_option {
 };
 enum { FORM_OPTIONS = sizeof form_options / sizeof form_options[0] };
 
+/* Under the name that the operation has for it. */
+static const struct form_option lines_option = {
+    "lines", "FILE", "One request a line, as {\"input_tokens\": 1024, \"output_tokens\": 256}; - is standard input.",
+    offsetof(struct form, lines), false};
+
 struct question {
     struct arena arena;
     struct problems problems;
     struct form form;
     struct pair *pairs;
     size_t pair_count;
+    const char *lines; /* NULL: none are given */
+    size_t lines_length;
     struct store *store; /* NULL: the catalog is the built-in one */
     struct snapshot *snapshot;
 };
@@ -72,6 +83,7 @@ static bool is_report(const char *name, const char *value)
 static const struct form_option *find_form_option(const struct operation *operation, const char *name,
                                                   const char *value)
 {
+    if (operation->lines && strcmp(operation->lines, name) == 0) return &lines_option;
     for (size_t i = 0; i < operation->field_count; i++) {
         bool field = strcmp(operation->fields[i].name, name) == 0 && !is_report(name, value);
         if (field) return NULL; /* a field of the question comes first */
@@ -151,6 +163,9 @@ static enum status read_options(const struct operation *operation, struct questi
                                &config, &length);
         if (status == STATUS_OK) question->pairs[question->pair_count++] = (struct pair){"config", config};
     }
+    if (status == STATUS_OK && question->form.lines)
+        status = cli_read_file(question->form.lines, LINES_MAX_BYTES, &question->arena, operation->lines,
+                               &question->problems, &question->lines, &question->lines_length);
     if (status == STATUS_OK) name_pool(operation, question);
     if (status != STATUS_OK || !question->form.weights) return status;
     struct pair *pair = &question->pairs[question->pair_count];
@@ -161,14 +176,16 @@ static enum status read_options(const struct operation *operation, struct questi
 }
 
 /* Machine formats go through the same encoder as over HTTP: the same bytes. */
-static enum status print_encoded(struct question *question, const struct operation *operation, const struct out *answer,
-                                 const char *format)
+static enum status print_encoded(struct question *question, const struct operation *operation, const char *rows,
+                                 const struct out *answer, const char *format)
 {
     struct encode_options options = {
-        .rows = operation->rows,
         .field = question->form.field,
         .columns = question->form.columns,
     };
+    enum status chosen =
+        encode_choose_rows(question->form.rows, operation->tables, rows, &question->problems, &options.rows);
+    if (chosen != STATUS_OK) return chosen;
     if (!format_parse(format, &options.format)) {
         return problems_add(&question->problems, STATUS_NOT_ACCEPTABLE, "format",
                             "there is no format '%s': give json, csv, xml or txt", format);
@@ -183,11 +200,12 @@ static enum status print_encoded(struct question *question, const struct operati
     return written ? STATUS_OK : problems_add(&question->problems, STATUS_IO, "", "the answer cannot be written");
 }
 
-static enum status print_answer(struct question *question, const struct operation *operation, const struct out *answer)
+static enum status print_answer(struct question *question, const struct operation *operation, const char *rows,
+                                const struct out *answer)
 {
     const struct form *form = &question->form;
     const char *format = form->json ? "json" : form->format ? form->format : form->field ? "txt" : NULL;
-    if (format) return print_encoded(question, operation, answer, format);
+    if (format) return print_encoded(question, operation, rows, answer, format);
     return table_print(operation, answer, &question->problems);
 }
 
@@ -243,6 +261,8 @@ static enum status run_question(struct question *question, const struct operatio
     struct call call = {
         .snapshot = question->snapshot,
         .today = cli_today(),
+        .body = question->lines,
+        .body_length = question->lines_length,
         .arena = &question->arena,
         .problems = &question->problems,
         .store = question->store,
@@ -252,7 +272,8 @@ static enum status run_question(struct question *question, const struct operatio
     status = input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
     call.input = input;
     if (status == STATUS_OK) status = operation_run(operation, &call);
-    if (status == STATUS_OK) status = print_answer(question, operation, &answer);
+    const char *rows = call.rows ? call.rows : operation->rows;
+    if (status == STATUS_OK) status = print_answer(question, operation, rows, &answer);
     if (status == STATUS_OK) *ret_nothing = found_nothing(operation, &answer);
     input_done(input);
     out_done(&answer);
@@ -272,6 +293,10 @@ void cli_operation_help(const struct operation *operation)
         group = field->group;
         cli_print_option(field->alias ? field->alias : field->name, field->unit && *field->unit ? field->unit : "VALUE",
                          field->help, field->preset);
+    }
+    if (operation->lines) {
+        (void)printf("\n");
+        cli_print_option(operation->lines, lines_option.value, lines_option.help, NULL);
     }
     (void)printf("\nThe answer:\n");
     for (size_t i = 0; i < FORM_OPTIONS; i++)

@@ -26,11 +26,12 @@ date_t cli_today(void)
 enum status cli_read_file(const char *path, size_t max_bytes, struct arena *arena, const char *field,
                           struct problems *problems, const char **ret_text, size_t *ret_length)
 {
-    FILE *file = fopen(path, "rb");
+    bool piped = strcmp(path, "-") == 0;
+    FILE *opened = piped ? NULL : fopen(path, "rb"), *file = piped ? stdin : opened;
     char *text = file ? arena_alloc(arena, max_bytes + 1) : NULL;
     size_t length = text ? fread(text, 1, max_bytes + 1, file) : 0;
     bool failed = !text || ferror(file);
-    if (file) (void)fclose(file);
+    if (opened) (void)fclose(opened);
     if (failed) return problems_add(problems, STATUS_INVALID_VALUE, field, "%s cannot be read", path);
     if (length > max_bytes || memchr(text, '\0', length))
         return problems_add(problems, STATUS_MALFORMED_CONFIG, field, "%s is no text of at most %zu bytes", path,

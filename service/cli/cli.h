@@ -58,7 +58,7 @@ enum status cli_open_store(const struct settings *settings, const char *applicat
 /* The database's catalog, of the newest version (`number` < 0) or of another. */
 enum status cli_read_catalog(struct store *store, int64_t number, struct problems *problems,
                              struct snapshot **ret_snapshot) MUST_CHECK;
-/* A whole text file of at most max_bytes, in the arena; problems name `field`. */
+/* A whole text file of at most max_bytes, or standard input ("-"), in the arena; problems name `field`. */
 enum status cli_read_file(const char *path, size_t max_bytes, struct arena *arena, const char *field,
                           struct problems *problems, const char **ret_text, size_t *ret_length) MUST_CHECK;
 /* Today in UTC. */

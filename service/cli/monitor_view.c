@@ -265,7 +265,7 @@ static void add_memory_rows(struct frame *frame, const char *label, const struct
 }
 
 static void add_system_rows(struct frame *frame, const struct memory_statistics *statistics,
-                            const struct host_memory *memory)
+                            const struct memory_reading *memory)
 {
     struct out line;
     add_memory_rows(frame, "system", statistics, is_known(host_memory_usage_ratio(memory)), NULL);

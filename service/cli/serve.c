@@ -240,7 +240,8 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     struct arena arena;
     struct problems problems;
     struct settings settings = {0};
-    struct serve_catalog catalog = {.application_name = APPLICATION_NAME, .keys_state = -1, .imports = IMPORT_AGES_INIT};
+    struct serve_catalog catalog = {
+        .application_name = APPLICATION_NAME, .keys_state = -1, .imports = IMPORT_AGES_INIT};
     struct service service = {.imports = &catalog.imports};
     bool help = false;
     arena_init(&arena, SERVE_ARENA_BYTES);

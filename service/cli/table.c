@@ -25,6 +25,7 @@ struct layout { /* how an operation is shown */
     const char *const *lines;     /* format and path in turn: one line each, left out when the value is null */
     const char *bar;              /* path of the memory to draw; NULL = none */
     const char *when;             /* only if there is a value at this path; NULL = always */
+    const char *rows;             /* a table of the operation; NULL = its usual rows */
 };
 
 static const struct column fleet_columns[] = {
@@ -43,6 +44,21 @@ static const struct column fleet_columns[] = {
     {"cost_cost_per_hour_usd", "USD/h", MONEY},
     {"cost_total_cost_usd", "total USD", MONEY},
     {"excluded_by", "barred by", IF_ANY},
+    {NULL, NULL, AS_IS},
+};
+static const struct column dtype_columns[] = {
+    {"weight_dtype", "weights", AS_IS},
+    {"weights_total_gib", "GiB", SHORT},
+    {"quantised_gib", "quantised", SHORT},
+    {"scales_gib", "scales", SHORT},
+    {"unquantised_gib", "unquantised", SHORT},
+    {"compression_ratio", "compression", SHORT},
+    {"min_gpu_count", "GPUs", AS_IS},
+    {"max_concurrency", "requests", SHORT},
+    {"max_context_tokens", "context", AS_IS},
+    {"output_tokens_per_second_value", "tok/s", SHORT},
+    {"tpot_ms_value", "TPOT ms", SHORT},
+    {"quality_note", "quality", IF_ANY},
     {NULL, NULL, AS_IS},
 };
 static const struct column gpu_columns[] = {
@@ -166,19 +182,70 @@ static const char *const throughput_lines[] = {
     NULL,
 };
 
+static const struct column batch_columns[] = {
+    {"batch_size", "batch", AS_IS},
+    {"memory_gib", "GiB", SHORT},
+    {"output_tokens_per_second_value", "tok/s", SHORT},
+    {"ttft_ms_value", "TTFT ms", SHORT},
+    {"tpot_ms_value", "TPOT ms", SHORT},
+    {"meets_slo_probability_ratio", "P(limits)", SHORT},
+    {"bound_by", "bound by", AS_IS},
+    {NULL, NULL, AS_IS},
+};
+static const struct column batch_plan_columns[] = {
+    {"batch_kind", "kind", AS_IS},
+    {"order", "order", AS_IS},
+    {"batch_count", "batches", AS_IS},
+    {"largest_batch_size", "largest", AS_IS},
+    {"kv_utilization_ratio", "KV used", SHORT},
+    {"padding_ratio", "padding", SHORT},
+    {"total_seconds_value", "seconds", SHORT},
+    {NULL, NULL, AS_IS},
+};
+static const struct column assignment_columns[] = {
+    {"line", "line", AS_IS},
+    {"id", "id", AS_IS},
+    {"batch", "batch", AS_IS},
+    {NULL, NULL, AS_IS},
+};
+static const char *const batch_lines[] = {
+    "Best batch size: %s\n",
+    "batch.best_batch_size",
+    "  bound by %s\n",
+    "batch.best_bound",
+    "Largest: %s\n",
+    "batch.largest_batch_size",
+    "  bound by %s\n",
+    "batch.largest_bound",
+    "Requests: %s\n",
+    "trace.request_count",
+    "  that fit no batch: %s\n",
+    "trace.unplaceable_count",
+    "  the first: line %s\n",
+    "trace.unplaceable[0].line",
+    "  because: %s\n",
+    "trace.unplaceable[0].reason",
+    NULL,
+};
+
 static const struct layout layouts[] = {
-    {"recommend", fleet_columns, fleet_lines, "recommended.memory", NULL},
-    {"cost", fleet_columns, NULL, NULL, NULL},
-    {"memory", NULL, memory_lines, "memory", NULL},
-    {"throughput", NULL, throughput_lines, NULL, NULL},
-    {"gpus", gpu_columns, NULL, NULL, NULL},
-    {"calibrations", calibration_columns, NULL, NULL, NULL},
-    {"models", model_columns, NULL, NULL, NULL},
-    {"engines", engine_columns, NULL, NULL, NULL},
-    {"offers", offer_columns, NULL, NULL, NULL},
-    {"offers_history", price_day_columns, NULL, NULL, "points[0].day"},
-    {"offers_history", price_span_columns, NULL, NULL, "points[0].from"},
-    {"offers_history", NULL, history_lines, NULL, NULL},
+    {"recommend", fleet_columns, fleet_lines, "recommended.memory", NULL, NULL},
+    {"cost", fleet_columns, NULL, NULL, NULL, NULL},
+    {"memory", NULL, memory_lines, "memory", NULL, NULL},
+    {"memory", dtype_columns, NULL, NULL, "by_dtype[0].max_context_tokens", "by_dtype"},
+    {"throughput", NULL, throughput_lines, NULL, NULL, NULL},
+    {"gpus", gpu_columns, NULL, NULL, NULL, NULL},
+    {"calibrations", calibration_columns, NULL, NULL, NULL, NULL},
+    {"models", model_columns, NULL, NULL, NULL, NULL},
+    {"engines", engine_columns, NULL, NULL, NULL, NULL},
+    {"offers", offer_columns, NULL, NULL, NULL, NULL},
+    {"offers_history", price_day_columns, NULL, NULL, "points[0].day", NULL},
+    {"offers_history", price_span_columns, NULL, NULL, "points[0].from", NULL},
+    {"offers_history", NULL, history_lines, NULL, NULL, NULL},
+    {"batch_plan", NULL, batch_lines, NULL, NULL, NULL},
+    {"batch_plan", batch_columns, NULL, NULL, "curve[0].batch_size", "curve"},
+    {"batch_plan", batch_plan_columns, NULL, NULL, "trace.plans[0].order", "trace.plans"},
+    {"batch_plan", assignment_columns, NULL, NULL, "assignments[0].line", "assignments"},
 };
 
 /* --- values of the answer ---------------------------------------------------------------------------------------- */
@@ -315,8 +382,9 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
     const struct column *columns = layout->columns;
     struct out csv_text;
     out_init(&csv_text, 0);
-    const struct encode_options options = {
-        .format = FORMAT_CSV, .rows = operation->rows, .columns = column_list(columns, &reader->arena)};
+    const struct encode_options options = {.format = FORMAT_CSV,
+                                           .rows = layout->rows ? layout->rows : operation->rows,
+                                           .columns = column_list(columns, &reader->arena)};
     enum status status = encode(reader->answer->data, reader->answer->length, &options, problems, &csv_text);
     out_raw(&csv_text, "", 1); /* the reader may cut at the very end */
     struct grid grid = {0};
@@ -418,6 +486,7 @@ enum status table_print(const struct operation *operation, const struct out *ans
         if (status != STATUS_OK) break;
         if (layout->bar) print_bar(&reader, layout->bar);
         if (layout->lines) print_lines(&reader, layout->lines);
+        if (layout->rows) continue; /* a table beside what was shown already */
         print_list(&reader, "What would work:", "relaxations");
         print_list(&reader, "Assumed:", "assumptions");
         print_list(&reader, "Mind:", "warnings");

@@ -7,7 +7,7 @@
 
 struct question {        /* borrowed texts */
     const char *version; /* of the catalog */
-    char kind;           /* 'G' for GET and HEAD, 'P' for POST */
+    char kind;           /* 'G' for GET and HEAD, 'P' for POST of JSON, 'L' of what is not */
     const char *uri;     /* path, format suffix and raw query */
     size_t uri_length;
     const char *body;

@@ -115,6 +115,7 @@ static bool is_listed(const char *types, const char *content_type)
 
 static bool is_json(const char *content_type)
 {
+    if (!content_type) return true;
     size_t length = strcspn(content_type, "; \t");
     bool plain = length == 16 && strncasecmp(content_type, "application/json", 16) == 0;
     bool derived = length > 5 && strncasecmp(content_type + length - 5, "+json", 5) == 0;
@@ -236,7 +237,9 @@ static struct question question_of(const struct exchange *x)
 {
     return (struct question){
         .version = x->server->settings.version(x->snapshot),
-        .kind = router_method(x->head.method) == ROUTE_POST ? 'P' : 'G',
+        .kind = router_method(x->head.method) != ROUTE_POST ? 'G'
+                : is_json(x->head.content_type)             ? 'P'
+                                                            : 'L',
         .uri = x->uri,
         .uri_length = x->uri_length,
         .body = x->body,
@@ -272,6 +275,7 @@ static void prepare_request(struct exchange *x)
         .format = x->format,
         .body = x->body ? x->body : "",
         .body_length = x->body_length,
+        .body_json = is_json(x->head.content_type),
         .request_id = x->request_id,
         .if_match = x->head.if_match,
         .idempotency_key = x->head.idempotency_key,

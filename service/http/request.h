@@ -48,6 +48,7 @@ struct request {
     size_t query_count;
     const char *body; /* NUL-terminated too */
     size_t body_length;
+    bool body_json; /* by its Content-Type, or because none says otherwise */
     const char *request_id;
     const char *if_match, *idempotency_key; /* headers; NULL = absent */
     struct caller caller;

@@ -7,7 +7,7 @@
 struct devices;
 
 struct devices_reading {
-    struct host_memory memory;
+    struct memory_reading memory;
     const struct gpu_reading *gpus; /* in the arena; a GPU that was there once stays, as a lost one */
     size_t gpu_count;
     const char

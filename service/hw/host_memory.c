@@ -37,12 +37,12 @@ static void read_file(const char *proc, const char *name, char *text, size_t byt
     if (file) (void)fclose(file);
 }
 
-struct host_memory host_memory_read(const char *proc)
+struct memory_reading host_memory_read(const char *proc)
 {
     char memory[8192] = "", pressure[512] = "";
     read_file(proc, "meminfo", memory, sizeof memory);
     read_file(proc, "pressure/memory", pressure, sizeof pressure);
-    return (struct host_memory){
+    return (struct memory_reading){
         .total_bytes = find_number(memory, "MemTotal:") * KIB,
         .available_bytes = find_number(memory, "MemAvailable:") * KIB,
         .swap_total_bytes = find_number(memory, "SwapTotal:") * KIB,

@@ -71,13 +71,30 @@ static int compare_used(const void *a, const void *b)
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
+/* NULL if it does not tell. Between two calls more may have come: some room is spare. */
+static const struct nvml_process *list_processes(const struct session *session, nvml_device device, struct arena *arena,
+                                                 unsigned *ret_count)
+{
+    enum { SPARE = 16 };
+    int status = session->api.processes ? NVML_INSUFFICIENT_SIZE : NVML_UNKNOWN;
+    struct nvml_process *found = NULL;
+    *ret_count = SPARE;
+    for (int tries = 0; status == NVML_INSUFFICIENT_SIZE && tries < 2; tries++) {
+        const unsigned room = tries ? *ret_count + SPARE : SPARE;
+        found = ARENA_ARRAY(arena, room, struct nvml_process);
+        if (!found) return NULL;
+        *ret_count = room;
+        status = session->api.processes(device, ret_count, found);
+    }
+    return status == NVML_OK ? found : NULL;
+}
+
 static void read_processes(const struct session *session, nvml_device device, const char *proc, struct arena *arena,
                            struct gpu_reading *reading)
 {
-    unsigned count = PROCESSES_MAX;
-    struct nvml_process found[PROCESSES_MAX];
-    if (!session->api.processes || session->api.processes(device, &count, found) != NVML_OK || count > PROCESSES_MAX)
-        return;
+    unsigned count = 0;
+    const struct nvml_process *found = list_processes(session, device, arena, &count);
+    if (!found) return;
     struct gpu_process *processes = ARENA_ARRAY(arena, count + 1, struct gpu_process);
     if (!processes) return;
     for (unsigned i = 0; i < count; i++) {
@@ -87,7 +104,7 @@ static void read_processes(const struct session *session, nvml_device device, co
     }
     qsort(processes, count, sizeof *processes, compare_used);
     reading->processes = processes;
-    reading->process_count = count;
+    reading->process_count = count < PROCESSES_MAX ? count : PROCESSES_MAX; /* those that hold most */
 }
 
 static void read_instances(const struct session *session, nvml_device device, struct arena *arena,

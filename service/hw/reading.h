@@ -50,18 +50,18 @@ static inline double gpu_memory_usage_ratio(const struct gpu_reading *gpu)
 }
 
 /* The host's memory. Used is total - available: what cannot be had without swapping. */
-struct host_memory {
+struct memory_reading {
     double total_bytes, available_bytes, swap_total_bytes, swap_free_bytes;
     /* Share of the last 10 s in which some or all tasks waited for memory (PSI). */
     double pressure_some_percent, pressure_full_percent;
 };
 
-static inline double host_memory_used_bytes(const struct host_memory *memory)
+static inline double host_memory_used_bytes(const struct memory_reading *memory)
 {
     return memory->total_bytes - memory->available_bytes;
 }
 
-static inline double host_memory_usage_ratio(const struct host_memory *memory)
+static inline double host_memory_usage_ratio(const struct memory_reading *memory)
 {
     return memory->total_bytes > 0 ? host_memory_used_bytes(memory) / memory->total_bytes : UNKNOWN;
 }

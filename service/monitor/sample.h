@@ -9,7 +9,7 @@ struct sample {
     int64_t unix_ms;      /* for people and tables; may jump */
     int64_t monotonic_ms; /* since that host was started, for intervals; goes back only when it is started again */
     double took_ms;       /* how long the libraries needed for it */
-    struct host_memory memory;
+    struct memory_reading memory;
     const struct gpu_reading *gpus;
     size_t gpu_count;
     const char *reason; /* why there are no GPUs, or not those that were there; "" */

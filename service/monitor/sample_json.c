@@ -39,12 +39,12 @@ static const struct figure gpu_figures[] = {
     FIGURE(gpu_reading, ecc_uncorrected, 0, COUNT_MAX, true),
 };
 static const struct figure memory_figures[] = {
-    FIGURE(host_memory, total_bytes, 0, BYTES_MAX, true),
-    FIGURE(host_memory, available_bytes, 0, BYTES_MAX, true),
-    FIGURE(host_memory, swap_total_bytes, 0, BYTES_MAX, true),
-    FIGURE(host_memory, swap_free_bytes, 0, BYTES_MAX, true),
-    FIGURE(host_memory, pressure_some_percent, 0, PERCENT_MAX, false),
-    FIGURE(host_memory, pressure_full_percent, 0, PERCENT_MAX, false),
+    FIGURE(memory_reading, total_bytes, 0, BYTES_MAX, true),
+    FIGURE(memory_reading, available_bytes, 0, BYTES_MAX, true),
+    FIGURE(memory_reading, swap_total_bytes, 0, BYTES_MAX, true),
+    FIGURE(memory_reading, swap_free_bytes, 0, BYTES_MAX, true),
+    FIGURE(memory_reading, pressure_some_percent, 0, PERCENT_MAX, false),
+    FIGURE(memory_reading, pressure_full_percent, 0, PERCENT_MAX, false),
 };
 #define COUNT_OF(table) (sizeof(table) / sizeof *(table))
 
@@ -58,7 +58,7 @@ static void write_figures(struct out *out, const struct figure *figures, size_t 
     }
 }
 
-void sample_write_memory(struct out *out, const char *key, const struct host_memory *memory)
+void sample_write_memory(struct out *out, const char *key, const struct memory_reading *memory)
 {
     out_object(out, key);
     write_figures(out, memory_figures, COUNT_OF(memory_figures), memory);

@@ -53,7 +53,7 @@ static struct memory_statistics system_statistics(const struct window *window)
 {
     struct memory_statistics memory = {.current_bytes = UNKNOWN, .total_bytes = UNKNOWN};
     for (size_t i = 0; i < window->count; i++) {
-        const struct host_memory *host = &at(window, i)->memory;
+        const struct memory_reading *host = &at(window, i)->memory;
         window->values[i] = host_memory_usage_ratio(host);
         window->points[i].value = host_memory_used_bytes(host);
         if (!is_known(window->values[i])) continue;

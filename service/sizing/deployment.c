@@ -130,6 +130,7 @@ void deployment_default(struct deployment *deployment)
     if (!is_known(deployment->gpu_used_gib)) deployment->gpu_used_gib = 0;
     default_fits(deployment);
     if (!is_known(deployment->cpu_offload_gib)) deployment->cpu_offload_gib = 0;
+    if (!is_known(deployment->kv_offload_gib)) deployment->kv_offload_gib = 0;
 }
 
 double deployment_time_ratio(const struct deployment *deployment, enum fit_load load)
@@ -159,6 +160,13 @@ void deployment_set_layout(struct deployment *deployment, uint32_t tensor_parall
 bool deployment_embeds_on_host(const struct deployment *deployment)
 {
     return strcmp(deployment->engine->engine, "llama.cpp") == 0;
+}
+
+bool deployment_lacks_host(const struct deployment *deployment)
+{
+    const struct host_memory *host = &deployment->gpu->host;
+    double gib = deployment->cpu_offload_gib + deployment->kv_offload_gib / deployment_gpus(deployment);
+    return gib > 0 && (host->unified || (host->capacity_gb > 0 && gib * GIB > host->capacity_gb * GB));
 }
 
 /* KV heads are split evenly or replicated evenly; MLA has no heads in its cache. */

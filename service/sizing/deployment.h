@@ -40,7 +40,8 @@ struct deployment {
     enum draft_kind draft_kind;
     const struct model *draft_model; /* DRAFT_MODEL only */
     uint32_t draft_tokens;           /* proposed in each step; 0 without */
-    double cpu_offload_gib;          /* of each GPU's weights, kept in host memory and read through PCIe; 0 */
+    double cpu_offload_gib;          /* of each GPU's weights, kept in host memory and read in every step; 0 */
+    double kv_offload_gib;           /* of host memory that keeps caches of the replica's past requests; 0 */
     const struct engine_fit *fits[FIT_LOAD_COUNT]; /* of this model on this GPU; NULL: none of these rows was fitted */
     struct engine_kin kin[FIT_LOAD_COUNT];         /* of this model on GPUs of this architecture */
     const struct calibration *calibration;         /* of the very GPUs that it runs on; NULL: none, or not known */
@@ -66,6 +67,9 @@ void model_assume_architecture(struct model *model);
 
 /* llama.cpp keeps the input embedding in host memory. */
 bool deployment_embeds_on_host(const struct deployment *deployment);
+
+/* More is to be kept in host memory than stands beside the part, as far as that is known. */
+bool deployment_lacks_host(const struct deployment *deployment);
 
 /* Tensor parallel degrees divide the attention heads; pipeline stages divide into layers. */
 bool deployment_layout_valid(const struct deployment *deployment);

@@ -8,13 +8,18 @@ static double with_scales(double elements)
     return elements + elements / INDEX_BLOCK * SCALE_BYTES;
 }
 
+double kv_index_token_bytes(const struct model *model)
+{
+    return with_scales(model->index_head_dim);
+}
+
 /* Sparse MLA keeps the keys of its indexer in fp8 beside the latent; its fp8 latent has scales, and the rotary part
  * stays in 16 bits (vLLM deepseek_v2.py: 132 bytes for DeepSeek-V3.2; fp8_ds_mla: 656). */
 static double sparse_token_bytes(const struct model *model, double element_bytes)
 {
     double latent = model->kv_lora_rank, rotary = model->qk_rope_head_dim;
     double cache = element_bytes < 2 ? with_scales(latent) + 2 * rotary : (latent + rotary) * element_bytes;
-    return cache + with_scales(model->index_head_dim);
+    return cache + kv_index_token_bytes(model);
 }
 
 double kv_token_layer_bytes(const struct deployment *deployment)
@@ -119,6 +124,12 @@ struct kv_layout kv_layout_make(const struct deployment *deployment, const struc
     if (!(layout.unit_bytes > 0)) layout = no_cache(coef);
     add_draft(&layout, draft_token_bytes(deployment));
     return layout;
+}
+
+double kv_replica_token_bytes(const struct deployment *deployment)
+{
+    const struct stage whole = {.layers = deployment->model->layers, .layer_ratio = 1, .first = true, .last = true};
+    return deployment->tensor_parallel * kv_layout_make(deployment, &whole).bytes_per_token;
 }
 
 double kv_layout_units(const struct kv_layout *layout, double tokens)

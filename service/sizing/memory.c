@@ -164,6 +164,14 @@ static double available_bytes_of(const struct deployment *deployment)
     return deployment->gpu_memory_utilization_ratio * physical_bytes_of(deployment) - deployment->gpu_used_gib * GIB;
 }
 
+/* A part whose memory is the host's has no other to keep caches in. */
+static double host_tokens(const struct deployment *deployment)
+{
+    if (!(deployment->kv_offload_gib > 0) || deployment->gpu->host.unified) return 0;
+    double token_bytes = kv_replica_token_bytes(deployment);
+    return token_bytes > 0 ? floor(deployment->kv_offload_gib * GIB / token_bytes) : 0;
+}
+
 enum status memory_size(const struct deployment *deployment, struct memory *ret_memory)
 {
     const struct model *model = deployment->model;
@@ -189,6 +197,7 @@ enum status memory_size(const struct deployment *deployment, struct memory *ret_
         .kv_block_tokens = rank.kv.block_tokens,
         .kv_units = rank.units,
         .kv_pool_tokens = (uint64_t)(floor(rank.units / rank.kv.token_units) * rank.kv.block_tokens),
+        .kv_host_tokens = host_tokens(deployment),
         .max_concurrency = concurrency,
         .max_context_tokens = (uint32_t)kv_layout_longest(&rank.kv, rank.units, context_limit(model)),
         .fits = concurrency >= 1,
@@ -202,11 +211,16 @@ double memory_sequence_bytes(const struct deployment *deployment, double tokens)
     return kv_layout_units(&rank.kv, slot_tokens(deployment, tokens)) * rank.kv.unit_bytes;
 }
 
-static struct kv_layout first_layout(const struct deployment *deployment)
+struct kv_layout kv_layout_first(const struct deployment *deployment)
 {
     struct stage stages[3];
     make_stages(deployment, stages);
     return kv_layout_make(deployment, &stages[0]);
+}
+
+double kv_layout_sequence_units(const struct kv_layout *layout, const struct deployment *deployment, double tokens)
+{
+    return kv_layout_units(layout, slot_tokens(deployment, tokens));
 }
 
 double memory_sequences_at(const struct deployment *deployment, const struct memory *memory, double tokens)
@@ -218,9 +232,9 @@ double memory_sequences_at(const struct deployment *deployment, const struct mem
 double memory_sequences_sharing(const struct deployment *deployment, const struct memory *memory, double tokens,
                                 double shared_tokens)
 {
-    struct kv_layout layout = first_layout(deployment);
+    struct kv_layout layout = kv_layout_first(deployment);
     bool slots = deployment->engine->coef.kv_slots_preallocated > 0;
     double shared = slots ? 0 : layout.full_units * floor(shared_tokens / layout.block_tokens);
-    double own = kv_layout_units(&layout, slot_tokens(deployment, tokens)) - shared;
+    double own = kv_layout_sequence_units(&layout, deployment, tokens) - shared;
     return (memory->kv_units - shared) / own;
 }

@@ -6,7 +6,7 @@
 
 struct memory {
     double weights_bytes;   /* on the GPU */
-    double offloaded_bytes; /* weights in host memory that every step reads through PCIe */
+    double offloaded_bytes; /* weights in host memory that every step reads */
     double lora_bytes;      /* slots for adapters */
     double draft_bytes;     /* weights of the draft model */
     double activations_bytes;
@@ -21,6 +21,7 @@ struct memory {
     double kv_block_tokens;          /* of one block of the pool: prefixes are kept in whole ones */
     double kv_units;                 /* the pool in the allocator's units, the same on every rank */
     uint64_t kv_pool_tokens;         /* what the engine logs */
+    double kv_host_tokens;           /* of caches that host memory keeps, over all ranks; 0 without */
     double max_concurrency;          /* sequences of max_model_len_tokens that the pool holds */
     uint32_t max_context_tokens;     /* longest single sequence that fits, up to the model's limit */
     bool fits;                       /* one sequence of max_model_len_tokens fits */
@@ -28,6 +29,12 @@ struct memory {
 
 /* Bytes of the whole checkpoint in this dtype. */
 double memory_weights_total_bytes(const struct model *model, enum dtype dtype);
+/* The same, by what it is made of: weights in fewer than 16 bits, their scales and zero points, and what stays wider.
+ */
+struct weights_split {
+    double quantised_bytes, scales_bytes, unquantised_bytes;
+};
+struct weights_split memory_weights_split(const struct model *model, enum dtype dtype);
 
 /* UNSUPPORTED_MODEL_KIND for encoder-only models, and for models given by their size to which
  * model_assume_architecture was not applied. Pure; allocates nothing. */

@@ -39,7 +39,7 @@ struct roofline_terms {
     double prefill_ms;                                    /* what one prompt takes from the engine, in all stages */
     double prompt_ms;                                     /* one prompt alone, until all stages are through */
     double first_token_ms, first_token_fixed_ms;          /* of one prompt alone */
-    double first_token_offload_ms;                        /* its reads of weights in host memory */
+    double first_token_offload_ms;                        /* its reads of host memory */
     double first_token_batch_ratio, first_token_exponent; /* its growth with the others in flight */
     double typical_ms, typical_exponent, typical_share;   /* what engines usually take, and how much it counts */
     double pipeline_stages;

@@ -128,7 +128,7 @@ struct shortfall plan_prepare(const struct question *question, const struct layo
     bool published = dtype_bits(layout->weight_dtype) == dtype_bits(question->model->native_dtype);
     deployment->weights_bytes = published ? question->weights_bytes : UNKNOWN;
     deployment_default(deployment);
-    if (!deployment_layout_valid(&ret_plan->deployment) ||
+    if (!deployment_layout_valid(&ret_plan->deployment) || deployment_lacks_host(&ret_plan->deployment) ||
         memory_size(&ret_plan->deployment, &ret_plan->memory) != STATUS_OK) {
         return (struct shortfall){REJECT_UNSUPPORTED, UNKNOWN, UNKNOWN, ""};
     }

@@ -7,8 +7,10 @@ static double work_ms(const struct deployment *deployment, const struct workload
                       struct prompt_work prompt, double rows)
 {
     const struct engine_coefs *coef = &deployment->engine->coef;
+    double attended2 = smaller(prompt.tokens_squared, 2 * work->attended_tokens * prompt.tokens);
     double attention_flops =
-        work->attention_flops_per_token2 * (prompt.tokens_squared + rates->attention_half_tokens * prompt.tokens);
+        work->attention_flops_per_token2 * (attended2 + rates->attention_half_tokens * prompt.tokens) +
+        work->index_flops_per_token2 * prompt.tokens_squared;
     double score_bytes = coef->score_passes * sizeof(float) * work->scores_per_token2 * prompt.tokens_squared;
     double link_ms = deployment->tensor_parallel > 1 ? prompt.tokens * link_row_ms(deployment, work, rates) : 0;
     return 2 * (work->dense_active + work->expert_active / coef->prefill_expert_ratio) * rows /
@@ -63,13 +65,23 @@ static double first_token_ms(const struct roofline *roofline, const struct workl
                                           launch_ms * rates->launch_ratio, coef->ttft_norm_exponent);
 }
 
+/* The cached part of a prompt, but for what all prompts share, comes from host memory where the engine keeps it there.
+ */
+static double cache_load_ms(const struct roofline *roofline, double input_tokens)
+{
+    const struct memory *memory = roofline->memory;
+    double shared = roofline->traffic ? roofline->traffic->shared_prefix_tokens : 0;
+    double tokens = larger(input_tokens - roofline->computed_tokens - shared, 0);
+    return memory->kv_host_tokens > 0 ? host_ms(roofline->deployment, tokens * memory->kv_bytes_per_token) : 0;
+}
+
 /* Weights in host memory are read for each chunk of a prompt, whatever engines usually take. */
-static double first_token_offload_ms(const struct roofline *roofline)
+static double first_token_offload_ms(const struct roofline *roofline, double input_tokens)
 {
     const struct deployment *deployment = roofline->deployment;
     double chunks = ceil(roofline->computed_tokens / deployment->max_batched_tokens);
     bool counted = !(deployment->engine->coef.ttft_engine_ratio > 0); /* steps of the prompt alone have it */
-    return counted ? 0 : chunks * offload_step_ms(roofline);
+    return cache_load_ms(roofline, input_tokens) + (counted ? 0 : chunks * offload_step_ms(roofline));
 }
 
 static double typical_ms(const struct roofline *roofline)
@@ -96,7 +108,7 @@ void init_prefill(struct roofline *roofline, const struct workload *work, const 
         terms->first_token_ms += class->share * first_token_ms(roofline, work, rates, one);
     }
     terms->first_token_fixed_ms = coef->ttft_fixed_ms;
-    terms->first_token_offload_ms = first_token_offload_ms(roofline);
+    terms->first_token_offload_ms = first_token_offload_ms(roofline, roofline->input_tokens);
     terms->first_token_exponent = coef->ttft_batch_exponent;
     terms->first_token_batch_ratio =
         coef->ttft_batch_ratio * pow(roofline->output_tokens / 1000, -coef->ttft_output_exponent);
@@ -129,7 +141,7 @@ static double first_token_alone_ms(const struct roofline *roofline, double input
     one.terms.typical_ms = typical_ms(&one);
     one.terms.typical_share = roofline->terms.typical_share;
     double first_ms = first_token_ms(&one, &work, &rates, prompt) + deployment->engine->coef.ttft_fixed_ms;
-    return with_typical_ms(&one.terms, first_ms, 1) + first_token_offload_ms(&one);
+    return with_typical_ms(&one.terms, first_ms, 1) + first_token_offload_ms(&one, input_tokens);
 }
 
 double roofline_first_token_mean_ms(const struct roofline *roofline)

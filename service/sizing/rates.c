@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#define PCIE_GB_PER_S 32.0 /* version 4, 16 lanes: where neither a link nor PCIe is stated */
-
 /* The peak that prices products of this weight format here. Formats that the GPU does not compute in, and those that
  * only store weights, compute in the next wider one. A model published in MXFP4 has 8-bit activations where the GPU
  * computes in 4 bits, else 16-bit ones. */
@@ -21,17 +19,12 @@ static enum peak compute_peak(const struct deployment *deployment)
     return peak;
 }
 
-static double pcie_gb_per_s(const struct gpu *gpu)
-{
-    return is_known(gpu->pcie_gb_per_s) ? gpu->pcie_gb_per_s : PCIE_GB_PER_S;
-}
-
 static double link_gb_per_s(const struct deployment *deployment)
 {
     const struct gpu *gpu = deployment->gpu;
     bool linked = deployment->tensor_parallel <= deployment->link_gpus && gpu->link_gb_per_s > 0;
     if (linked) return gpu->link_gb_per_s / 2; /* one direction */
-    return pcie_gb_per_s(gpu);
+    return gpu_pcie_gb_per_s(gpu);
 }
 
 /* The catalog states 16-bit rates with 32-bit accumulation, of which GeForce does half, but not of 8-bit integers: who
@@ -171,8 +164,13 @@ double link_row_ms(const struct deployment *deployment, const struct workload *w
     return link_row_bytes(deployment, work) / rates->link_bytes_per_ms;
 }
 
-/* Weights in host memory come through PCIe in every step, beside everything else. */
+double host_ms(const struct deployment *deployment, double bytes)
+{
+    return bytes > 0 ? bytes / (gpu_host_gb_per_s(deployment->gpu) * GB / MS_PER_S) : 0;
+}
+
+/* Weights in host memory are read in every step, beside everything else. */
 double offload_step_ms(const struct roofline *roofline)
 {
-    return roofline->memory->offloaded_bytes / (pcie_gb_per_s(roofline->deployment->gpu) * GB / MS_PER_S);
+    return host_ms(roofline->deployment, roofline->memory->offloaded_bytes);
 }

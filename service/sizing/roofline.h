@@ -12,8 +12,10 @@ struct workload {
     double dense_active, expert_active;         /* computed per token */
     double expert_share;                        /* experts per token / experts; 0 without */
     double attention_flops_per_token2;          /* of all layers, per squared prompt token */
-    double scores_per_token2;                   /* elements that attention makes on the way, of all layers and heads */
-    double kv_read_bytes, state_read_bytes;     /* of one request in one decode step, before sharding */
+    double index_flops_per_token2;              /* of those that choose what attention reads; 0 without */
+    double attended_tokens;                 /* that one token's attention reads at most; INFINITY without a choice */
+    double scores_per_token2;               /* elements that attention makes on the way, of all layers and heads */
+    double kv_read_bytes, state_read_bytes; /* of one request in one decode step, before sharding */
 };
 
 /* What a GPU of the replica reaches, efficiencies included, of all its tensor-parallel ranks together. */
@@ -69,6 +71,8 @@ static inline bool divides_requests(const struct deployment *deployment)
 }
 /* What all layers send for one row. */
 double link_row_ms(const struct deployment *deployment, const struct workload *work, const struct rates *rates);
+/* Reading of so much host memory by one rank; the others read theirs meanwhile. */
+double host_ms(const struct deployment *deployment, double bytes);
 /* Reading of the weights in host memory, once. */
 double offload_step_ms(const struct roofline *roofline);
 

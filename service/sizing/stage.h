@@ -44,9 +44,17 @@ struct kv_layout {
     double bytes_per_token, state_bytes;
 };
 struct kv_layout kv_layout_make(const struct deployment *deployment, const struct stage *stage);
+/* That of the first stage: all stages hand out the same number of units. */
+struct kv_layout kv_layout_first(const struct deployment *deployment);
 /* Bytes of one token in one attention layer of one rank. */
 double kv_token_layer_bytes(const struct deployment *deployment);
+/* Of those, the keys of the indexer of sparse attention; 0 without. */
+double kv_index_token_bytes(const struct model *model);
+/* Bytes of one token over all layers and ranks, the draft's included. */
+double kv_replica_token_bytes(const struct deployment *deployment);
 /* Units that one sequence of `tokens` takes. */
 double kv_layout_units(const struct kv_layout *layout, double tokens);
+/* The same as the engine hands them out: where each sequence has a slot of its own, a slot's. */
+double kv_layout_sequence_units(const struct kv_layout *layout, const struct deployment *deployment, double tokens);
 /* The longest sequence that `units` hold, at most `limit_tokens`. */
 double kv_layout_longest(const struct kv_layout *layout, double units, double limit_tokens);

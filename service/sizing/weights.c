@@ -83,6 +83,36 @@ double memory_weights_total_bytes(const struct model *model, enum dtype dtype)
     return stored_weights_sum(&parts);
 }
 
+/* Parts in fewer than 16 bits count as quantised, and the format's scales are a share of them; in a checkpoint whose
+ * own bits are known it is these that hold the scales. */
+static void split_part(struct weights_split *split, const struct model *model, enum dtype dtype, double bytes,
+                       double bits)
+{
+    if (bits >= 16) {
+        split->unquantised_bytes += bytes;
+        return;
+    }
+    double payload_bits = dtype_layer_bits(dtype) - dtype_scale_bits(dtype);
+    bool stated = model->weight_bits > 0 && is_published(model, dtype);
+    double scale_bits = stated ? fmax(0, bits - payload_bits) : dtype_scale_bits(dtype);
+    split->scales_bytes += bytes * scale_bits / bits;
+    split->quantised_bytes += bytes * (1 - scale_bits / bits);
+}
+
+struct weights_split memory_weights_split(const struct model *model, enum dtype dtype)
+{
+    struct stored_weights parts = part_bytes(model, dtype);
+    struct weights_split split = {0, 0, 0};
+    double plain = dtype_plain_bits(dtype), dense = dense_bits(model, dtype);
+    double embedding = model->tied_embeddings ? dtype_head_bits(dtype) : dtype_embedding_bits(dtype);
+    split_part(&split, model, dtype, parts.norms + parts.vision, plain);
+    split_part(&split, model, dtype, parts.embedding, embedding);
+    split_part(&split, model, dtype, parts.head, dtype_head_bits(dtype));
+    split_part(&split, model, dtype, parts.latent + parts.kv_projection + parts.sharded, dense);
+    split_part(&split, model, dtype, parts.experts, weight_bits(model, dtype));
+    return split;
+}
+
 /* Share of the routed experts on one rank: sliced by tp, or whole ones spread by ep. Kernels for MXFP4 want padded
  * shapes: gpt-oss-20b takes 9 % more than its file at TP1, 12 % at TP2 (vLLM 0.19). */
 static double expert_rank_ratio(const struct deployment *deployment)
@@ -149,7 +179,8 @@ struct stage_weights stage_weights_make(const struct deployment *deployment, con
             known_ratio * (end_bytes(deployment, stage, &parts) * rows + (stage->first ? parts.vision : 0)) / tp,
         .buffers_bytes = absorbed_bytes(model) / tp * stage->layer_ratio + rotary_elements(model) * element_bytes,
     };
-    weights.offloaded_bytes = fmin(deployment->cpu_offload_gib * GIB, weights.layers_bytes);
+    double host_bytes = deployment->gpu->host.unified ? 0 : deployment->cpu_offload_gib * GIB;
+    weights.offloaded_bytes = fmin(host_bytes, weights.layers_bytes);
     return weights;
 }
 

@@ -1,12 +1,21 @@
 /* workload.c owns what one step of a model reads and computes, whatever the GPU. */
 #include "sizing/roofline.h"
+#include "sizing/stage.h"
+
+/* Sparse attention reads the keys of its indexer for all of the context, and of the cache what those choose. */
+static double attended_tokens(const struct model *model)
+{
+    return model->index_topk ? (double)model->index_topk : INFINITY;
+}
 
 /* Bytes of cache that one decode step reads for one request of `context` tokens. */
 static double kv_read_bytes(const struct model *model, enum dtype kv_dtype, double context)
 {
     double element_bytes = dtype_bits(kv_dtype) / 8;
     if (model->attention_kind == ATTENTION_MLA) {
-        return context * model->layers * (model->kv_lora_rank + model->qk_rope_head_dim) * element_bytes;
+        double latent_bytes = (model->kv_lora_rank + model->qk_rope_head_dim) * element_bytes;
+        return model->layers *
+               (smaller(context, attended_tokens(model)) * latent_bytes + context * kv_index_token_bytes(model));
     }
     double layer_bytes = 2.0 * model->kv_heads * model->head_dim * element_bytes;
     double window = smaller(context, larger(model->sliding_window_tokens, 1));
@@ -39,6 +48,9 @@ void workload_init(const struct deployment *deployment, double context, struct w
         .expert_active = experts * share,
         .expert_share = share,
         .attention_flops_per_token2 = 2.0 * model->full_attention_layers * model->attention_heads * model->head_dim,
+        /* in 8 bits, at twice the rate of attention's */
+        .index_flops_per_token2 = 0.5 * model->layers * model->index_heads * model->index_head_dim,
+        .attended_tokens = attended_tokens(model),
         .scores_per_token2 = (double)model->full_attention_layers * model->attention_heads,
         .kv_read_bytes = kv_read_bytes(model, deployment->kv_dtype, context),
         .state_read_bytes = state_read_bytes(model),
@@ -60,6 +72,7 @@ struct workload workload_head(const struct model *model, const struct workload *
         head.expert_active = work->expert_active / work->moe_layers;
     }
     head.attention_flops_per_token2 = work->attention_flops_per_token2 / work->layers;
+    head.index_flops_per_token2 = work->index_flops_per_token2 / work->layers;
     head.scores_per_token2 = work->scores_per_token2 / work->layers;
     head.kv_read_bytes = work->kv_read_bytes / work->layers;
     head.state_read_bytes = 0;

@@ -129,6 +129,55 @@ static void echo_adjustments(struct out *out, const char *key, const struct fiel
     out_array_end(out);
 }
 
+static void echo_request(struct out *out, const struct request_lengths *request)
+{
+    bool whole = request->output_tokens == 0; /* it said nothing of its parts */
+    out_object(out, NULL);
+    if (request->id) out_text(out, "id", request->id);
+    out_number(out, whole ? "sequence_length" : "input_tokens", request->input_tokens);
+    if (is_known(request->output_tokens) && !whole) out_number(out, "output_tokens", request->output_tokens);
+    out_object_end(out);
+}
+
+/* Of a trace, which may have many, the number and the hash of all that an answer tells of them. */
+static void echo_trace(struct out *out, const char *key, const struct request_list *requests)
+{
+    char hash[HASH_TEXT_BYTES];
+    struct out text;
+    out_init(&text, 0);
+    out_array(&text, NULL);
+    for (size_t i = 0; i < requests->count; i++) {
+        out_integer(&text, NULL, requests->items[i].line);
+        echo_request(&text, &requests->items[i]);
+    }
+    out_array_end(&text);
+    out->failed |= text.failed;
+    text_hash(text.failed ? "" : text.data, text.failed ? 0 : text.length, hash);
+    out_done(&text);
+    out_object(out, key);
+    out_integer(out, "count", (int64_t)requests->count);
+    out_text(out, "hash", hash);
+    out_object_end(out);
+}
+
+static void echo_requests(struct out *out, const char *key, const struct field *field, const void *member)
+{
+    const struct request_list *requests = member;
+    (void)field;
+    if (!requests->items) {
+        out_null(out, key);
+        return;
+    }
+    if (requests->traced) {
+        echo_trace(out, key, requests);
+        return;
+    }
+    out_array(out, key);
+    for (size_t i = 0; i < requests->count; i++)
+        echo_request(out, &requests->items[i]);
+    out_array_end(out);
+}
+
 /* A config.json may have 90 KB, and a list of tensors more: the hash stands for it. */
 static void echo_json(struct out *out, const char *bytes_name, const char *hash_name, const char *json)
 {
@@ -171,6 +220,7 @@ static echo_function *const writers[] = {
     [FIELD_MODEL] = echo_model,
     [FIELD_HISTOGRAM] = echo_histogram,
     [FIELD_ADJUSTMENTS] = echo_adjustments,
+    [FIELD_REQUESTS] = echo_requests,
 };
 
 static void echo_field(struct out *out, const struct field *field, const void *request)

@@ -36,6 +36,24 @@ bool format_parse(const char *name, enum format *ret_format)
     return false;
 }
 
+enum status encode_choose_rows(const char *wanted, const char *tables, const char *usual, struct problems *problems,
+                               const char **ret_rows)
+{
+    *ret_rows = usual;
+    if (!wanted) return STATUS_OK;
+    for (const char *name = tables; name;) {
+        const char *end = strchrnul(name, ',');
+        size_t length = (size_t)(end - name);
+        if (strlen(wanted) == length && memcmp(wanted, name, length) == 0) {
+            *ret_rows = wanted;
+            return STATUS_OK;
+        }
+        name = *end ? end + 1 : NULL;
+    }
+    return problems_add(problems, STATUS_INVALID_VALUE, "rows", "this answer has %s%s",
+                        tables ? "the tables " : "no other table", tables ? tables : "");
+}
+
 void scalar_write(json_t *value, struct out *out)
 {
     char digits[NUMBER_TEXT_BYTES];

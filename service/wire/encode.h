@@ -7,6 +7,9 @@ enum format { FORMAT_JSON, FORMAT_CSV, FORMAT_XML, FORMAT_TXT, FORMAT_COUNT };
 const char *format_name(enum format format);         /* "json": suffix and value of format= */
 const char *format_content_type(enum format format); /* with charset */
 bool format_parse(const char *name, enum format *ret_format);
+/* Which rows a table has: `wanted` if it is one of `tables` (both may be NULL), else a problem; `usual` without it. */
+enum status encode_choose_rows(const char *wanted, const char *tables, const char *usual, struct problems *problems,
+                               const char **ret_rows) MUST_CHECK;
 
 struct encode_options {
     enum format format;

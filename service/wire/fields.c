@@ -241,9 +241,8 @@ static void unknown_members(const struct decoder *decoder, const struct field *f
     }
 }
 
-/* The members of a compound value: like a request without groups. */
-static void decode_object(const struct decoder *decoder, const struct field *fields, size_t count, const char *path,
-                          json_t *value, void *members)
+void decode_object(const struct decoder *decoder, const struct field *fields, size_t count, const char *path,
+                   json_t *value, void *members)
 {
     for (size_t i = 0; i < count; i++)
         field_set_absent(&fields[i], members);
@@ -458,6 +457,23 @@ static void decode_adjustments(const struct decoder *decoder, const struct field
     *adjustments = (struct price_adjustments){items, count};
 }
 
+static void decode_requests(const struct decoder *decoder, const struct field *field, const char *path, json_t *value,
+                            void *member)
+{
+    struct request_list *requests = member;
+    size_t count = 0;
+    (void)field;
+    if (!list_size(decoder, path, value, &count)) return;
+    if (count == 0) (void)problems_add(decoder->problems, STATUS_INVALID_VALUE, path, "give at least one request");
+    struct request_lengths *items = list_memory(decoder, count, sizeof *items);
+    if (!items) return;
+    for (size_t i = 0; i < count; i++) {
+        const struct request_place place = {path, i + 1};
+        request_decode(decoder, &place, list_at(value, i), &items[i]);
+    }
+    *requests = (struct request_list){items, count, false};
+}
+
 struct printing {
     const json_t *value;
     char *text;
@@ -523,6 +539,7 @@ static const struct text_list absent_texts;
 static const struct count_map absent_counts;
 static const struct length_histogram absent_histogram;
 static const struct price_adjustments absent_adjustments;
+static const struct request_list absent_requests;
 static const struct model_ref absent_model = {NULL, NULL, NULL, NULL, UNKNOWN, UNKNOWN, UNKNOWN};
 
 #define ABSENT(value) &(value), sizeof(value)
@@ -544,6 +561,7 @@ static const struct {
     [FIELD_MODEL] = {ABSENT(absent_model), decode_model},
     [FIELD_HISTOGRAM] = {ABSENT(absent_histogram), decode_histogram},
     [FIELD_ADJUSTMENTS] = {ABSENT(absent_adjustments), decode_adjustments},
+    [FIELD_REQUESTS] = {ABSENT(absent_requests), decode_requests},
     [FIELD_MAGNITUDE] = {ABSENT(absent_number), decode_magnitude},
     [FIELD_CONFIG] = {ABSENT(absent_text), decode_config},
 };

@@ -5,8 +5,8 @@
 #include <jansson.h>
 
 /* Kinds that only occur inside the compound ones. */
-#define FIELD_MAGNITUDE ((enum field_kind)(FIELD_ADJUSTMENTS + 1)) /* double; a number or a text such as "70B" */
-#define FIELD_CONFIG ((enum field_kind)(FIELD_ADJUSTMENTS + 2))    /* const char *: JSON, compact, keys sorted */
+#define FIELD_MAGNITUDE ((enum field_kind)(FIELD_REQUESTS + 1)) /* double; a number or a text such as "70B" */
+#define FIELD_CONFIG ((enum field_kind)(FIELD_REQUESTS + 2))    /* const char *: JSON, compact, keys sorted */
 
 struct decoder {
     struct arena *arena;
@@ -18,6 +18,19 @@ const char *path_join(struct arena *arena, const char *parent, const char *name)
 const char *path_index(struct arena *arena, const char *list, size_t index);
 /* A text of the request for use in a problem: at most 60 bytes, whole characters. */
 const char *excerpt(struct arena *arena, const char *text);
+
+/* The members of a compound value: like a request without groups. */
+void decode_object(const struct decoder *decoder, const struct field *fields, size_t count, const char *path,
+                   json_t *value, void *members);
+
+/* One request of a trace: an object with the names of docs/batch-plan.md. `path` is made only where something is wrong
+ * with it, by the list's name and the place. */
+struct request_place {
+    const char *list; /* "requests", or "line" */
+    size_t number;    /* from 1 */
+};
+void request_decode(const struct decoder *decoder, const struct request_place *place, json_t *value,
+                    struct request_lengths *ret_request);
 
 void field_set_absent(const struct field *field, void *request);
 /* `value` is not null. Problems name `path`. */

@@ -161,6 +161,14 @@ static json_t *from_adjustments(const struct decoder *decoder, const struct fiel
     return from_pairs(decoder, &shape, path, text);
 }
 
+static json_t *from_requests(const struct decoder *decoder, const struct field *field, const char *path,
+                             const char *text)
+{
+    static const struct pair_shape shape = {"input_tokens", "output_tokens", "input:output, as in 1024:256", true};
+    (void)field;
+    return from_pairs(decoder, &shape, path, text);
+}
+
 json_t *field_from_text(const struct decoder *decoder, const struct field *field, const char *path, const char *text)
 {
     static text_function *const readers[] = {
@@ -177,6 +185,7 @@ json_t *field_from_text(const struct decoder *decoder, const struct field *field
         [FIELD_MODEL] = from_text,
         [FIELD_HISTOGRAM] = from_histogram,
         [FIELD_ADJUSTMENTS] = from_adjustments,
+        [FIELD_REQUESTS] = from_requests,
         [FIELD_MAGNITUDE] = from_magnitude,
         [FIELD_CONFIG] = from_config,
     };

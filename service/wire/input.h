@@ -19,6 +19,7 @@ enum field_kind {
     FIELD_MODEL,       /* struct model_ref */
     FIELD_HISTOGRAM,   /* struct length_histogram */
     FIELD_ADJUSTMENTS, /* struct price_adjustments */
+    FIELD_REQUESTS,    /* struct request_list */
 };
 
 struct field {

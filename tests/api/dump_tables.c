@@ -21,6 +21,7 @@ static const char *const kinds[] = {
     [FIELD_MODEL] = "model",
     [FIELD_HISTOGRAM] = "histogram",
     [FIELD_ADJUSTMENTS] = "adjustments",
+    [FIELD_REQUESTS] = "requests",
 };
 
 static const char *const works[] = {
@@ -95,6 +96,8 @@ static void put_operations(struct out *out, const char *key, const struct operat
         out_text(out, "summary", operation->summary);
         out_text(out, "work", works[operation->stores ? ROUTE_STORES : operation->computes]);
         out_bool(out, "recorded", operation->recorded);
+        out_text(out, "tables", operation->tables);
+        out_text(out, "lines", operation->lines);
         out_array(out, "fields");
         for (size_t k = 0; k < operation->field_count; k++)
             put_field(out, &operation->fields[k]);

@@ -127,8 +127,9 @@ def value_of(contract, schema):
 
 TYPES = {"number": "number", "integer": "integer", "bool": "boolean", "choice": "string", "choices": "array",
          "text": "string", "line": "string", "date": "string", "texts": "array", "counts": "object", "histogram": "array",
-         "adjustments": "array"}
-FLAT_TYPES = {**TYPES, "counts": "string", "histogram": "string", "adjustments": "string", "model": "string"}
+         "adjustments": "array", "requests": "array"}
+FLAT_TYPES = {**TYPES, "counts": "string", "histogram": "string", "adjustments": "string", "requests": "string",
+              "model": "string"}
 
 
 def check_field(field, schema, types, where):
@@ -181,8 +182,10 @@ def test_queries_and_field_tables_agree(tables, contract):
     for operation, path, method, declared in questions(tables, contract):
         parameters = {one["name"]: one for one in map(contract.resolve, declared["parameters"])}
         assert all(one["in"] == "query" for one in parameters.values())
-        own = {field["name"]: field for field in operation["fields"]} if method == "get" else {}
+        asked = method == "get" or operation["lines"]  # beside lines in the body the question is the query
+        own = {field["name"]: field for field in operation["fields"]} if asked else {}
         expected = FORM | set(own) | ({"store"} if operation["recorded"] else set())
+        expected |= {"rows"} if operation["tables"] else set()
         if any(field["kind"] == "model" for field in own.values()):
             expected |= MODEL_IN_QUERY
         assert set(parameters) == expected, f"{method} {path}"

@@ -35,6 +35,12 @@ QUESTIONS = {
              {"model": LLAMA, "workload": {"requests_per_second": 5}, "constraints": {"gpus": ["h100", "l40s"]},
               "as_of": AS_OF},
              {"model": LLAMA, "rps": 5, "gpus": "h100,l40s", "as_of": AS_OF}),
+    "batch_plan": ("/v1/batch-plan",
+                   {"model": LLAMA, "gpu": "h100-sxm", "slo": {"tpot_ms": 60}, "assignments": True,
+                    "workload": {"requests": [{"input_tokens": 1024, "output_tokens": 256},
+                                              {"input_tokens": 3000, "output_tokens": 500}]}},
+                   {"model": LLAMA, "gpu": "h100-sxm", "tpot_ms": 60, "assignments": "true",
+                    "requests": "1024:256,3000:500"}),
 }
 LISTS = {
     "gpus": ("/v1/gpus", {"id": "h100"}, "gpus"),
@@ -45,12 +51,12 @@ LISTS = {
 }
 FLAT = {name: (path, flat) for name, (path, _, flat) in QUESTIONS.items()}
 FLAT |= {name: (path, flat) for name, (path, flat, _) in LISTS.items()}
-ROWS = {"recommend": ["recommended", "alternatives"], "cost": ["options"]} | {
+ROWS = {"recommend": ["recommended", "alternatives"], "cost": ["options"], "batch_plan": ["assignments"]} | {
     name: [rows] for name, (_, _, rows) in LISTS.items()}
 # One scalar of each answer.
 FIELDS = {"recommend": "recommended.gpu_count", "memory": "memory.weights_gib",
           "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "gpus": "gpus[0].memory_nominal_gb",
-          "models": "total_count", "engines": "profiles[0].engine", "calibrations": "calibrations[0].fp16_tflops",
+          "batch_plan": "batch.best_batch_size", "models": "total_count", "engines": "profiles[0].engine", "calibrations": "calibrations[0].fp16_tflops",
           "offers": "offers[0].usd_per_hour"}
 
 
@@ -313,7 +319,7 @@ def bad_questions(route):
     name = route["operation_id"]
     yield "unknown field", {"colour": "red"}, {"colour": "red"}, 400
     if name in QUESTIONS:
-        wrong = {"model": "no/such-model"} | ({"gpu": "l40s"} if name in ("memory", "throughput") else {})
+        wrong = {"model": "no/such-model"} | ({"gpu": "l40s"} if name in ("memory", "throughput", "batch_plan") else {})
         yield "unknown model", wrong, wrong, 422
     elif name == "engines":
         yield "unknown engine", {"id": "no-such-engine"}, None, 422
@@ -525,6 +531,8 @@ def test_a_slice_is_a_gpu(service):
     ({"draft_model": "eagle", "draft_tokens": 1, "pp": 2}, "layout.pipeline_parallel", "unsupported_combination"),
     ({"cpu_offload_gib": 1, "engine": "tensorrt-llm"}, "serving.cpu_offload_gib", "unsupported_combination"),
     ({"gpu_layers": 3}, "serving.gpu_layers", "unsupported_combination"),
+    ({"kv_offload_gib": 1, "model": "state-spaces/mamba-2.8b-hf"}, "serving.kv_offload_gib", "unsupported_combination"),
+    ({"kv_offload_gib": -1}, "serving.kv_offload_gib", "out_of_range"),
     ({"gpu_layers": 99, "engine": "llama.cpp"}, "serving.gpu_layers", "invalid_value"),
     ({"gpu_used_gib": 80}, "serving.gpu_used_gib", "invalid_value"),
     ({"weight_dtype": "awq"}, "serving.weight_dtype", "invalid_value"),
@@ -557,6 +565,11 @@ def test_launch_command_starts_what_was_sized(service):
         assert words[words.index(flag) + 1] == value
     assert json.loads(words[words.index("--speculative-config") + 1]) == {
         "method": "draft_model", "model": "meta-llama/Llama-3.2-1B-Instruct", "num_speculative_tokens": 3}
+    for engine, flags in (("vllm", "--kv-offloading-size 64"), ("sglang", "--enable-hierarchical-cache --hicache-size 68"),
+                          ("llama.cpp", "--cache-ram 65536"), ("tensorrt-llm", "host_cache_size: 68719476736")):
+        asked = question | {"serving": {"engine": engine, "kv_offload_gib": 64}}
+        asked["workload"] = {"requests_per_second": 1}
+        assert flags in service.call("POST", "/v1/recommend", json=asked).json["recommended"]["launch_command"]
     for engine, kind, flags in (("sglang", "ngram", "--speculative-algorithm NGRAM --speculative-num-draft-tokens 3"),
                                 ("tensorrt-llm", "eagle", "decoding_type: Eagle, max_draft_len: 3"),
                                 ("llama.cpp", "llama-3.2-1b-instruct", "-hfd 'meta-llama/Llama-3.2-1B-Instruct'")):
@@ -657,6 +670,129 @@ def test_memory_adds_up(service):
     assert rows["fp8"]["max_concurrency"] == answer["max_concurrency"]
     counts = [rows[dtype]["min_gpu_count"] for dtype in ("fp32", "bf16", "fp8", "int4")]
     assert counts == sorted(counts, reverse=True)
+
+
+def test_formats_side_by_side(service):
+    query = {"model": "llama-3.1-8b-instruct", "gpu": "b200-sxm", "concurrency": 16, "in": 512, "out": 256, "tp": 1}
+    answer = service.call("GET", "/v1/memory", query=query).json
+    rows = {row["weight_dtype"]: row for row in answer["by_dtype"]}
+    assert len(rows) == 24 and [name for name, row in rows.items() if row["published"]] == ["bf16"]
+    for name, row in rows.items():
+        parts = row["quantised_gib"] + row["scales_gib"] + row["unquantised_gib"]
+        assert parts == pytest.approx(row["weights_total_gib"], rel=1e-4), name
+        speed = row["output_tokens_per_second"]
+        asked = service.call("GET", "/v1/throughput", query=query | {"weight_dtype": name, "kv_dtype": "bf16"}).json
+        if row["supported"]:  # the comparison is what each question alone would be answered
+            assert speed == asked["output_tokens_per_second"] and row["tpot_ms"] == asked["tpot_ms"], name
+            assert row["speed_unknown_because"] is None
+        else:
+            assert asked["errors"][0]["code"] == "unsupported_combination"
+            assert speed["value"] is None and name in row["speed_unknown_because"]
+        alone = service.call("GET", "/v1/memory", query=query | {"weight_dtype": name, "kv_dtype": "bf16"}).json
+        if row["supported"]:
+            assert row["max_context_tokens"] == alone["max_context_tokens"], name
+    sizes = [rows[name]["weights_total_gib"] for name in ("fp32", "bf16", "fp8", "nvfp4", "mxfp4", "int4", "q3_k_m")]
+    assert sizes == sorted(sizes, reverse=True)
+    assert rows["q4_k_m"]["weights_total_gib"] == pytest.approx(4.58, rel=0.003)  # llama.cpp tools/quantize/README.md
+    assert rows["fp32"]["savings_ratio"] == -1 and rows["fp32"]["compression_ratio"] == 0.5
+
+
+def test_quality_is_published_or_not_told(service):
+    rows = {row["weight_dtype"]: row for row in memory_of(service)["by_dtype"]}
+    assert rows["bf16"]["quality"] == rows["fp32"]["quality"] == []
+    assert rows["bf16"]["quality_note"] == "as published" and rows["fp32"]["quality_note"] is None
+    made_for = {row["weight_dtype"]: row for row in memory_of(service, model="gpt-oss-20b")["by_dtype"]}["mxfp4"]
+    assert made_for["published"] and made_for["quality"] == [] and made_for["quality_note"] == "as published"
+    own = rows["int4"]["quality"][0]
+    assert own["of_this_model"] and own["metric"] == "recovery_percent" and own["value"] == 98.9
+    assert rows["int4"]["quality_note"] == "recovery_percent 98.9, 16 bit 100 (meta-llama/Llama-3.1-8B-Instruct)"
+    other = rows["q4_k_m"]
+    assert not any(one["of_this_model"] for one in other["quality"]) and "another model" in other["quality_note"]
+    flags = [one["of_this_model"] for one in rows["int4"]["quality"]]
+    assert flags == sorted(flags, reverse=True)
+
+
+def test_formats_as_a_table(service):
+    path, flat = FLAT["memory"]
+    answer = service.call("GET", path, query=flat).json
+    table = service.call("GET", path + ".csv", query=flat | {
+        "rows": "by_dtype", "columns": "weight_dtype,scales_gib,tpot_ms_value,speed_unknown_because"}).text
+    header, *lines = csv.reader(io.StringIO(table))
+    assert header[0] == "weight_dtype" and len(lines) == len(answer["by_dtype"])
+    for line, row in zip(lines, answer["by_dtype"]):
+        assert line[0] == row["weight_dtype"] and float(line[1]) == row["scales_gib"]
+        assert bool(line[2]) != bool(line[3])
+    for more, field in (({"rows": "by_dtyp"}, "rows"), ({"rows": "memory"}, "rows")):
+        problem = service.call("GET", path + ".csv", query=flat | more).json["errors"][0]
+        assert problem["field"] == field and "by_dtype" in problem["detail"]
+    assert service.call("GET", path, query=flat | {"rows": "by_dtype"}).json["errors"][0]["code"] == "contradiction"
+    path, flat = FLAT["cost"]
+    assert service.call("GET", path + ".csv", query=flat | {"rows": "options"}).json["errors"][0]["code"] == "unknown_field"
+
+
+def test_host_memory_has_its_own_speed(service):
+    question = {"model": "llama-3.3-70b", "weight_dtype": "fp8", "tp": 1, "concurrency": 1, "cpu_offload_gib": 20}
+    pcie, coherent = (service.call("GET", "/v1/throughput", query=question | {"gpu": gpu}).json
+                      for gpu in ("h100-sxm", "gh200-96gb"))
+    assert pcie["host_memory"]["link"] == "PCIe" and coherent["host_memory"]["link"] == "NVLink-C2C"
+    for answer in (pcie, coherent):
+        host = answer["host_memory"]
+        assert host["weights_ms_per_step"] == pytest.approx(20 * 2**30 / host["gb_per_s"] / 1e6, rel=1e-4)
+        assert answer["tpot_ms"]["value"] > host["weights_ms_per_step"]
+    assert pcie["tpot_ms"]["value"] > 4 * coherent["tpot_ms"]["value"]
+    assert "NVLink-C2C" in coherent["warnings"][1]
+    too_much = service.call("GET", "/v1/memory", query=question | {"gpu": "gh200-96gb", "cpu_offload_gib": 500})
+    assert "447" in too_much.json["errors"][0]["detail"]
+    gpu = service.call("GET", "/v1/gpus", query={"id": "gh200-96gb"}).json["gpus"][0]
+    assert (gpu["host_link"], gpu["host_memory_gb"], gpu["host_gb_per_s"]) == ("NVLink-C2C", 480, 351)
+
+
+def test_caches_in_host_memory_are_read_back(service):
+    question = {"model": "llama-3.3-70b", "gpu": "h100-sxm", "weight_dtype": "fp8", "tp": 2, "concurrency": 4,
+                "in": 8000, "out": 200}
+    none, kept = (service.call("GET", "/v1/throughput", query=question | more | {"prefix_cache_hit_ratio": 0.75}).json
+                  for more in ({}, {"kv_offload_gib": 200}))
+    host = kept["host_memory"]
+    assert host["kv_tokens"] == 200 * 2**30 // 327680 and host["kv_load_ms"] < host["kv_recompute_ms"] / 10
+    assert none["host_memory"]["kv_tokens"] == 0 and none["host_memory"]["kv_load_ms"] is None
+    extra = kept["ttft_ms"]["value"] - none["ttft_ms"]["value"]
+    assert extra == pytest.approx(0.75 * host["kv_load_ms"], rel=0.01)
+    assert kept["tpot_ms"] == none["tpot_ms"] and kept["in_flight"] == none["in_flight"]
+    sizes = [service.call("GET", "/v1/memory", query=question | {"kv_offload_gib": gib}).json for gib in (0, 200)]
+    assert sizes[0]["max_context_tokens"] == sizes[1]["max_context_tokens"]
+    assert sizes[0]["max_concurrency"] == sizes[1]["max_concurrency"]
+    assert any("need theirs on the GPU" in text for text in sizes[1]["warnings"])
+
+
+def test_unified_parts_have_no_memory_beside(service):
+    for gpu in ("dgx-spark-gb10", "mi300a"):
+        answer = memory_of(service, gpu=gpu)
+        assert answer["host_memory"]["unified"] and answer["host_memory"]["gb_per_s"] is None
+        assert any("gpu_used_gib" in text for text in answer["assumptions"])
+        for field in ("cpu_offload_gib", "kv_offload_gib"):
+            problem = memory_of(service, gpu=gpu, **{field: 8})["errors"][0]
+            assert (problem["field"], problem["code"]) == (f"serving.{field}", "unsupported_combination")
+    query = {"model": "llama-3.1-8b", "rps": 1, "as_of": AS_OF, "kv_offload_gib": 8, "gpus": "mi300a"}
+    assert service.call("GET", "/v1/recommend", query=query).json["recommended"] is None
+
+
+def test_sparse_attention_of_a_config(service):
+    config = {"model_type": "deepseek_v32", "architectures": ["DeepseekV32ForCausalLM"], "hidden_size": 7168,
+              "intermediate_size": 18432, "num_hidden_layers": 61, "num_attention_heads": 128, "vocab_size": 129280,
+              "num_key_value_heads": 128, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_rope_head_dim": 64,
+              "qk_nope_head_dim": 128, "v_head_dim": 128, "n_routed_experts": 256, "num_experts_per_tok": 8,
+              "n_shared_experts": 1, "moe_intermediate_size": 2048, "first_k_dense_replace": 3,
+              "max_position_embeddings": 163840, "index_n_heads": 64, "index_head_dim": 128, "torch_dtype": "bfloat16",
+              "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
+
+    def ask(topk, tokens):
+        answer = service.call("POST", "/v1/throughput", json={
+            "model": {"config": config | topk}, "gpu": "h200-sxm", "layout": {"tensor_parallel": 8},
+            "workload": {"input_tokens": tokens, "output_tokens": 64, "concurrency": 4}})
+        return answer.json["breakdown_ms"]["attention"], answer.json["ttft_ms"]["value"]
+    sparse, dense = ([ask(topk, tokens) for tokens in (1000, 32000)] for topk in ({"index_topk": 2048}, {}))
+    assert sparse[0] == dense[0], "short prompts are read whole"
+    assert sparse[1][0] < dense[1][0] / 4 and sparse[1][1] < dense[1][1]
 
 
 def test_every_model_is_sized(service):

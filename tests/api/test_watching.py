@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from waiting import await_true
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -44,6 +45,9 @@ def test_durations_are_told_by_operation_and_status(start_service):
     service.call("GET", "/v1/memory", query=QUESTION)
     service.call("GET", "/v1/memory", query=QUESTION)
     service.call("GET", "/v1/memory", query={**QUESTION, "gpu": "none-such"})
+    # A request is counted when its last byte is on the way, which its client may see first.
+    await_true(lambda: sum(of(metrics(service).get("gpusize_http_requests_total", {}),
+                              operation="memory").values()) == 3)
     found = metrics(service)
     counts = found["gpusize_http_request_duration_seconds_count"]
     assert sum(of(counts, operation="memory", status="200").values()) == 2
@@ -66,9 +70,11 @@ def test_what_a_cache_answers_is_not_computed(start_service):
 
 
 def test_limits_stand_beside_depths(start_service):
-    found = metrics(start_service("--queue-max", "77", "--connections-max", "99"))
+    service = start_service("--queue-max", "77", "--connections-max", "99")
+    await_true(lambda: metrics(service)["gpusize_connections"][""] == 1)  # what asked whether it is ready has gone
+    found = metrics(service)
     assert found["gpusize_queue_max"][""] == 77 and found["gpusize_queue_depth"][""] == 0
-    assert found["gpusize_connections_max"][""] == 99 and found["gpusize_connections"][""] == 1
+    assert found["gpusize_connections_max"][""] == 99
     assert found["gpusize_waiting_requests"][""] == found["gpusize_waiting_writes"][""] == 0
 
 

@@ -88,6 +88,11 @@ def test_a_gpu(play, tmp_path):
     assert [one["uuid"][:4] for one in gpu["instances"]] == ["MIG-", "MIG-"]
 
 
+def test_of_many_processes_those_that_hold_most(play):
+    (sample,), _, _ = watch("--once", env=play("used=1000 total=81920 processes=300"))
+    assert [one["pid"] for one in sample["gpus"][0]["processes"]] == [400 - i for i in range(256)]
+
+
 def test_an_old_driver_counts_what_is_reserved_as_used(play):
     new, _, _ = watch("--once", env=play("used=1000 reserved=500 total=81920"))
     old, _, _ = watch("--once", env=play("used=1000 reserved=500 total=81920 old=1"))

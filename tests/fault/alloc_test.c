@@ -9,6 +9,7 @@
 #include "record/record.h"
 #include "wire/compare.h"
 #include "wire/encode.h"
+#include "wire/trace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,6 +36,7 @@ static enum status parse_config(struct arena *arena, struct problems *problems, 
 static enum status parse_gguf(struct arena *arena, struct problems *problems, struct out *answer);
 static enum status pack_and_unpack(struct arena *arena, struct problems *problems, struct out *answer);
 static enum status compare_two(struct arena *arena, struct problems *problems, struct out *answer);
+static enum status read_trace(struct arena *arena, struct problems *problems, struct out *answer);
 
 static const struct question questions[] = {
     {.name = "catalog_load", .run = load_catalog},
@@ -71,6 +73,17 @@ static const struct question questions[] = {
     {.name = "cost",
      .operation = "cost",
      .body = "{\"model\":{\"weights_gb\":140},\"workload\":{\"throughput_tokens_per_second\":100}}"},
+    {.name = "batch_plan",
+     .operation = "batch_plan",
+     .body = "{\"model\":{\"parameters\":7e9},\"gpu\":\"h100-sxm\",\"assignments\":true,\"workload\":{\"requests\":["
+             "{\"id\":\"a\",\"input_tokens\":1024},{\"sequence_length\":3000,\"output_tokens\":500},{\"input_tokens\":"
+             "9000}]}}"},
+    {.name = "batch_plan, the article's",
+     .operation = "batch_plan",
+     .body =
+         "{\"model\":{\"weights_gb\":14},\"gpu\":\"h100-sxm\",\"estimator\":\"article\",\"workload\":{\"requests\":["
+         "{\"sequence_length\":2048}]}}"},
+    {.name = "trace_read", .run = read_trace},
     {.name = "gpus", .operation = "gpus", .body = "{}"},
     {.name = "models", .operation = "models", .body = "{}"},
 };
@@ -153,6 +166,20 @@ static enum status encode_all(const struct operation *operation, const struct ou
         status = encode(json->data, json->length, &options, problems, answer);
     }
     out_raw(answer, json->data, json->length);
+    return status;
+}
+
+static enum status read_trace(struct arena *arena, struct problems *problems, struct out *answer)
+{
+    static const char text[] =
+        "{\"id\":\"a\",\"input_tokens\":1024}\n{\"sequence_length\":77}\n{\"input_tokens\":5.0}\n";
+    struct request_list requests;
+    enum status status = trace_read(arena, text, sizeof text - 1, problems, &requests);
+    if (status != STATUS_OK) return status;
+    out_array(answer, NULL);
+    for (size_t i = 0; i < requests.count; i++)
+        out_number(answer, NULL, requests.items[i].input_tokens);
+    out_array_end(answer);
     return status;
 }
 

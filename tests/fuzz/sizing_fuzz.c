@@ -61,6 +61,8 @@ static struct model take_model(struct source *source)
         model.qk_nope_head_dim = model.v_head_dim = take(source, 256);
         model.q_lora_rank = take(source, 2048);
         model.index_head_dim = take(source, 1) ? 128 : 0;
+        model.index_heads = model.index_head_dim ? 1 + take(source, 127) : 0;
+        model.index_topk = take(source, 4096);
     }
     if (take(source, 1)) {
         model.experts = 1 + take(source, 512);
@@ -99,6 +101,7 @@ static struct deployment take_deployment(struct source *source, const struct mod
         .draft_kind = (enum draft_kind)take(source, DRAFT_MODEL),
         .draft_tokens = take(source, 8),
         .cpu_offload_gib = take(source, 100),
+        .kv_offload_gib = take(source, 1000),
         .gpu_layers = take(source, model->layers + 1),
     };
     deployment.expert_parallel = model->experts && take(source, 1) ? deployment.tensor_parallel : 1;
@@ -122,6 +125,7 @@ static struct memory size(const struct deployment *deployment)
     assert(isfinite(memory.kv_pool_bytes) && memory.kv_units >= 0 && isfinite(memory.kv_units));
     assert(memory.kv_bytes_per_token >= memory.draft_kv_bytes_per_token && memory.draft_kv_bytes_per_token >= 0);
     assert(memory.max_concurrency >= 0 && isfinite(memory.max_concurrency));
+    assert(memory.kv_host_tokens >= 0 && isfinite(memory.kv_host_tokens));
     assert(memory.fits == (memory.max_concurrency >= 1));
     return memory;
 }
@@ -143,9 +147,10 @@ static void check_directions(const struct deployment *deployment, const struct m
     assert(with_more.kv_pool_bytes >= memory->kv_pool_bytes);
     assert(with_more.max_context_tokens >= memory->max_context_tokens);
     assert(with_used.kv_pool_bytes <= memory->kv_pool_bytes && with_used.max_concurrency <= memory->max_concurrency);
-    assert(with_bare.kv_pool_bytes >= memory->kv_pool_bytes);
+    assert(with_bare.kv_units >= memory->kv_units && with_offloaded.kv_units >= memory->kv_units);
     if (deployment->pipeline_parallel == 1) { /* else another stage may be the fullest */
         assert(with_bare.lora_bytes == 0 && with_bare.draft_bytes == 0);
+        assert(with_bare.kv_pool_bytes >= memory->kv_pool_bytes);
         assert(with_offloaded.kv_pool_bytes >= memory->kv_pool_bytes);
         assert(with_offloaded.offloaded_bytes >= memory->offloaded_bytes);
     }

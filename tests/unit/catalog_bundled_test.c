@@ -114,6 +114,51 @@ static void test_gpus_within_reason(void **state)
     assert_true(fabs(find_gpu("h100-sxm")->memory_cuda_mib / 1024 - 79.19) < 0.001);
 }
 
+/* Superchips by the sheets, PCIe by its version; whose memory is the host's has none beside it. */
+static void test_host_memory(void **state)
+{
+    (void)state;
+    assert_true(fabs(gpu_host_gb_per_s(find_gpu("gh200-96gb")) - 0.78 * 450) < 1e-9);
+    assert_true(find_gpu("gh200-144gb")->host.capacity_gb == 480);
+    assert_true(fabs(gpu_host_gb_per_s(find_gpu("h100-sxm")) - 0.78 * 64) < 1e-9);
+    assert_true(fabs(gpu_host_gb_per_s(find_gpu("a100-80gb-sxm")) - 0.78 * 32) < 1e-9);
+    assert_string_equal(gpu_host_link(find_gpu("gb200")), "NVLink-C2C");
+    assert_string_equal(gpu_host_link(find_gpu("l40s")), "PCIe");
+    size_t unified = 0;
+    for (size_t i = 0; i < snapshot->gpu_count; i++) {
+        const struct gpu *gpu = &snapshot->gpus[i];
+        unified += gpu->host.unified;
+        assert_true(gpu->host.unified == !is_known(gpu_host_gb_per_s(gpu)));
+        assert_true(gpu->host.unified == !gpu_host_link(gpu));
+        if (gpu->vendor == VENDOR_APPLE) assert_true(gpu->host.unified);
+    }
+    assert_true(find_gpu("dgx-spark-gb10")->host.unified && find_gpu("mi300a")->host.unified);
+    assert_true(unified >= 10 && !find_gpu("mi300x")->host.unified);
+}
+
+/* Formats of fewer than 16 bits have published figures; a baseline is the better one, but for the noise of scores. */
+static void test_qualities_within_reason(void **state)
+{
+    (void)state;
+    for (enum dtype dtype = DTYPE_FP8; dtype < DTYPE_COUNT; dtype++) {
+        size_t count = 0;
+        const struct quality *qualities = snapshot_qualities(snapshot, dtype, &count);
+        if (count == 0) fail_msg("nothing is known of %s", dtype_name(dtype));
+        for (size_t i = 0; i < count; i++) {
+            const struct quality *quality = &qualities[i];
+            assert_int_equal(quality->weight_dtype, dtype);
+            assert_true(*quality->source && quality->as_of.days > 0 && strchr(quality->model, '/'));
+            bool less_is_better = quality->metric <= QUALITY_KL_DIVERGENCE;
+            assert_true(less_is_better
+                            ? quality->value > quality->baseline
+                            : quality->value > 0.9 * quality->baseline && quality->value < 1.01 * quality->baseline);
+        }
+    }
+    size_t count = 0;
+    (void)snapshot_qualities(snapshot, DTYPE_BF16, &count);
+    assert_int_equal(count, 0);
+}
+
 static void test_models_within_reason(void **state)
 {
     (void)state;
@@ -301,6 +346,8 @@ int main(void)
         cmocka_unit_test(test_counts),
         cmocka_unit_test(test_every_row_has_source_and_date),
         cmocka_unit_test(test_gpus_within_reason),
+        cmocka_unit_test(test_host_memory),
+        cmocka_unit_test(test_qualities_within_reason),
         cmocka_unit_test(test_models_within_reason),
         cmocka_unit_test(test_offers_within_reason),
         cmocka_unit_test(test_large_clouds),

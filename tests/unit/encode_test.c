@@ -97,6 +97,30 @@ static void test_csv(void **state)
           "gpu,memory_fits,memory_weights_gib\r\n'@a,true,13.5\r\n");
 }
 
+/* The usual rows, a table of the operation, or a problem that names those it has. */
+static void test_chosen_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *wanted, *tables, *chosen; /* chosen NULL: refused */
+    } cases[] = {
+        {NULL, NULL, "usual"}, {NULL, "a,bc", "usual"}, {"a", "a,bc", "a"},     {"bc", "a,bc", "bc"},
+        {"b", "a,bc", NULL},   {"", "a,bc", NULL},      {"a,bc", "a,bc", NULL}, {"a", NULL, NULL},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct arena arena;
+        struct problems problems;
+        const char *rows = NULL;
+        arena_init(&arena, 0);
+        problems_init(&problems, &arena);
+        enum status status = encode_choose_rows(cases[i].wanted, cases[i].tables, "usual", &problems, &rows);
+        assert_int_equal(status == STATUS_OK, cases[i].chosen != NULL);
+        assert_int_equal(problems.count, cases[i].chosen ? 0 : 1);
+        if (cases[i].chosen) assert_string_equal(rows, cases[i].chosen);
+        arena_done(&arena);
+    }
+}
+
 static void test_csv_formulas(void **state)
 {
     static const struct {
@@ -289,15 +313,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_csv_formulas),
-        cmocka_unit_test(test_xml),
-        cmocka_unit_test(test_txt),
-        cmocka_unit_test(test_problems),
-        cmocka_unit_test(test_problems_dropped),
-        cmocka_unit_test(test_not_an_answer),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_formats),       cmocka_unit_test(test_csv),
+        cmocka_unit_test(test_chosen_rows),   cmocka_unit_test(test_csv_formulas),
+        cmocka_unit_test(test_xml),           cmocka_unit_test(test_txt),
+        cmocka_unit_test(test_problems),      cmocka_unit_test(test_problems_dropped),
+        cmocka_unit_test(test_not_an_answer), cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -372,6 +372,33 @@ static void test_checkpoint_bytes(void **state)
     }
 }
 
+/* What a format's weights, scales and unquantised parts are by hand, and that they are the checkpoint in every format
+ * of every model. */
+static void test_weights_split(void **state)
+{
+    (void)state;
+    const struct model *llama = model_of("meta-llama/Llama-3.1-8B-Instruct");
+    double norms = (2 * 32 + 1) * 4096, ends = 2 * 128256.0 * 4096, linear = llama->parameters - norms - ends;
+    struct weights_split split = memory_weights_split(llama, DTYPE_INT4); /* groups of 128: 16-bit scale, 4-bit zero */
+    assert_near("weights", split.quantised_bytes, linear / 2, 1e-12);
+    assert_near("scales", split.scales_bytes, linear / 128 * 2.5, 1e-12);
+    assert_near("ends", split.unquantised_bytes, 2 * (norms + ends), 1e-12);
+    split = memory_weights_split(llama, DTYPE_NVFP4); /* blocks of 16, a byte each */
+    assert_near("blocks", split.scales_bytes, linear / 16, 1e-12);
+    split = memory_weights_split(llama, DTYPE_Q8_0); /* ggml's block_q8_0: 2 bytes of scale, 32 of weights */
+    assert_near("q8_0", split.scales_bytes * 16, split.quantised_bytes, 1e-12);
+    split = memory_weights_split(llama, DTYPE_BF16);
+    assert_true(split.quantised_bytes == 0 && split.scales_bytes == 0);
+    for (size_t i = 0; i < snapshot->model_count; i++) {
+        for (enum dtype dtype = DTYPE_UNKNOWN + 1; dtype < DTYPE_COUNT; dtype++) {
+            split = memory_weights_split(&snapshot->models[i], dtype);
+            assert_true(split.quantised_bytes >= 0 && split.scales_bytes >= 0 && split.unquantised_bytes >= 0);
+            assert_near(snapshot->models[i].id, split.quantised_bytes + split.scales_bytes + split.unquantised_bytes,
+                        memory_weights_total_bytes(&snapshot->models[i], dtype), 1e-12);
+        }
+    }
+}
+
 /* KV bytes per token and rank, of logs and user reports named in the comments. */
 static void test_kv_bytes_per_token(void **state)
 {
@@ -693,7 +720,20 @@ static void test_host_memory(void **state)
     deployment.cpu_offload_gib = 100;
     assert_near("all layers", size(&deployment).offloaded_bytes, (8030261248 - 2 * 128256.0 * 4096) * 2, 1e-6);
 
+    gpu.host.unified = true; /* its memory is the host's: nothing moves */
+    struct memory unified = size(&deployment);
+    assert_true(unified.offloaded_bytes == 0 && unified.kv_pool_bytes == whole.kv_pool_bytes);
+    deployment.kv_offload_gib = 64;
+    assert_true(deployment_lacks_host(&deployment) && size(&deployment).kv_host_tokens == 0);
+    gpu.host.unified = false;
     deployment.cpu_offload_gib = 0;
+    struct memory cached = size(&deployment); /* 32 layers, 8 heads of 128, keys and values in 16 bits */
+    assert_true(cached.kv_host_tokens == 64 * GIB / 131072 && cached.kv_pool_bytes == whole.kv_pool_bytes);
+    assert_true(cached.max_concurrency == whole.max_concurrency);
+    deployment.tensor_parallel = 8;
+    assert_true(size(&deployment).kv_host_tokens == cached.kv_host_tokens); /* each rank has a head */
+    deployment.tensor_parallel = 1;
+    deployment.kv_offload_gib = 0;
     deployment.engine = profile_of("llama.cpp", NULL);
     deployment.weight_dtype = DTYPE_Q4_K_M;
     deployment.max_sequences = 1;
@@ -871,6 +911,22 @@ static void check_longest(const struct deployment *deployment, const struct memo
     if (memory->max_context_tokens < 1 << 20) assert_true(memory_sequences_at(&longest, memory, 1 << 21) < 1);
 }
 
+/* What is kept in host memory never takes from the context, and caches there change nothing on the GPU. */
+static void check_offload(const struct deployment *deployment, const struct memory *memory)
+{
+    struct deployment other = *deployment;
+    struct memory more;
+    other.cpu_offload_gib = 1 + random_below(50);
+    assert_int_equal(memory_size(&other, &more), STATUS_OK);
+    assert_true(more.max_context_tokens >= memory->max_context_tokens);
+    assert_true(more.max_concurrency >= memory->max_concurrency && more.offloaded_bytes >= memory->offloaded_bytes);
+    other.cpu_offload_gib = 0;
+    other.kv_offload_gib = 1 + random_below(500);
+    assert_int_equal(memory_size(&other, &more), STATUS_OK);
+    assert_true(more.max_context_tokens == memory->max_context_tokens && more.kv_units == memory->kv_units);
+    assert_true(more.kv_host_tokens >= 0 && isfinite(more.kv_host_tokens));
+}
+
 static void check_monotone(const struct deployment *deployment, const struct memory *memory)
 {
     struct gpu larger = *deployment->gpu;
@@ -881,6 +937,7 @@ static void check_monotone(const struct deployment *deployment, const struct mem
     assert_int_equal(memory_size(&other, &more), STATUS_OK);
     assert_true(more.kv_pool_bytes >= memory->kv_pool_bytes && more.max_concurrency >= memory->max_concurrency);
     assert_true(more.max_context_tokens >= memory->max_context_tokens);
+    check_offload(deployment, memory);
     double before = INFINITY;
     for (double tokens = 1; tokens < 1e6; tokens *= 3) {
         double sequences = memory_sequences_at(deployment, memory, tokens);
@@ -944,15 +1001,25 @@ static void test_properties(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_start_up_logs),      cmocka_unit_test(test_all_start_up_logs),
-        cmocka_unit_test(test_middle_stage),       cmocka_unit_test(test_checkpoint_bytes),
-        cmocka_unit_test(test_kv_bytes_per_token), cmocka_unit_test(test_state_raises_the_block),
-        cmocka_unit_test(test_separate_windows),   cmocka_unit_test(test_llama_cpp_slots),
-        cmocka_unit_test(test_other_engines),      cmocka_unit_test(test_logged_pools),
-        cmocka_unit_test(test_smallest_layout),    cmocka_unit_test(test_checkpoint_size_overrides),
-        cmocka_unit_test(test_lora_slots),         cmocka_unit_test(test_drafts),
-        cmocka_unit_test(test_host_memory),        cmocka_unit_test(test_wide_activations),
-        cmocka_unit_test(test_slices_and_links),   cmocka_unit_test(test_refused_models),
+        cmocka_unit_test(test_start_up_logs),
+        cmocka_unit_test(test_all_start_up_logs),
+        cmocka_unit_test(test_middle_stage),
+        cmocka_unit_test(test_checkpoint_bytes),
+        cmocka_unit_test(test_weights_split),
+        cmocka_unit_test(test_kv_bytes_per_token),
+        cmocka_unit_test(test_state_raises_the_block),
+        cmocka_unit_test(test_separate_windows),
+        cmocka_unit_test(test_llama_cpp_slots),
+        cmocka_unit_test(test_other_engines),
+        cmocka_unit_test(test_logged_pools),
+        cmocka_unit_test(test_smallest_layout),
+        cmocka_unit_test(test_checkpoint_size_overrides),
+        cmocka_unit_test(test_lora_slots),
+        cmocka_unit_test(test_drafts),
+        cmocka_unit_test(test_host_memory),
+        cmocka_unit_test(test_wide_activations),
+        cmocka_unit_test(test_slices_and_links),
+        cmocka_unit_test(test_refused_models),
         cmocka_unit_test(test_properties),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

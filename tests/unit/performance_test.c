@@ -401,6 +401,100 @@ static void test_nothing_fits_serves_nothing(void **state)
     assert_true(roofline_output_bound(&replica.roofline) == 0);
 }
 
+/* Half the prompt is cached beside the GPU, 8 GiB of weights are: both are read over the host's link. */
+static void init_offloaded(struct replica *replica, struct host_memory host, double pcie_gb_per_s)
+{
+    *replica = llama_on_h100("vllm");
+    replica->gpu.host = host;
+    replica->gpu.pcie_gb_per_s = pcie_gb_per_s;
+    replica->deployment.cpu_offload_gib = 8;
+    replica->deployment.kv_offload_gib = 100;
+    replica_init(replica, 4000, 200);
+    static struct traffic traffic; /* the roofline borrows it */
+    traffic = traffic_of_means(4000, 200);
+    traffic_set_cache(&traffic, UNKNOWN, 0.5);
+    roofline_init_traffic(&replica->roofline, &replica->deployment, &replica->memory, &traffic);
+}
+
+/* By hand, and: a faster link is never slower, whatever it is; the memory behind it limits it. */
+static void test_host_link(void **state)
+{
+    (void)state;
+    struct replica replica, plain = llama_on_h100("vllm");
+    const struct host_memory none = {0};
+    replica_init(&plain, 4000, 200);
+    init_offloaded(&replica, none, 64);
+    struct step_breakdown step, without;
+    roofline_tpot_ms(&replica.roofline, 1, &step);
+    roofline_tpot_ms(&plain.roofline, 1, &without);
+    double bytes_per_ms = 0.78 * 64e6, cached = floor(2000 / 16.0) * 16;
+    assert_near("weights", step.overhead_ms - without.overhead_ms, 8 * GIB / bytes_per_ms, 1e-9);
+    double first_ms = roofline_ttft_ms(&replica.roofline, 1);
+    replica.memory.kv_host_tokens = 0; /* the same cache on the GPU */
+    struct traffic traffic = *replica.roofline.traffic;
+    roofline_init_traffic(&replica.roofline, &replica.deployment, &replica.memory, &traffic);
+    assert_near("cache", first_ms - roofline_ttft_ms(&replica.roofline, 1), cached * 131072 / bytes_per_ms, 1e-6);
+
+    double before_tpot_ms = INFINITY, before_ttft_ms = INFINITY;
+    for (double link = 8; link < 1000; link *= 1.5) {
+        init_offloaded(&replica, (struct host_memory){.link = "link", .link_gb_per_s = link, .gb_per_s = 400}, 64);
+        double tpot_ms = roofline_tpot_ms(&replica.roofline, 4, NULL), ttft_ms = roofline_ttft_ms(&replica.roofline, 4);
+        assert_true(tpot_ms <= before_tpot_ms && ttft_ms <= before_ttft_ms);
+        before_tpot_ms = tpot_ms;
+        before_ttft_ms = ttft_ms;
+    }
+    init_offloaded(&replica, (struct host_memory){.link_gb_per_s = 450, .gb_per_s = 20}, 64);
+    roofline_tpot_ms(&replica.roofline, 1, &step);
+    assert_near("memory", step.overhead_ms - without.overhead_ms, 8 * GIB / 20e6, 1e-9);
+}
+
+/* DeepSeek-V3.2 reads 2,048 tokens of its latent, and 132 bytes of each token for the choice (its config.json, and vLLM
+ * deepseek_v2.py). */
+static void test_sparse_attention(void **state)
+{
+    (void)state;
+    struct replica sparse = llama_on_h100("vllm"), dense;
+    sparse.model = (struct model){.id = "deepseek-ai/DeepSeek-V3.2",
+                                  .parameters = 671877944064,
+                                  .active_parameters = 38403822336,
+                                  .layers = 61,
+                                  .hidden_size = 7168,
+                                  .attention_heads = 128,
+                                  .kv_heads = 128,
+                                  .head_dim = 192,
+                                  .intermediate_size = 18432,
+                                  .vocabulary_size = 129280,
+                                  .attention_kind = ATTENTION_MLA,
+                                  .full_attention_layers = 61,
+                                  .kv_lora_rank = 512,
+                                  .qk_rope_head_dim = 64,
+                                  .experts = 256,
+                                  .experts_per_token = 8,
+                                  .moe_intermediate_size = 2048,
+                                  .dense_layers = 3,
+                                  .native_dtype = DTYPE_FP8};
+    model_add_known(&sparse.model);
+    assert_true(sparse.model.index_topk == 2048 && sparse.model.index_heads == 64);
+    sparse.gpu.memory_cuda_mib = 1e6;
+    sparse.deployment.tensor_parallel = 8;
+    sparse.deployment.max_model_len_tokens = 160000;
+    dense = sparse;
+    dense.model.index_topk = 0;
+    double before_ms = 0;
+    for (double input = 500; input < 150000; input *= 3) {
+        replica_init(&sparse, input, 200);
+        replica_init(&dense, input, 200);
+        struct traffic traffic = traffic_of_means(input, 200);
+        double context = traffic_context_tokens(&traffic), latent = fmin(context, 2048) * (512 + 64) * 2;
+        double bytes = 61 * (latent + context * 132), ms = sparse.roofline.terms.kv_row_ms;
+        assert_near("read", ms, bytes / (3350e6 * sparse.engine.coef.kv_bandwidth_ratio), 1e-9);
+        assert_true(ms >= before_ms && ms <= dense.roofline.terms.kv_row_ms);
+        assert_true(sparse.roofline.terms.prefill_ms <= dense.roofline.terms.prefill_ms);
+        before_ms = ms;
+    }
+    assert_true(before_ms < 0.3 * dense.roofline.terms.kv_row_ms);
+}
+
 static void test_bounds_name_the_resource(void **state)
 {
     (void)state;
@@ -1186,6 +1280,8 @@ int main(void)
         cmocka_unit_test(test_peaks_fall_back),
         cmocka_unit_test(test_unknown_facts_stay_unknown),
         cmocka_unit_test(test_nothing_fits_serves_nothing),
+        cmocka_unit_test(test_host_link),
+        cmocka_unit_test(test_sparse_attention),
         cmocka_unit_test(test_bounds_name_the_resource),
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_rate_serves_the_arrivals),

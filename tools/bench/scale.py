@@ -25,7 +25,7 @@ KINDS = [  # name, path, encoding, whether each request is another question
     ("recommend, new", f"/v1/recommend?model=llama-3.1-70b&budget=100000&{AS_OF}&rps=", "identity", True),
     ("recommend, new, compressed", f"/v1/recommend?model=llama-3.1-70b&budget=100000&{AS_OF}&rps=", "br", True),
     ("throughput, new", "/v1/throughput?model=llama-3.1-70b&gpu=h100-sxm&gpu_count=4&rps=", "identity", True),
-    ("memory, new", "/v1/memory?model=llama-3.1-70b&gpu=h100-sxm&gpu_memory_utilization_ratio=0.", "identity", True),
+    ("memory, new", "/v1/memory?model=llama-3.1-70b&gpu=h100-sxm&gpu_used_gib=", "identity", True),
 ]
 
 
@@ -39,7 +39,7 @@ def resident_mib(pid):
 
 
 def measure(address, pid, path, encoding, new):
-    probe = path + ("1.5" if new and path.endswith("=") else "9" if new else "")
+    probe = path + ("1.5" if new else "")
     request = urllib.request.Request(address + probe, headers={"Accept-Encoding": encoding.replace("etag", "identity")})
     with urllib.request.urlopen(request) as answer:
         size, etag = len(answer.read()), answer.headers["ETag"]
@@ -47,9 +47,7 @@ def measure(address, pid, path, encoding, new):
     command = ["wrk", "-t1", "-c16", f"-d{SECONDS}", "--latency", "-H", header, address + probe]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         if new:
-            script.write(NEW.format(path=path) if path.endswith("=") else
-                         NEW.format(path=path).replace("(1 + n / 10000)", "(5000 + n % 4000) .. (n // 4000 or 0)")
-                         .replace("n // 4000 or 0", "math.floor(n / 4000)"))
+            script.write(NEW.format(path=path))
             script.flush()
             command[1:1] = ["-s", script.name]
         before = cpu_s(pid)

@@ -1,4 +1,4 @@
-"""test_monitor.py owns the tests of what hosts report by HTTP: what is taken and refused, what is told of it, who may, and
+"""test_hosts.py owns the tests of what hosts report by HTTP: what is taken and refused, what is told of it, who may, and
 that nobody fills the memory."""
 import json
 import os

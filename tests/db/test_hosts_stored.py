@@ -1,8 +1,7 @@
-"""test_monitor.py owns the tests of what hosts report where it lies in a database: days that come and go, several services,
+"""test_hosts_stored.py owns the tests of what hosts report where it lies in a database: days that come and go, several services,
 restarts, alerts that outlive their service, agents that wait while the database is away."""
 import json
 import os
-import re
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ import pytest
 
 from documents import database_sql
 from hook import Hook
-from samples import GIB, batch, gpu, rising, sample
+from samples import batch, gpu, rising, sample
 from waiting import LIMIT_S, await_true
 
 DAYS = ("select string_agg(right(c.relname, 8), ' ' order by c.relname) from pg_inherits i"
