@@ -17,7 +17,7 @@ enum {
     WINDOW_MAX_BYTES = 64 << 20,    /* of the samples of one window */
 };
 #define MS_PER_MINUTE 60000.0
-#define MS_PER_DAY (24 * 60 * 60 * (int64_t)1000)
+#define MS_PER_DAY INT64_C(86400000)
 
 struct feed {
     struct feed_settings settings;
@@ -144,8 +144,8 @@ static enum status judge_with(struct adding *adding, struct alert_set *set, cons
     const struct sample *newest = NULL;
     enum status status = STATUS_OK;
     if (*before->alerts)
-        status = alert_state_read(before->alerts, strlen(before->alerts), adding->batch->host, set, adding->arena,
-                                  problems);
+        status =
+            alert_state_read(before->alerts, strlen(before->alerts), adding->batch->host, set, adding->arena, problems);
     for (size_t i = 0; status == STATUS_OK && i < adding->batch->count; i++) {
         const struct sample *sample = &adding->batch->samples[i];
         if (sample->unix_ms <= (newest ? newest->unix_ms : before->newest_unix_ms)) continue;
@@ -193,11 +193,10 @@ static enum status add_stored(struct feed *feed, const struct sample_batch *batc
                                           .hosts_max = feed->settings.hosts_max,
                                           .judge = judge,
                                           .data = &adding};
-    enum status status = samples.samples
-                             ? store_samples_add(feed->settings.store, &samples, problems, ret_stored)
-                             : problems_add(problems, STATUS_OUT_OF_RANGE, "samples",
-                                            "is more than %d MiB to store: send fewer samples at a time",
-                                            (int)STORED_MAX_BYTES >> 20);
+    enum status status = samples.samples ? store_samples_add(feed->settings.store, &samples, problems, ret_stored)
+                                         : problems_add(problems, STATUS_OUT_OF_RANGE, "samples",
+                                                        "is more than %d MiB to store: send fewer samples at a time",
+                                                        (int)STORED_MAX_BYTES >> 20);
     for (size_t i = 0; status == STATUS_OK && i < adding.changed_count; i++)
         count_alert(feed, &adding.changed[i]);
     arena_done(&arena);
@@ -245,8 +244,8 @@ static enum status check_times(const struct sample_batch *batch, int64_t now_uni
         if (batch->samples[i].unix_ms <= latest) continue;
         const char *field = arena_printf(arena, "samples[%zu].time", i);
         (void)problems_add(problems, STATUS_OUT_OF_RANGE, field ? field : "samples",
-                           "is more than %d minutes ahead of this service's clock, which says %s",
-                           FEED_AHEAD_MINUTES, sample_time_format(now_unix_ms, now));
+                           "is more than %d minutes ahead of this service's clock, which says %s", FEED_AHEAD_MINUTES,
+                           sample_time_format(now_unix_ms, now));
     }
     return problems_status(problems);
 }
@@ -312,8 +311,7 @@ static enum status read_host(struct looking *looking, const struct store_host *h
                              struct arena *arena)
 {
     struct sample sample;
-    enum status status =
-        sample_read(host->sample, strlen(host->sample), host->host, arena, looking->problems, &sample);
+    enum status status = sample_read(host->sample, strlen(host->sample), host->host, arena, looking->problems, &sample);
     if (status == STATUS_OK)
         status = alert_state_read(host->alerts, strlen(host->alerts), host->host, set, arena, looking->problems);
     if (status == STATUS_OK) looking->look(looking->data, &(struct feed_host){host->host, &sample, set});
@@ -465,8 +463,8 @@ static bool gather_stored(void *data, const char *text)
 {
     struct gathering *gathering = data;
     struct sample sample;
-    gathering->status = sample_read(text, strlen(text), gathering->window->host, &gathering->arena,
-                                    gathering->problems, &sample);
+    gathering->status =
+        sample_read(text, strlen(text), gathering->window->host, &gathering->arena, gathering->problems, &sample);
     return gathering->status == STATUS_OK && gather(gathering, sample);
 }
 
@@ -477,8 +475,7 @@ static enum status read_stored(struct feed *feed, struct gathering *gathering)
     enum status status = store_hosts_read(feed->settings.store, window->host, false, 0, 1, find_newest, gathering,
                                           gathering->problems, &count);
     if (status != STATUS_OK || !gathering->known) return status;
-    const int64_t until =
-        window->until_unix_ms == INT64_MAX ? gathering->newest_unix_ms : window->until_unix_ms;
+    const int64_t until = window->until_unix_ms == INT64_MAX ? gathering->newest_unix_ms : window->until_unix_ms;
     return store_samples_read(feed->settings.store, window->host, from_of(window, until), until, gather_stored,
                               gathering, gathering->problems);
 }

@@ -1,5 +1,5 @@
-/* feed.h owns where the samples of hosts lie: in the memory of this process, or in the database of all of them. Who asks
- * sees no difference, but that memory is gone with the process. */
+/* feed.h owns where the samples of hosts lie: in the memory of this process, or in the database of all of them. Who
+ * asks sees no difference, but that memory is gone with the process. */
 #pragma once
 #include "catalog/status.h"
 #include "monitor/alert.h"
@@ -11,11 +11,11 @@
 struct store;
 
 struct feed_settings {
-    struct store *store;     /* NULL: in memory */
-    int64_t hosts_max;       /* one more takes the place of a host that was silent for a day, if there is one */
-    int64_t samples_max;     /* of each host, in memory */
-    int64_t memory_max_mib;  /* of all samples in memory */
-    int64_t keep_days;       /* older samples are not taken, and dropped from the database */
+    struct store *store;            /* NULL: in memory */
+    int64_t hosts_max;              /* one more takes the place of a host that was silent for a day, if there is one */
+    int64_t samples_max;            /* of each host, in memory */
+    int64_t memory_max_mib;         /* of all samples in memory */
+    int64_t keep_days;              /* older samples are not taken, and dropped from the database */
     const struct alert_rule *rules; /* copied */
     size_t rule_count;
     /* An alert has begun to fire, or is resolved, and that is stored. Must return at once; any thread. */

@@ -1,5 +1,5 @@
-/* monitor.c owns the operations that tell what hosts have reported: the newest samples, former ones, figures of a window,
- * alerts. */
+/* monitor.c owns the operations that tell what hosts have reported: the newest samples, former ones, figures of a
+ * window, alerts. */
 #include "api/feed.h"
 #include "api/page.h"
 #include "monitor/statistics.h"
@@ -103,7 +103,8 @@ const struct operation operation_monitor_gpus = {
 
 /* --- alerts --- */
 
-static const char *const states[] = {"pending", "firing", "resolved", NULL}; /* of enum alert_state, but for the first */
+static const char *const states[] = {"pending", "firing", "resolved",
+                                     NULL}; /* of enum alert_state, but for the first */
 
 static const struct field alerts_fields[] = {
     FIELD_HOST(false, "Only this host."),
@@ -140,9 +141,8 @@ static enum status run_alerts(struct call *call)
     struct request request = {0};
     struct listing listing = {.call = call, .request = &request};
     size_t host_count = 0;
-    enum status status =
-        input_decode(call->input, call->arena, alerts_fields, sizeof alerts_fields / sizeof *alerts_fields, &request,
-                     call->problems);
+    enum status status = input_decode(call->input, call->arena, alerts_fields,
+                                      sizeof alerts_fields / sizeof *alerts_fields, &request, call->problems);
     if (status == STATUS_OK) status = page_open(call, call->operation, &request, &request.page, &listing.page);
     if (status != STATUS_OK) return status;
     call->id[0] = '\0';

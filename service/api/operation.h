@@ -26,9 +26,9 @@ struct call {
     int64_t price_age_max_days; /* of prices, where the question says nothing about it; 0: any */
     struct arena *arena;
     struct problems *problems;
-    struct store *store;                    /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */
-    struct feed *feed;                      /* borrowed; what hosts report; NULL: the command line, which asks nothing of it */
-    const struct caller *caller;            /* who writes; NULL: the command line */
+    struct store *store;         /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */
+    struct feed *feed;           /* borrowed; what hosts report; NULL: the command line, which asks nothing of it */
+    const struct caller *caller; /* who writes; NULL: the command line */
     const char *if_match, *idempotency_key; /* headers of a write; NULL: not given */
     struct out *out;                        /* the answer: one JSON object */
     unsigned http_status;                   /* set by a write that made something: 201; else 0 */

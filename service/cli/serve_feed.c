@@ -20,8 +20,8 @@ static enum status open_sinks(const struct settings *settings, void (*report)(co
         .host = "",
         .log = settings->alert_log,
         .webhook = settings->alert_webhook,
-        .webhook_secret = monitor_options_secret(settings->alert_webhook_secret_file, "alert_webhook_secret_file",
-                                                 arena, problems),
+        .webhook_secret =
+            monitor_options_secret(settings->alert_webhook_secret_file, "alert_webhook_secret_file", arena, problems),
         .exec = monitor_options_words(settings->alert_exec, "alert_exec", arena, problems),
         .report_to = "",
         .report_key = "",
@@ -38,8 +38,8 @@ enum status serve_feed_open(const struct settings *settings, struct store *store
 {
     struct serve_feed opened = {0};
     struct alert_rule rules[ALERT_RULES];
-    alert_rules(settings->alert_threshold, settings->alert_hysteresis, settings->alert_temperature,
-                settings->alert_for, rules);
+    alert_rules(settings->alert_threshold, settings->alert_hysteresis, settings->alert_temperature, settings->alert_for,
+                rules);
     (void)!alert_check_ratio(settings->alert_threshold, "alert_threshold", problems);
     if (settings->alert_hysteresis >= settings->alert_threshold)
         (void)problems_add(problems, STATUS_OUT_OF_RANGE, "alert_hysteresis",

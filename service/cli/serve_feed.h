@@ -1,5 +1,5 @@
-/* serve_feed.h owns what a service does with the reports of hosts: where samples lie, which alerts there are, who is told
- * of them. */
+/* serve_feed.h owns what a service does with the reports of hosts: where samples lie, which alerts there are, who is
+ * told of them. */
 #pragma once
 #include "api/feed.h"
 #include "cli/settings.h"
@@ -10,7 +10,8 @@ struct serve_feed {
     struct sinks *sinks;
 };
 
-/* Starts threads: block signals before. `store` NULL: in memory. Texts of the settings and of the arena are borrowed. */
+/* Starts threads: block signals before. `store` NULL: in memory. Texts of the settings and of the arena are borrowed.
+ */
 enum status serve_feed_open(const struct settings *settings, struct store *store, void (*report)(const char *line),
                             struct arena *arena, struct problems *problems, struct serve_feed *ret_feed) MUST_CHECK;
 /* Lets the sinks send what waits. Accepts a zeroed one. */

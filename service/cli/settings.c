@@ -111,8 +111,8 @@ static const struct setting *find_setting(const char *name, size_t length)
     return NULL;
 }
 
-static void assign_number(const struct setting *setting, const char *value, const char *from,
-                          struct problems *problems, double *ret_number)
+static void assign_number(const struct setting *setting, const char *value, const char *from, struct problems *problems,
+                          double *ret_number)
 {
     double number = 0;
     if (text_parse_double(value, &number) && number >= (double)setting->min && number <= (double)setting->max)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENT_MS (24 * 60 * 60 * (int64_t)1000)
+#define SILENT_MS INT64_C(86400000) /* a day */
 
 struct entry {
     char *name;
@@ -51,7 +51,7 @@ static void entry_done(struct entry *entry)
 void collector_free(struct collector *collector)
 {
     if (!collector) return;
-    for (size_t i = 0; i < collector->count; i++)
+    for (size_t i = 0; collector->entries && i < collector->count; i++)
         entry_done(&collector->entries[i]);
     (void)pthread_mutex_destroy(&collector->mutex);
     free(collector->entries);
@@ -69,8 +69,8 @@ static const struct sample *newest(const struct entry *entry)
 /* Of a copy. */
 static size_t bytes_of(const struct sample *sample)
 {
-    size_t bytes = sizeof *sample + sample->gpu_count * sizeof *sample->gpus + strlen(sample->host) +
-                   strlen(sample->reason) + 2;
+    size_t bytes =
+        sizeof *sample + sample->gpu_count * sizeof *sample->gpus + strlen(sample->host) + strlen(sample->reason) + 2;
     for (size_t i = 0; i < sample->gpu_count; i++)
         bytes += sample->gpus[i].process_count * sizeof(struct gpu_process) +
                  sample->gpus[i].instance_count * sizeof(struct gpu_instance);
@@ -114,22 +114,26 @@ static bool make_room(struct collector *collector, int64_t now_unix_ms)
     return true;
 }
 
-static enum status find_or_add(struct collector *collector, const struct sample_batch *batch, struct problems *problems,
-                               struct entry **ret_entry)
+/* NULL after a problem. */
+static struct entry *find_or_add(struct collector *collector, const struct sample_batch *batch,
+                                 struct problems *problems)
 {
     size_t place = place_of(collector, batch->host);
     bool known = place < collector->count && strcmp(collector->entries[place].name, batch->host) == 0;
-    if (!known && !make_room(collector, batch->samples[batch->count - 1].unix_ms))
-        return problems_add(problems, STATUS_OUT_OF_RANGE, "host",
-                            "this service keeps the samples of at most %zu hosts (monitor_hosts_max)",
-                            collector->settings.hosts_max);
+    if (!known && !make_room(collector, batch->samples[batch->count - 1].unix_ms)) {
+        (void)problems_add(problems, STATUS_OUT_OF_RANGE, "host",
+                           "this service keeps the samples of at most %zu hosts (monitor_hosts_max)",
+                           collector->settings.hosts_max);
+        return NULL;
+    }
     if (!known) {
         struct entry entry = {.name = strdup(batch->host),
                               .samples = calloc(collector->settings.samples_max + 1, sizeof(struct sample *)),
                               .alerts = alert_set_new(collector->rules, collector->settings.rule_count)};
         if (!entry.name || !entry.samples || !entry.alerts) {
             entry_done(&entry);
-            return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for another host");
+            (void)problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for another host");
+            return NULL;
         }
         place = place_of(collector, batch->host); /* one before it may have made room */
         struct entry *at = &collector->entries[place];
@@ -137,8 +141,7 @@ static enum status find_or_add(struct collector *collector, const struct sample_
         *at = entry;
         collector->count++;
     }
-    *ret_entry = &collector->entries[place];
-    return STATUS_OK;
+    return &collector->entries[place];
 }
 
 /* --- samples --- */
@@ -151,36 +154,51 @@ static void remove_oldest(struct collector *collector, struct entry *entry)
     memmove(&entry->samples[0], &entry->samples[1], entry->count * sizeof(struct sample *));
 }
 
-/* false: what is left are the last samples of each host. */
-static bool make_bytes(struct collector *collector, size_t wanted)
+/* For a sample of the host `mine`. false: what is left are the last samples of the other hosts. */
+static bool make_bytes(struct collector *collector, struct entry *mine, const struct sample *sample)
 {
-    while (collector->bytes + wanted > collector->settings.max_bytes) {
+    while (collector->bytes + bytes_of(sample) > collector->settings.max_bytes) {
         struct entry *oldest = NULL;
         for (size_t i = 0; i < collector->count; i++) {
             struct entry *entry = &collector->entries[i];
             if (entry->count > 1 && (!oldest || entry->samples[0]->unix_ms < oldest->samples[0]->unix_ms))
                 oldest = entry;
         }
+        if (!oldest && mine->count && newest(mine)->unix_ms < sample->unix_ms) oldest = mine; /* it takes its place */
         if (!oldest) return false;
         remove_oldest(collector, oldest);
     }
     return true;
 }
 
+/* Where it belongs among those of the host. */
+static size_t place_in(const struct entry *entry, const struct sample *sample)
+{
+    size_t place = entry->count;
+    while (place > 0 && entry->samples[place - 1]->unix_ms > sample->unix_ms)
+        place--;
+    return place;
+}
+
+/* It is there, or older than all that there is room for. */
+static bool is_needless(const struct collector *collector, const struct entry *entry, const struct sample *sample)
+{
+    const size_t place = place_in(entry, sample);
+    if (place > 0) return entry->samples[place - 1]->unix_ms == sample->unix_ms;
+    return entry->count == collector->settings.samples_max;
+}
+
 /* Late ones go to their place; with too many the oldest of all goes. */
 static enum status insert(struct collector *collector, struct entry *entry, const struct sample *sample,
                           struct problems *problems, size_t *added)
 {
-    if (!make_bytes(collector, bytes_of(sample)))
+    if (is_needless(collector, entry, sample)) return STATUS_OK;
+    if (!make_bytes(collector, entry, sample))
         return problems_add(problems, STATUS_OUT_OF_RANGE, "",
                             "%zu MiB are full of the last samples of each host (monitor_memory_max_mib)",
                             collector->settings.max_bytes >> 20);
-    size_t place = entry->count;
-    while (place > 0 && entry->samples[place - 1]->unix_ms > sample->unix_ms)
-        place--;
-    const bool known = place > 0 && entry->samples[place - 1]->unix_ms == sample->unix_ms;
+    const size_t place = place_in(entry, sample);
     const bool full = entry->count == collector->settings.samples_max;
-    if (known || (full && place == 0)) return STATUS_OK;
     struct sample *copy = sample_copy(sample);
     if (!copy) return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the samples");
     const bool is_newest = place == entry->count;
@@ -198,11 +216,12 @@ static enum status insert(struct collector *collector, struct entry *entry, cons
 static enum status add(struct collector *collector, const struct sample_batch *batch, struct problems *problems,
                        size_t *added)
 {
-    struct entry *entry = NULL;
-    enum status status = find_or_add(collector, batch, problems, &entry);
+    struct entry *entry = find_or_add(collector, batch, problems);
+    if (!entry) return problems_status(problems);
+    enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < batch->count; i++)
         status = insert(collector, entry, &batch->samples[i], problems, added);
-    if (entry && entry->count == 0) remove_entry(collector, (size_t)(entry - collector->entries)); /* no memory */
+    if (entry->count == 0) remove_entry(collector, (size_t)(entry - collector->entries)); /* no memory */
     return status;
 }
 

@@ -4,7 +4,7 @@
 #include "store/db.h"
 
 enum { SAMPLES_AT_ONCE = 500 /* of one result, so that it does not fill the memory */ };
-#define MS_PER_DAY (24 * 60 * 60 * (int64_t)1000)
+#define MS_PER_DAY INT64_C(86400000)
 
 /* --- adding --- */
 

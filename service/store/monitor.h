@@ -1,5 +1,5 @@
-/* monitor.h owns what hosts report, in the database: samples by day, and of each host the newest one and its alerts. What
- * samples and alerts are is not known here: they are JSON. */
+/* monitor.h owns what hosts report, in the database: samples by day, and of each host the newest one and its alerts.
+ * What samples and alerts are is not known here: they are JSON. */
 #pragma once
 #include "store/store.h"
 

@@ -244,6 +244,11 @@ def test_memory_has_an_end(start_service):
     full = [service.call("POST", "/v1/monitor/samples", json=batch(f"m{i}", sample(1, *cards))) for i in range(20)]
     assert full[-1].status == 422 and "monitor_memory_max_mib" in full[-1].text
     assert service.call("GET", "/v1/monitor/gpus", query={"host": "early"}).json["total_count"] == 1
+    newer = batch("early", sample(0, *cards))  # a host that is known is still up to date
+    for added in ({"stored": 1, "repeated": 0}, {"stored": 0, "repeated": 1}):
+        told = service.call("POST", "/v1/monitor/samples", json=newer).json
+        assert told == {"host": "early", **added, "too_old": 0}
+    assert count("early") == 1
 
 
 def test_the_ring_has_an_end(start_service):
