@@ -16,7 +16,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 1 << 20, LOOK_MS = 1000 };
+enum { LINE_MAX_BYTES = 1 << 20, LOOK_MS = 1000, LOG_LINE_BYTES = 1024 };
 
 /* Shared with the monitor's thread, which writes lines; the main one draws. */
 struct watch {
@@ -27,7 +27,13 @@ struct watch {
     bool hangs;           /* the log was told that the driver does */
 };
 
-static atomic_bool log_failed; /* standard error takes no more */
+/* The log is standard error; where that is the screen that shows frames, its last line is a part of them. */
+static struct {
+    pthread_mutex_t lock;
+    atomic_bool failed; /* standard error takes no more */
+    bool hidden;
+    char last[LOG_LINE_BYTES];
+} journal = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int print_help(void)
 {
@@ -136,7 +142,22 @@ static void print_alert(void *data, const struct alert *alert)
 
 static void print_log(const char *line)
 {
-    if (fprintf(stderr, "%s\n", line) < 0) atomic_store(&log_failed, true);
+    pthread_mutex_lock(&journal.lock);
+    if (journal.hidden)
+        (void)snprintf(journal.last, sizeof journal.last, "%s", line);
+    else if (fprintf(stderr, "%s\n", line) < 0)
+        atomic_store(&journal.failed, true);
+    pthread_mutex_unlock(&journal.lock);
+}
+
+static void set_hidden(bool hidden)
+{
+    char last[LOG_LINE_BYTES];
+    pthread_mutex_lock(&journal.lock);
+    journal.hidden = hidden;
+    (void)snprintf(last, sizeof last, "%s", journal.last);
+    pthread_mutex_unlock(&journal.lock);
+    if (!hidden && *last) print_log(last);
 }
 
 /* --- what the main thread shows --- */
@@ -154,12 +175,13 @@ static void draw(void *data, const struct monitor_view *view)
     struct drawing *drawing = data;
     const struct monitor_options *options = drawing->watch->options;
     const struct view_style style = screen_style();
-    const struct view_subject subject = {view,
-                                         options->interval_s,
-                                         options->window_minutes,
-                                         options->threshold,
-                                         options->hysteresis,
-                                         drawing->overdue_s};
+    char last[LOG_LINE_BYTES];
+    pthread_mutex_lock(&journal.lock);
+    (void)snprintf(last, sizeof last, "%s", journal.last);
+    pthread_mutex_unlock(&journal.lock);
+    const struct view_subject subject = {
+        view, options->interval_s, options->window_minutes, options->threshold, options->hysteresis, drawing->overdue_s,
+        last};
     drawing->status = monitor_view_frame(drawing->out, &subject, &style, drawing->arena);
 }
 
@@ -279,6 +301,21 @@ static void attend(struct watch *watch, struct monitor *monitor, int signals)
     }
 }
 
+static struct sink_settings sinks_of(const struct monitor_options *options)
+{
+    return (struct sink_settings){.log = options->log,
+                                  .webhook = options->webhook,
+                                  .webhook_secret = options->webhook_secret,
+                                  .exec = options->exec,
+                                  .report_to = options->report_to,
+                                  .report_key = options->report_key,
+                                  .timeout_s = options->sink_timeout_s,
+                                  .report_interval_s = options->report_interval_s,
+                                  .queue_max = (size_t)MONITOR_ALERTS_WAITING,
+                                  .samples_max = (size_t)options->report_buffer,
+                                  .report = print_log};
+}
+
 static enum status start(struct watch *watch, struct problems *problems, struct monitor **ret_monitor)
 {
     const struct monitor_options *options = watch->options;
@@ -289,17 +326,7 @@ static enum status start(struct watch *watch, struct problems *problems, struct 
         .history_max = (size_t)options->history_max,
         .rules = rules,
         .rule_count = ALERT_RULES,
-        .sinks = {.log = options->log,
-                  .webhook = options->webhook,
-                  .webhook_secret = options->webhook_secret,
-                  .exec = options->exec,
-                  .report_to = options->report_to,
-                  .report_key = options->report_key,
-                  .timeout_s = options->sink_timeout_s,
-                  .report_interval_s = options->report_interval_s,
-                  .queue_max = (size_t)MONITOR_ALERTS_WAITING,
-                  .samples_max = (size_t)options->report_buffer,
-                  .report = print_log},
+        .sinks = sinks_of(options),
         .host = options->host,
         .proc = options->proc,
         .gpu = options->article && !*options->gpu ? "0" : options->gpu, /* the article watches one */
@@ -312,7 +339,7 @@ static enum status start(struct watch *watch, struct problems *problems, struct 
 }
 
 /* Problems name settings; here they are flags. */
-static void name_flags(struct problems *problems)
+static int report(struct problems *problems, enum status status)
 {
     char dashed[CLI_NAME_BYTES];
     for (size_t i = 0; i < problems->count; i++) {
@@ -320,6 +347,7 @@ static void name_flags(struct problems *problems)
         const char *field = arena_strdup(problems->arena, dashed);
         if (field) problems->items[i].field = field;
     }
+    return cli_report(problems, status);
 }
 
 static int finish(struct watch *watch, struct monitor *monitor)
@@ -340,7 +368,7 @@ static int finish(struct watch *watch, struct monitor *monitor)
     (void)monitor_free(monitor);
     const bool failed = unwritten && unwritten != EPIPE;
     if (failed) (void)fprintf(stderr, "gpusize: standard output cannot be written: %s\n", strerror(unwritten));
-    return failed || atomic_load(&log_failed) ? CLI_FAILED : ending.firing ? CLI_NOTHING : CLI_OK;
+    return failed || atomic_load(&journal.failed) ? CLI_FAILED : ending.firing ? CLI_NOTHING : CLI_OK;
 }
 
 static int run(const struct monitor_options *options, struct problems *problems)
@@ -350,6 +378,7 @@ static int run(const struct monitor_options *options, struct problems *problems)
     struct watch watch = {.options = options,
                           .live = !options->json && !options->article && !options->once && screen_is_there(),
                           .woken = eventfd(0, EFD_CLOEXEC)};
+    set_hidden(watch.live && isatty(STDERR_FILENO));
     block_signals(&signals);
     const int signal_file = signalfd(-1, &signals, SFD_CLOEXEC);
     enum status status = watch.woken < 0 || signal_file < 0
@@ -363,14 +392,22 @@ static int run(const struct monitor_options *options, struct problems *problems)
         if (watch.live) screen_enter();
         attend(&watch, monitor, signal_file);
         screen_leave();
+        set_hidden(false);
         code = finish(&watch, monitor);
     } else {
-        name_flags(problems);
-        code = cli_report(problems, status);
+        code = report(problems, status);
     }
     if (watch.woken >= 0) (void)close(watch.woken);
     if (signal_file >= 0) (void)close(signal_file);
     return code;
+}
+
+/* With what is wrong with the sinks. */
+static int refuse(const struct monitor_options *options, struct problems *problems)
+{
+    const struct sink_settings sinks = sinks_of(options);
+    (void)!sinks_check(&sinks, problems);
+    return report(problems, problems_status(problems));
 }
 
 int cli_monitor(const struct cli *cli, int argc, char **argv)
@@ -383,7 +420,7 @@ int cli_monitor(const struct cli *cli, int argc, char **argv)
     problems_init(&problems, &arena);
     const enum status status = monitor_options_read(argc, argv, &arena, &problems, &options);
     const int code = options.help          ? print_help()
-                     : status != STATUS_OK ? cli_report(&problems, status)
+                     : status != STATUS_OK ? refuse(&options, &problems)
                                            : run(&options, &problems);
     arena_done(&arena);
     return code;

@@ -120,7 +120,7 @@ void monitor_view_alert(struct out *out, const struct alert *alert)
 enum weight { EXTRA, USEFUL, NEEDED };
 
 struct row {
-    char *text; /* in the arena, cut to the width */
+    const char *text; /* in the arena, cut to the width */
     size_t length;
     enum weight weight;
 };
@@ -176,23 +176,32 @@ static size_t fitting_length(const struct out *line, unsigned columns_max)
     return line->length;
 }
 
+/* Room for one more; NULL when out of memory. */
+static struct row *next_row(struct frame *frame)
+{
+    if (frame->count == frame->room) {
+        struct row *rows = ARENA_ARRAY(frame->arena, frame->room * 2 + 32, struct row);
+        if (!rows) return NULL;
+        if (frame->count) memcpy(rows, frame->rows, frame->count * sizeof *rows);
+        frame->room = frame->room * 2 + 32;
+        frame->rows = rows;
+    }
+    return frame->rows + frame->count;
+}
+
 static void add_row(struct frame *frame, enum weight weight, struct out *line)
 {
     const size_t length = fitting_length(line, frame->style->columns);
     const char *plain = length < line->length && frame->style->colours ? PLAIN : "";
-    if (frame->count == frame->room) {
-        struct row *rows = ARENA_ARRAY(frame->arena, frame->room * 2 + 32, struct row);
-        if (rows && frame->count) memcpy(rows, frame->rows, frame->count * sizeof *rows);
-        frame->room = rows ? frame->room * 2 + 32 : frame->room;
-        frame->rows = rows ? rows : frame->rows;
-    }
-    char *text = line->failed || frame->count == frame->room
-                     ? NULL
-                     : arena_printf(frame->arena, "%.*s%s", (int)length, line->length ? line->data : "", plain);
-    if (text)
-        frame->rows[frame->count++] = (struct row){text, strlen(text), weight};
-    else
+    struct row *row = line->failed ? NULL : next_row(frame);
+    const char *text =
+        row ? arena_printf(frame->arena, "%.*s%s", (int)length, line->length ? line->data : "", plain) : NULL;
+    if (text) {
+        *row = (struct row){text, strlen(text), weight};
+        frame->count++;
+    } else {
         frame->failed = true;
+    }
     out_done(line);
 }
 
@@ -324,6 +333,15 @@ static void add_head(struct frame *frame, const struct sample *last, size_t wind
     }
 }
 
+static void add_text(struct frame *frame, const char *before, const char *text)
+{
+    struct out line;
+    if (!*text) return;
+    out_init(&line, 0);
+    add(&line, "%s%s", before, text);
+    add_row(frame, NEEDED, &line);
+}
+
 static void add_alerts(struct frame *frame)
 {
     const struct alert_set *alerts = frame->subject->view->alerts;
@@ -383,12 +401,8 @@ enum status monitor_view_frame(struct out *out, const struct view_subject *subje
     add_head(&frame, last, statistics.sample_count);
     add_system_rows(&frame, &statistics.system_memory, &last->memory);
     add_alerts(&frame);
-    if (*last->reason) {
-        struct out line;
-        out_init(&line, 0);
-        add(&line, "%s%s", last->gpu_count ? "" : "No GPU: ", last->reason);
-        add_row(&frame, NEEDED, &line);
-    }
+    add_text(&frame, "Log: ", subject->log);
+    add_text(&frame, last->gpu_count ? "" : "No GPU: ", last->reason);
     for (size_t i = 0; i < statistics.gpu_count; i++)
         add_gpu_rows(&frame, &statistics.gpus[i]);
     if (frame.failed) return STATUS_OUT_OF_MEMORY;

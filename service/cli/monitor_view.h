@@ -12,6 +12,7 @@ struct view_subject {
     const struct monitor_view *view;
     double interval_s, window_minutes, threshold, hysteresis;
     double overdue_s; /* the driver has not answered for so long; 0 = it does */
+    const char *log;  /* the last line of the log; "" = there is none */
 };
 
 /* One line of text, ended by a newline. */

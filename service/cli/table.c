@@ -251,7 +251,7 @@ static const struct layout layouts[] = {
 /* --- values of the answer ---------------------------------------------------------------------------------------- */
 
 struct reader {
-    const struct out *answer;
+    struct json_t *answer;
     struct arena arena;
 };
 
@@ -263,7 +263,7 @@ static const char *value_at(struct reader *reader, const char *path)
     problems_init(&ignored, &reader->arena);
     out_init(&text, 0);
     const struct encode_options options = {.format = FORMAT_TXT, .rows = "", .field = path};
-    enum status status = encode(reader->answer->data, reader->answer->length, &options, &ignored, &text);
+    enum status status = encode_value(reader->answer, &options, &ignored, &text);
     const char *value =
         status == STATUS_OK && !text.failed ? arena_strndup(&reader->arena, text.data, text.length) : NULL;
     out_done(&text);
@@ -285,6 +285,7 @@ struct grid {
     size_t rows, columns, shown; /* columns, and those of them that are printed */
     size_t width[TABLE_COLUMNS_MAX];
     bool numeric[TABLE_COLUMNS_MAX], filled[TABLE_COLUMNS_MAX];
+    bool cut; /* there are more rows than it holds */
 };
 
 /* Characters that a terminal shows: bytes that do not continue a UTF-8 sequence. */
@@ -336,8 +337,10 @@ static bool read_grid(struct out *csv_text, const struct column *columns, struct
     }
     struct csv csv;
     csv_init(&csv, csv_text->data, csv_text->length);
-    for (bool header = true; grid->rows < TABLE_ROWS_MAX && csv_next(&csv) == CSV_RECORD; header = false) {
+    for (bool header = true; csv_next(&csv) == CSV_RECORD; header = false) {
         if (header || csv.field_count != grid->columns) continue;
+        grid->cut = grid->rows == TABLE_ROWS_MAX;
+        if (grid->cut) break;
         grid->rows++;
         for (size_t i = 0; i < grid->columns; i++) {
             const char *cell = human_cell(csv.fields[i], columns[i].form, arena);
@@ -384,14 +387,16 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
     out_init(&csv_text, 0);
     const struct encode_options options = {.format = FORMAT_CSV,
                                            .rows = layout->rows ? layout->rows : operation->rows,
-                                           .columns = column_list(columns, &reader->arena)};
-    enum status status = encode(reader->answer->data, reader->answer->length, &options, problems, &csv_text);
+                                           .columns = column_list(columns, &reader->arena),
+                                           .limit = TABLE_ROWS_MAX + 1};
+    enum status status = encode_value(reader->answer, &options, problems, &csv_text);
     out_raw(&csv_text, "", 1); /* the reader may cut at the very end */
     struct grid grid = {0};
     if (status == STATUS_OK && !csv_text.failed) {
         csv_text.length--;
         if (read_grid(&csv_text, columns, &reader->arena, &grid) && grid.rows) {
             print_grid(&grid);
+            if (grid.cut) (void)printf("These are the first %d: --format csv has all of them\n", TABLE_ROWS_MAX);
             if (!layout->when) print_rest(reader, grid.rows);
         }
     }
@@ -470,28 +475,37 @@ static void print_lines(struct reader *reader, const char *const *lines)
     }
 }
 
-enum status table_print(const struct operation *operation, const struct out *answer, struct problems *problems)
+static enum status print_layouts(struct reader *reader, const struct operation *operation, struct problems *problems)
 {
-    struct reader reader = {.answer = answer};
-    arena_init(&reader.arena, 0);
     enum status status = STATUS_OK;
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
         const struct layout *layout = &layouts[i];
         if (strcmp(layout->operation, operation->id) != 0) continue;
-        if (layout->when && !value_at(&reader, layout->when)) continue;
-        if (operation == &operation_recommend && !value_at(&reader, "recommended.gpu")) {
+        if (layout->when && !value_at(reader, layout->when)) continue;
+        if (operation == &operation_recommend && !value_at(reader, "recommended.gpu")) {
             (void)printf("Nothing fits.\n");
         }
-        if (layout->columns) status = print_rows(&reader, operation, layout, problems);
+        if (layout->columns) status = print_rows(reader, operation, layout, problems);
         if (status != STATUS_OK) break;
-        if (layout->bar) print_bar(&reader, layout->bar);
-        if (layout->lines) print_lines(&reader, layout->lines);
+        if (layout->bar) print_bar(reader, layout->bar);
+        if (layout->lines) print_lines(reader, layout->lines);
         if (layout->rows) continue; /* a table beside what was shown already */
-        print_list(&reader, "What would work:", "relaxations");
-        print_list(&reader, "Assumed:", "assumptions");
-        print_list(&reader, "Mind:", "warnings");
+        print_list(reader, "What would work:", "relaxations");
+        print_list(reader, "Assumed:", "assumptions");
+        print_list(reader, "Mind:", "warnings");
     }
+    return status;
+}
+
+enum status table_print(const struct operation *operation, const struct out *answer, struct problems *problems)
+{
+    struct reader reader = {0};
+    enum status status = encode_read(answer->data, answer->length, problems, &reader.answer);
+    if (status != STATUS_OK) return status;
+    arena_init(&reader.arena, 0);
+    status = print_layouts(&reader, operation, problems);
     arena_done(&reader.arena);
+    encode_forget(reader.answer);
     if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout))) {
         status = problems_add(problems, STATUS_IO, "", "the answer cannot be written");
     }

@@ -28,7 +28,7 @@ enum status post_check_url(const char *url, const char *field, struct problems *
                              : "it is no URL of http or https, such as https://gpus.example.org");
 }
 
-static size_t pass_over(char *bytes, size_t size, size_t count, void *context)
+static size_t pass_over(const char *bytes, size_t size, size_t count, void *context)
 {
     (void)bytes, (void)context;
     return size * count;

@@ -140,7 +140,7 @@ static enum gpu_answer amd_smi_read(void *session, size_t number, const char *pr
                                     struct gpu_reading *reading, char ret_why[GPU_TEXT_BYTES])
 {
     const struct amd_smi *smi = session;
-    const handle gpu = smi->gpus[number];
+    handle gpu = smi->gpus[number];
     uint64_t total = 0, used = 0;
     unsigned length = sizeof reading->uuid;
     (void)arena;

@@ -21,7 +21,7 @@ struct monitor {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool running, stop; /* the thread was started; it has to end */
+    bool running, stop, over; /* the thread was started and not joined; it has to end; it takes no more samples */
     struct history *history;
     struct alert_set *alerts;
     uint64_t taken, late;
@@ -85,7 +85,7 @@ static bool take(struct monitor *monitor, struct arena *arena, struct sample *re
 
 struct changes { /* alerts that somebody has to be told of */
     struct arena *arena;
-    struct alert **alerts;
+    struct alert *alerts;
     size_t count, room;
 };
 
@@ -93,16 +93,13 @@ static void note_change(void *data, const struct alert *alert)
 {
     struct changes *changes = data;
     if (changes->count == changes->room) {
-        struct alert **more = ARENA_ARRAY(changes->arena, changes->room * 2 + 8, struct alert *);
+        struct alert *more = ARENA_ARRAY(changes->arena, changes->room * 2 + 8, struct alert);
         if (!more) return;
         if (changes->count) memcpy(more, changes->alerts, changes->count * sizeof *more);
         changes->alerts = more;
         changes->room = changes->room * 2 + 8;
     }
-    struct alert *copy = ARENA_NEW(changes->arena, struct alert);
-    if (!copy) return;
-    *copy = *alert;
-    changes->alerts[changes->count++] = copy;
+    changes->alerts[changes->count++] = *alert;
 }
 
 static void keep(struct monitor *monitor, const struct sample *sample, struct changes *changes)
@@ -126,8 +123,8 @@ static void take_and_tell(struct monitor *monitor)
     if (take(monitor, &arena, &sample)) {
         keep(monitor, &sample, &changes);
         for (size_t i = 0; i < changes.count; i++) {
-            sinks_alert(monitor->sinks, changes.alerts[i]);
-            if (settings->alert) settings->alert(settings->data, changes.alerts[i]);
+            sinks_alert(monitor->sinks, &changes.alerts[i]);
+            if (settings->alert) settings->alert(settings->data, &changes.alerts[i]);
         }
         sinks_sample(monitor->sinks, &sample);
         if (settings->taken) settings->taken(settings->data, &sample);
@@ -168,6 +165,10 @@ static void *run(void *data)
             pthread_mutex_unlock(&monitor->lock);
         }
     } while (wait_until(monitor, due_ms));
+    pthread_mutex_lock(&monitor->lock);
+    monitor->over = true;
+    pthread_cond_broadcast(&monitor->changed);
+    pthread_mutex_unlock(&monitor->lock);
     return NULL;
 }
 
@@ -228,9 +229,13 @@ bool monitor_stop(struct monitor *monitor)
     pthread_mutex_lock(&monitor->lock);
     monitor->stop = true;
     pthread_cond_broadcast(&monitor->changed);
+    while (!monitor->over && pthread_cond_timedwait(&monitor->changed, &monitor->lock, &until) == 0)
+        continue;
+    const bool over = monitor->over;
     pthread_mutex_unlock(&monitor->lock);
-    monitor->running = pthread_clockjoin_np(monitor->thread, NULL, CLOCK_MONOTONIC, &until) != 0;
-    return !monitor->running;
+    if (over) (void)pthread_join(monitor->thread, NULL);
+    monitor->running = !over;
+    return over;
 }
 
 bool monitor_free(struct monitor *monitor)

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOOK_MS = 10, NS_PER_MS = 1000000 };
+enum { LOOK_MS = 10, MS = 1000, NS_PER_MS = 1000000 };
 
 /* A file without a name: nobody has to wait until it is read. -1 if there is none. */
 static int input_file(const struct program *program)
@@ -66,8 +66,8 @@ static int start(const struct program *program, int input, pid_t *ret_child)
 static bool wait_for(const struct program *program, pid_t child, int *ret_status)
 {
     static const struct timespec pause = {.tv_nsec = (long)LOOK_MS * NS_PER_MS};
-    for (double waited_s = 0; waited_s < program->timeout_s && !atomic_load(program->stop);
-         waited_s += LOOK_MS * 1e-3) {
+    const unsigned looks_max = (unsigned)(program->timeout_s * MS / LOOK_MS);
+    for (unsigned looks = 0; looks < looks_max && !atomic_load(program->stop); looks++) {
         const pid_t ended = waitpid(child, ret_status, WNOHANG);
         if (ended == child) return true;
         (void)nanosleep(&pause, NULL);

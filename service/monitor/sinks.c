@@ -175,7 +175,7 @@ static char *report_url(const char *base)
     return url;
 }
 
-static enum status check(const struct sink_settings *settings, struct problems *problems)
+enum status sinks_check(const struct sink_settings *settings, struct problems *problems)
 {
     if (*settings->webhook) (void)!post_check_url(settings->webhook, "alert_webhook", problems);
     if (*settings->report_to) (void)!post_check_url(settings->report_to, "report_to", problems);
@@ -208,7 +208,7 @@ static enum status open_outbox(struct sinks *sinks, enum sink sink, bool wanted,
 
 enum status sinks_new(const struct sink_settings *settings, struct problems *problems, struct sinks **ret_sinks)
 {
-    enum status status = check(settings, problems);
+    enum status status = sinks_check(settings, problems);
     if (status != STATUS_OK) return status;
     struct sinks *sinks = calloc(1, sizeof *sinks);
     if (sinks) sinks->report_url = report_url(settings->report_to);

@@ -27,6 +27,9 @@ struct sink_settings {
     void (*report)(const char *line);
 };
 
+/* Every bad setting is a problem. */
+enum status sinks_check(const struct sink_settings *settings, struct problems *problems) MUST_CHECK;
+
 struct sinks;
 /* Texts of the settings are borrowed. Starts a thread for each sink: block signals before. */
 enum status sinks_new(const struct sink_settings *settings, struct problems *problems,

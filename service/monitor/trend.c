@@ -115,7 +115,7 @@ struct forecast trend_full_in(const struct trend_point *points, size_t count, do
     struct trend_point groups[POINTS_MAX];
     const size_t used = group(points, count, groups);
     const struct slope slope = slope_of(groups, used);
-    if (!is_known(full) || !(slope.low > 0)) return none;
+    if (!is_known(full) || used < POINTS_MIN || !(slope.low > 0)) return none;
     const double left = fmax(full - level_now(groups, used, slope.value), 0);
     const double span = groups[used - 1].minute - groups[0].minute;
     if (left / slope.value > HORIZON_SPANS * span) return none;

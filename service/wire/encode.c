@@ -84,36 +84,57 @@ json_t *member_at(json_t *object, const char *path, size_t length)
     return object;
 }
 
-static enum status write_answer(json_t *answer, const struct encode_options *options, struct problems *problems,
-                                struct out *out)
+enum status encode_read(const char *json, size_t length, struct problems *problems, json_t **ret_answer)
+{
+    json_error_t error;
+    json_t *answer = json_parse(json, length, 0, &error);
+    if (answer)
+        *ret_answer = answer;
+    else if (json_lacked_memory(&error))
+        return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory to read the answer");
+    else
+        return problems_add(problems, STATUS_INTERNAL, "", "the answer is not JSON: %s", error.text);
+    return STATUS_OK;
+}
+
+void encode_forget(json_t *answer)
+{
+    json_decref(answer);
+}
+
+static enum status check_written(enum status status, struct problems *problems, const struct out *out)
+{
+    if (status != STATUS_OK || !out->failed) return status;
+    return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "the answer is too large to be written");
+}
+
+enum status encode_value(json_t *answer, const struct encode_options *options, struct problems *problems,
+                         struct out *out)
 {
     static const char declaration[] = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
-    if (options->format == FORMAT_CSV) return csv_write(answer, options, problems, out);
-    if (options->format == FORMAT_TXT) return txt_write(answer, options, problems, out);
-    out_raw(out, declaration, sizeof declaration - 1);
-    xml_write("answer", answer, out);
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    if (options->format == FORMAT_CSV) {
+        status = csv_write(answer, options, problems, out);
+    } else if (options->format == FORMAT_TXT) {
+        status = txt_write(answer, options, problems, out);
+    } else {
+        out_raw(out, declaration, sizeof declaration - 1);
+        xml_write("answer", answer, out);
+    }
+    return check_written(status, problems, out);
 }
 
 enum status encode(const char *json, size_t length, const struct encode_options *options, struct problems *problems,
                    struct out *out)
 {
-    enum status status = STATUS_OK;
-    json_error_t error;
     if (options->format == FORMAT_JSON) {
         out_raw(out, json, length);
-    } else {
-        json_t *answer = json_parse(json, length, 0, &error);
-        if (answer)
-            status = write_answer(answer, options, problems, out);
-        else if (json_lacked_memory(&error))
-            out->failed = true;
-        else
-            status = problems_add(problems, STATUS_INTERNAL, "", "the answer is not JSON: %s", error.text);
-        json_decref(answer);
+        return check_written(STATUS_OK, problems, out);
     }
-    if (status == STATUS_OK && out->failed)
-        status = problems_add(problems, STATUS_OUT_OF_MEMORY, "", "the answer is too large to be written");
+    json_t *answer = NULL;
+    enum status status = encode_read(json, length, problems, &answer);
+    if (status == STATUS_OK) status = encode_value(answer, options, problems, out);
+    encode_forget(answer);
     return status;
 }
 

@@ -28,6 +28,14 @@ struct encode_options {
 enum status encode(const char *json, size_t length, const struct encode_options *options, struct problems *problems,
                    struct out *out) MUST_CHECK;
 
+/* The same for who asks much of one answer: it is read once, and written in any format but JSON. */
+struct json_t;
+enum status encode_read(const char *json, size_t length, struct problems *problems,
+                        struct json_t **ret_answer) MUST_CHECK;
+enum status encode_value(struct json_t *answer, const struct encode_options *options, struct problems *problems,
+                         struct out *out) MUST_CHECK;
+void encode_forget(struct json_t *answer); /* may be NULL */
+
 /* RFC 9457 application/problem+json: type, title, status, detail, instance, request_id, errors. */
 void encode_problems(const struct problems *problems, const char *instance, const char *request_id, struct out *out);
 /* "#ERR code: detail" of the first problem: errors=text. */

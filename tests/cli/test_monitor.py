@@ -535,6 +535,24 @@ def test_a_frame_fits_the_terminal(play, screen, columns, rows, there, not_there
         assert piece not in text, text
 
 
+def test_the_log_does_not_disturb_the_view(play, screen, tmp_path):
+    program = tmp_path / "page"
+    program.write_text("#!/nowhere/sh\n")
+    program.chmod(0o755)
+    one = screen(play("used=900 total=1000"), GPUSIZE_ALERT_EXEC=str(program))
+    one.await_text(b'Log: {"event":"sink_gave_up"')
+    assert one.seen.count(b"sink_gave_up") == one.seen.count(b"Log: {")
+    one.end(lambda: one.process.send_signal(signal.SIGTERM))
+    assert b'{"event":"sink_gave_up"' in one.seen.split(b"\x1b[?1049l")[1]
+
+
+def test_every_bad_argument_is_named():
+    said = run("--interval", "0", "--alert-exec", "/nowhere/page", "--report-to", "gpus.example.org", "--alert-webhook",
+               "mailto:a@example.org", status=2).stderr
+    for name in ("interval", "alert-exec", "report-to", "alert-webhook"):
+        assert f"gpusize: {name}: " in said
+
+
 def test_the_view_predicts(play, screen):
     one = screen(play(*RISING))
     one.await_text(b"full in ")

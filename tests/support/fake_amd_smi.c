@@ -17,11 +17,18 @@ enum { OK = 0, NOT_SUPPORTED = 2, NOT_FOUND = 31, TOTAL_GIB = 192, GIB_SHIFT = 3
 
 static unsigned reading;
 
+static unsigned digits(const char *text)
+{
+    unsigned value = 0;
+    for (; text && *text >= '0' && *text <= '9'; text++)
+        value = value * 10 + (unsigned)(*text - '0');
+    return value;
+}
+
 static int is_lost(void)
 {
-    unsigned first = 0, last = 0;
-    const char *text = getenv("FAKE_AMD_LOST");
-    return text && sscanf(text, "%u-%u", &first, &last) == 2 && reading >= first && reading <= last;
+    const char *text = getenv("FAKE_AMD_LOST"), *dash = text ? strchr(text, '-') : NULL;
+    return dash && reading >= digits(text) && reading <= digits(dash + 1);
 }
 
 ENTRY(amdsmi_init, (uint64_t flags), return flags == 2 ? OK : NOT_SUPPORTED;)
@@ -32,7 +39,7 @@ ENTRY(amdsmi_get_processor_handles, (void *socket, uint32_t *count, void **gpus)
 ENTRY(amdsmi_get_gpu_memory_total, (void *gpu, int type, uint64_t *bytes), (void)gpu; reading++;
       *bytes = (uint64_t)TOTAL_GIB << GIB_SHIFT; return type == 0 && !is_lost() ? OK : NOT_FOUND;)
 ENTRY(amdsmi_get_gpu_memory_usage, (void *gpu, int type, uint64_t *bytes), (void)gpu;
-      const char *used = getenv("FAKE_AMD_USED_GIB"); *bytes = strtoull(used ? used : "96", NULL, 10) << GIB_SHIFT;
+      const char *used = getenv("FAKE_AMD_USED_GIB"); *bytes = (uint64_t)digits(used ? used : "96") << GIB_SHIFT;
       return type == 0 ? OK : NOT_SUPPORTED;)
 ENTRY(amdsmi_get_temp_metric, (void *gpu, int sensor, int metric, int64_t *degrees), (void)gpu; *degrees = 71;
       return sensor == 1 && metric == 0 ? OK : NOT_SUPPORTED;)
