@@ -63,19 +63,24 @@ static size_t add(struct world *world, const char *host, int64_t unix_ms, double
     return added;
 }
 
+enum { TEXT_BYTES = 1000 };
+
 /* "a:3,4 b:7": names with the times of their samples. */
 static void describe(void *data, const struct collector_host *host)
 {
     char *text = data;
     size_t length = strlen(text);
-    length += (size_t)sprintf(text + length, "%s%s:", length ? " " : "", host->name);
-    for (size_t i = 0; i < host->sample_count; i++)
-        length += (size_t)sprintf(text + length, "%s%lld", i ? "," : "", (long long)host->samples[i]->unix_ms);
+    (void)snprintf(text + length, TEXT_BYTES - length, "%s%s:", length ? " " : "", host->name);
+    for (size_t i = 0; i < host->sample_count; i++) {
+        length = strlen(text);
+        (void)snprintf(text + length, TEXT_BYTES - length, "%s%lld", i ? "," : "",
+                       (long long)host->samples[i]->unix_ms);
+    }
 }
 
 static void assert_world(struct world *world, const char *wanted)
 {
-    char text[1000] = "";
+    char text[TEXT_BYTES] = "";
     collector_look(world->collector, describe, text);
     assert_string_equal(text, wanted);
 }
