@@ -61,9 +61,10 @@ void collector_free(struct collector *collector)
 
 /* --- hosts --- */
 
-static const struct sample *newest(const struct entry *entry)
+/* INT64_MIN without a sample. */
+static int64_t newest_unix_ms(const struct entry *entry)
 {
-    return entry->count ? entry->samples[entry->count - 1] : NULL;
+    return entry->count ? entry->samples[entry->count - 1]->unix_ms : INT64_MIN;
 }
 
 /* Of a copy. */
@@ -107,9 +108,9 @@ static bool make_room(struct collector *collector, int64_t now_unix_ms)
     size_t oldest = 0;
     if (collector->count < collector->settings.hosts_max) return true;
     for (size_t i = 1; i < collector->count; i++) {
-        if (newest(&collector->entries[i])->unix_ms < newest(&collector->entries[oldest])->unix_ms) oldest = i;
+        if (newest_unix_ms(&collector->entries[i]) < newest_unix_ms(&collector->entries[oldest])) oldest = i;
     }
-    if (!collector->count || now_unix_ms - newest(&collector->entries[oldest])->unix_ms < SILENT_MS) return false;
+    if (!collector->count || now_unix_ms - newest_unix_ms(&collector->entries[oldest]) < SILENT_MS) return false;
     remove_entry(collector, oldest);
     return true;
 }
@@ -164,7 +165,7 @@ static bool make_bytes(struct collector *collector, struct entry *mine, const st
             if (entry->count > 1 && (!oldest || entry->samples[0]->unix_ms < oldest->samples[0]->unix_ms))
                 oldest = entry;
         }
-        if (!oldest && mine->count && newest(mine)->unix_ms < sample->unix_ms) oldest = mine; /* it takes its place */
+        if (!oldest && mine->count && newest_unix_ms(mine) < sample->unix_ms) oldest = mine; /* it takes its place */
         if (!oldest) return false;
         remove_oldest(collector, oldest);
     }
