@@ -350,10 +350,9 @@ enum status feed_look(struct feed *feed, const struct feed_hosts *hosts,
 
 struct gathering {
     const struct feed_window *window;
-    struct arena arena;
     struct problems *problems;
     enum status status;
-    struct sample *samples; /* newest first, in memory of its own */
+    struct sample **samples; /* newest first, copies */
     size_t count, room, bytes;
     int64_t newest_unix_ms;
     bool known, gpu_seen, more;
@@ -378,23 +377,27 @@ static bool make_place(struct gathering *gathering)
 {
     if (gathering->count < gathering->room) return true;
     const size_t room = gathering->room * 2 + 128;
-    struct sample *samples = realloc(gathering->samples, room * sizeof *samples);
-    if (!samples) gathering->status = no_memory(gathering->problems);
+    struct sample **samples = realloc(gathering->samples, room * sizeof(struct sample *));
     if (!samples) return false;
     gathering->samples = samples;
     gathering->room = room;
     return true;
 }
 
-/* The next older one; what it points to lives as long as the gathering. false: enough. */
+/* Takes the next older one. false: enough. */
 static bool gather(struct gathering *gathering, struct sample sample)
 {
     const struct feed_window *window = gathering->window;
     gathering->more = window->limit && gathering->count == window->limit;
-    if (gathering->more || !make_place(gathering)) return false;
+    if (gathering->more) return false;
     narrow(gathering, &sample);
-    gathering->bytes += sizeof sample + sample.gpu_count * sizeof *sample.gpus;
-    gathering->samples[gathering->count++] = sample;
+    struct sample *copy = make_place(gathering) ? sample_copy(&sample) : NULL;
+    if (!copy) {
+        gathering->status = no_memory(gathering->problems);
+        return false;
+    }
+    gathering->bytes += sample_bytes(copy);
+    gathering->samples[gathering->count++] = copy;
     if (gathering->bytes <= WINDOW_MAX_BYTES && gathering->count <= HISTORY_MAX) return true;
     gathering->status =
         problems_add(gathering->problems, STATUS_OUT_OF_RANGE, "window_minutes",
@@ -407,11 +410,6 @@ static int64_t from_of(const struct feed_window *window, int64_t until_unix_ms)
 {
     return until_unix_ms - (int64_t)(window->minutes * MS_PER_MINUTE);
 }
-
-struct memory_window {
-    struct gathering *gathering;
-    struct history **history;
-};
 
 static enum status make_history(struct gathering *gathering, struct history **ret_history)
 {
@@ -426,7 +424,7 @@ static enum status make_history(struct gathering *gathering, struct history **re
     struct history *history = history_new(gathering->count + 1);
     bool complete = history != NULL;
     for (size_t i = gathering->count; complete && i > 0; i--)
-        complete = history_add(history, &gathering->samples[i - 1]);
+        complete = history_add(history, gathering->samples[i - 1]);
     if (complete)
         *ret_history = history;
     else
@@ -434,11 +432,9 @@ static enum status make_history(struct gathering *gathering, struct history **re
     return complete ? STATUS_OK : no_memory(gathering->problems);
 }
 
-/* Within the collector's lock: its samples hold until this returns. */
 static void gather_in_memory(void *data, const struct collector_host *host)
 {
-    struct memory_window *memory = data;
-    struct gathering *gathering = memory->gathering;
+    struct gathering *gathering = data;
     const struct feed_window *window = gathering->window;
     if (strcmp(window->host, host->name) != 0) return;
     gathering->known = true;
@@ -449,7 +445,6 @@ static void gather_in_memory(void *data, const struct collector_host *host)
         if (sample->unix_ms > until) continue;
         if (sample->unix_ms < from_of(window, until) || !gather(gathering, *sample)) break;
     }
-    gathering->status = make_history(gathering, memory->history);
 }
 
 static void find_newest(void *data, const struct store_host *host)
@@ -463,9 +458,12 @@ static bool gather_stored(void *data, const char *text)
 {
     struct gathering *gathering = data;
     struct sample sample;
-    gathering->status =
-        sample_read(text, strlen(text), gathering->window->host, &gathering->arena, gathering->problems, &sample);
-    return gathering->status == STATUS_OK && gather(gathering, sample);
+    struct arena arena;
+    arena_init(&arena, 0);
+    gathering->status = sample_read(text, strlen(text), gathering->window->host, &arena, gathering->problems, &sample);
+    const bool goes_on = gathering->status == STATUS_OK && gather(gathering, sample);
+    arena_done(&arena);
+    return goes_on;
 }
 
 static enum status read_stored(struct feed *feed, struct gathering *gathering)
@@ -484,21 +482,15 @@ enum status feed_window(struct feed *feed, const struct feed_window *window, str
                         struct history **ret_history, bool *ret_more)
 {
     struct gathering gathering = {.window = window, .problems = problems, .status = STATUS_OK};
-    struct history *history = NULL;
-    struct memory_window memory = {&gathering, &history};
     enum status status = STATUS_OK;
-    arena_init(&gathering.arena, 0);
     if (feed->collector)
-        collector_look(feed->collector, gather_in_memory, &memory);
+        collector_look(feed->collector, gather_in_memory, &gathering);
     else
         status = read_stored(feed, &gathering);
-    if (status == STATUS_OK) status = gathering.status;
-    if (status == STATUS_OK && !history) status = make_history(&gathering, &history);
-    if (status == STATUS_OK) {
-        *ret_history = history;
-        *ret_more = gathering.more;
-    }
-    arena_done(&gathering.arena);
+    if (status == STATUS_OK) status = make_history(&gathering, ret_history);
+    if (status == STATUS_OK) *ret_more = gathering.more;
+    for (size_t i = 0; i < gathering.count; i++)
+        free(gathering.samples[i]);
     free(gathering.samples);
     return status;
 }

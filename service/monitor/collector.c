@@ -67,17 +67,6 @@ static int64_t newest_unix_ms(const struct entry *entry)
     return entry->count ? entry->samples[entry->count - 1]->unix_ms : INT64_MIN;
 }
 
-/* Of a copy. */
-static size_t bytes_of(const struct sample *sample)
-{
-    size_t bytes =
-        sizeof *sample + sample->gpu_count * sizeof *sample->gpus + strlen(sample->host) + strlen(sample->reason) + 2;
-    for (size_t i = 0; i < sample->gpu_count; i++)
-        bytes += sample->gpus[i].process_count * sizeof(struct gpu_process) +
-                 sample->gpus[i].instance_count * sizeof(struct gpu_instance);
-    return bytes;
-}
-
 /* Where the name is, or belongs. */
 static size_t place_of(const struct collector *collector, const char *name)
 {
@@ -96,7 +85,7 @@ static void remove_entry(struct collector *collector, size_t place)
 {
     struct entry *entry = &collector->entries[place];
     for (size_t i = 0; i < entry->count; i++)
-        collector->bytes -= bytes_of(entry->samples[i]);
+        collector->bytes -= sample_bytes(entry->samples[i]);
     entry_done(entry);
     collector->count--;
     memmove(entry, entry + 1, (collector->count - place) * sizeof *entry);
@@ -149,7 +138,7 @@ static struct entry *find_or_add(struct collector *collector, const struct sampl
 
 static void remove_oldest(struct collector *collector, struct entry *entry)
 {
-    collector->bytes -= bytes_of(entry->samples[0]);
+    collector->bytes -= sample_bytes(entry->samples[0]);
     free(entry->samples[0]);
     entry->count--;
     memmove(&entry->samples[0], &entry->samples[1], entry->count * sizeof(struct sample *));
@@ -158,7 +147,7 @@ static void remove_oldest(struct collector *collector, struct entry *entry)
 /* For a sample of the host `mine`. false: what is left are the last samples of the other hosts. */
 static bool make_bytes(struct collector *collector, struct entry *mine, const struct sample *sample)
 {
-    while (collector->bytes + bytes_of(sample) > collector->settings.max_bytes) {
+    while (collector->bytes + sample_bytes(sample) > collector->settings.max_bytes) {
         struct entry *oldest = NULL;
         for (size_t i = 0; i < collector->count; i++) {
             struct entry *entry = &collector->entries[i];
@@ -206,7 +195,7 @@ static enum status insert(struct collector *collector, struct entry *entry, cons
     memmove(&entry->samples[place + 1], &entry->samples[place], (entry->count - place) * sizeof(struct sample *));
     entry->samples[place] = copy;
     entry->count++;
-    collector->bytes += bytes_of(copy);
+    collector->bytes += sample_bytes(copy);
     ++*added;
     if (is_newest && !alert_set_update(entry->alerts, sample, collector->settings.alert, collector->settings.data))
         return problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for the alerts");

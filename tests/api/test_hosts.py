@@ -251,6 +251,23 @@ def test_memory_has_an_end(start_service):
     assert count("early") == 1
 
 
+def test_a_window_has_an_end(start_service):
+    service = start_service("--reports-need-key", "off", "--monitor-memory-max-mib", "100", "--monitor-samples-max", "3000",
+                            "--access-log", "0")
+    cards = [gpu(1, i) for i in range(64)]
+    for first in range(2400, 0, -200):
+        body = batch("wide", *(sample(first - i, *cards) for i in range(200)))
+        assert service.call("POST", "/v1/monitor/samples", json=body).json["stored"] == 200
+
+    def ask(**query):
+        return service.call("GET", "/v1/monitor/statistics", query={"host": "wide", **query})
+
+    wide = ask(window_minutes=60)
+    assert wide.status == 422 and "shorter window, or for one GPU" in errors(wide)["window_minutes"]
+    assert ask(window_minutes=5).json["sample_count"] >= 300
+    assert ask(window_minutes=60, gpu="7").json["sample_count"] == 2400
+
+
 def test_the_ring_has_an_end(start_service):
     service = start_service("--reports-need-key", "off", "--monitor-samples-max", "5")
     assert service.call("POST", "/v1/monitor/samples", json=rising("ring")).json["stored"] == 20

@@ -149,8 +149,8 @@ def test_hosts_have_an_end(watched, sql):
     assert sql("select count(*) from gpusize.monitor_host") == "3"
 
 
-def test_long_windows(watched, sql):
-    """More than one result holds; and more than one answer may need."""
+def test_long_windows(watched):
+    """More than one result holds."""
     one = watched()
     body = batch("long", *(sample(600 - i, gpu(i / 10)) for i in range(600)))
     assert one.report(body).json["stored"] == 600
@@ -158,10 +158,6 @@ def test_long_windows(watched, sql):
     assert one.report(again).json["stored"] == 600
     assert one.ask("statistics", host="long", window_minutes=30).json["sample_count"] == 1200
     assert len(one.ask("history", host="long", window_minutes=30, limit=1000).json["samples"]) == 1000
-    sql("insert into gpusize.monitor_sample select host, sampled_at + i * interval '1 us', sample from gpusize.monitor_sample,"
-        " generate_series(1, 100) i")
-    refused = one.ask("statistics", host="long", window_minutes=30)
-    assert refused.status == 422 and "shorter window" in refused.text
 
 
 def test_roles_as_the_page_has_them(cluster, program, serve):

@@ -136,7 +136,7 @@ static void memory_has_an_end(void **state)
 {
     (void)state;
     struct world world;
-    const size_t one = sizeof(struct sample) + 3; /* with a name of one letter and no reason */
+    const size_t one = sample_bytes(&(struct sample){.host = "a", .reason = ""});
     open_world(&world, 3 * one);
     for (int64_t time = 1; time <= 3; time++)
         (void)add(&world, "a", time, 0.5, STATUS_OK);
