@@ -264,7 +264,7 @@ def test_a_window_has_an_end(start_service):
 
     wide = ask(window_minutes=60)
     assert wide.status == 422 and "shorter window, or for one GPU" in errors(wide)["window_minutes"]
-    assert ask(window_minutes=5).json["sample_count"] >= 300
+    assert 0 < ask(window_minutes=5).json["sample_count"] < 2400
     assert ask(window_minutes=60, gpu="7").json["sample_count"] == 2400
 
 
