@@ -334,6 +334,15 @@ def test_alerts_have_their_time_and_hysteresis(start_service, tmp_path):
         await_true(lambda: sum('"type":"gpu_memory_high"' in line for line in service.log) == 2)
 
 
+def test_a_program_is_told(start_service, tmp_path):
+    told = tmp_path / "told"
+    service = start_service("--reports-need-key", "off", "--alert-log", "off", "--alert-exec", f"/usr/bin/dd of={told} status=none")
+    service.call("POST", "/v1/monitor/samples", json=batch("told", sample(1, gpu(79))))
+    await_true(lambda: 'sink="exec",result="sent"} 1' in service.call("GET", "/metrics").text)
+    assert json.loads(told.read_text())["host"] == "told"
+    assert not any('"type":"gpu_memory_high"' in line for line in service.log)
+
+
 @pytest.mark.parametrize("arguments, said", [
     (["--alert-threshold", "85"], "a ratio"), (["--alert-threshold", "x"], "must be a number"),
     (["--alert-hysteresis", "0.9"], "less than the threshold"), (["--alert-webhook", "ftp://x"], "alert_webhook"),
