@@ -28,6 +28,8 @@ static void set_version(struct loading *loading)
         hash_text(&state, &loading->files[i]);
         if (loading->files[i].over) hash_text(&state, loading->files[i].over);
     }
+    const struct catalog_text training = catalog_training_text();
+    hash_text(&state, &training);
     hash_text(&state, catalog_bundled_qualities());
     (void)crypto_generichash_final(&state, hash, sizeof hash);
     char *version = loading_alloc(loading, &loading->snapshot->arena, 2 * sizeof hash + 1, 1);
@@ -50,7 +52,7 @@ static void set_as_of(struct snapshot *snapshot)
 static void (*const file_loaders[])(struct loading *loading) = {
     load_gpus,         load_models,       load_engine_profiles, load_engine_support,  load_aliases,
     load_regions,      load_offers,       load_purchase_prices, load_operating_costs, load_api_prices,
-    load_measurements, load_calibrations, load_qualities,       set_version,
+    load_measurements, load_calibrations, load_training,        load_qualities,       set_version,
 };
 
 enum status catalog_load_within(const struct catalog_text files[CATALOG_FILE_COUNT], size_t max_bytes,

@@ -9,6 +9,7 @@
 #include "catalog/offer.h"
 #include "catalog/quality.h"
 #include "catalog/status.h"
+#include "catalog/training.h"
 
 /* Whose spelling an alias is. API input uses ALIAS_USER; importers and evaluation use their own. */
 enum alias_namespace {
@@ -64,6 +65,8 @@ struct snapshot {
     size_t calibration_count;
     struct calibration *calibration_pools; /* one of each GPU and pool: medians of those that are used; sorted alike */
     size_t calibration_pool_count;
+    struct training_profile *training_profiles; /* sorted by name */
+    size_t training_profile_count;
     struct quality *qualities; /* sorted by format, then model, recipe, metric */
     size_t quality_count;
     struct alias *aliases;
@@ -113,6 +116,8 @@ const struct calibration *snapshot_find_pool(const struct snapshot *snapshot, co
 /* By the name of a pool, or the id of one that is used; NULL if there is none of this GPU. */
 const struct calibration *snapshot_find_calibration(const struct snapshot *snapshot, const struct gpu *gpu,
                                                     const char *name);
+/* NULL if there is none of that name. */
+const struct training_profile *snapshot_find_training(const struct snapshot *snapshot, const char *name);
 #define CALIBRATION_NONE "none"
 /* As a request names it: NULL is the pool CALIBRATION_OWN, which need not be there, CALIBRATION_NONE none at all, and
  * what else is not there (of `gpu`, or, NULL, of any) is a problem that names those that are. */

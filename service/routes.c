@@ -530,6 +530,7 @@ const struct route routes[] = {
     QUESTION(memory, "/v1/memory"),
     QUESTION(throughput, "/v1/throughput"),
     QUESTION(cost, "/v1/cost"),
+    QUESTION(training, "/v1/training"),
     {.operation_id = "batch_plan",
      .path = "/v1/batch-plan",
      .methods = ROUTE_GET | ROUTE_POST,

@@ -57,6 +57,7 @@ struct operation {
 };
 
 extern const struct operation operation_recommend, operation_memory, operation_throughput, operation_cost;
+extern const struct operation operation_training;
 extern const struct operation operation_batch_plan;
 extern const struct operation operation_gpus, operation_models, operation_engines, operation_offers;
 extern const struct operation operation_offers_history, operation_calibrations;

@@ -4,9 +4,19 @@
 #include <string.h>
 
 const struct operation *const operations[] = {
-    &operation_recommend,  &operation_memory,         &operation_throughput,   &operation_cost,
-    &operation_batch_plan, &operation_gpus,           &operation_models,       &operation_engines,
-    &operation_offers,     &operation_offers_history, &operation_calibrations, NULL,
+    &operation_recommend,
+    &operation_memory,
+    &operation_throughput,
+    &operation_cost,
+    &operation_batch_plan,
+    &operation_gpus,
+    &operation_models,
+    &operation_engines,
+    &operation_offers,
+    &operation_offers_history,
+    &operation_calibrations,
+    &operation_training,
+    NULL,
 };
 
 const struct operation *const writes[] = {

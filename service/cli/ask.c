@@ -212,7 +212,9 @@ static enum status print_answer(struct question *question, const struct operatio
 /* Answered, but with nothing to recommend. */
 static bool found_nothing(const struct operation *operation, const struct out *answer)
 {
-    static const char nothing[] = "\"recommended\":null,";
+    static const char nothing[] = "\"recommended\":null,", infeasible[] = "\"feasible\":false,";
+    if (operation == &operation_training)
+        return memmem(answer->data, answer->length, infeasible, sizeof infeasible - 1);
     return operation == &operation_recommend && memmem(answer->data, answer->length, nothing, sizeof nothing - 1);
 }
 

@@ -1,5 +1,6 @@
 /* evaluate.c owns `gpusize evaluate`: its arguments, its files, and what it prints. */
 #include "cli/cli.h"
+#include "cli/evaluate_training.h"
 #include "cli/measured_rows.h"
 #include "wire/out.h"
 
@@ -47,7 +48,10 @@ static int print_help(void)
         "GuideLLM or llama-bench. Without a file the measured rows of the database are evaluated.\n\nExamples:\n"
         "  gpusize evaluate --measured runs.csv\n"
         "  gpusize evaluate --measured runs.csv --by engine+load,gpu --predictions predictions.csv\n"
-        "  gpusize evaluate --measured result.json --gpu h100-sxm --tensor-parallel 2 --weight-dtype fp8\n\n"
+        "  gpusize evaluate --measured result.json --gpu h100-sxm --tensor-parallel 2 --weight-dtype fp8\n"
+        "  gpusize evaluate --training runs.csv --coefficients fitted.csv\n\n"
+        "With --training FILE (may be given several times) the runs are of training: what is predicted by the\n"
+        "bundled coefficients and by fits without each GPU and each model; --coefficients and --json go with it.\n\n"
         "Options:\n");
     cli_print_flags(flags);
     return puts("\nExit status: 0 evaluated; 2 the arguments or a file are wrong, or nothing could be compared; 3 "
@@ -147,6 +151,7 @@ static enum status run(struct evaluation *evaluation)
 
 int cli_evaluate(const struct cli *cli, int argc, char **argv)
 {
+    if (cli_evaluates_training(argc, argv)) return cli_evaluate_training(cli, argc, argv);
     struct arena arena;
     struct problems problems;
     struct evaluation evaluation = {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE_COLUMNS_MAX = 16, TABLE_ROWS_MAX = 2000, BAR_CELLS = 40 };
+enum { TABLE_COLUMNS_MAX = 16, TABLE_ROWS_MAX = 2000, BAR_CELLS = 40, BAR_PARTS_MAX = 8 };
 
 enum cell_form { AS_IS, SHORT, MONEY, IF_ANY }; /* IF_ANY: a last column that is left out where it is empty */
 
@@ -23,9 +23,18 @@ struct layout { /* how an operation is shown */
     const char *operation;
     const struct column *columns; /* of its rows; NULL = no table */
     const char *const *lines;     /* format and path in turn: one line each, left out when the value is null */
-    const char *bar;              /* path of the memory to draw; NULL = none */
+    const struct bar *bar;        /* NULL = none */
     const char *when;             /* only if there is a value at this path; NULL = always */
     const char *rows;             /* a table of the operation; NULL = its usual rows */
+    size_t most;                  /* rows that are shown; 0 = all */
+};
+
+struct part {
+    const char *member, *name, *glyph, *ascii; /* member: of the memory; NULL ends the list */
+};
+struct bar { /* the memory of one GPU as a line */
+    const char *path, *title;
+    const struct part *parts;
 };
 
 static const struct column fleet_columns[] = {
@@ -60,6 +69,39 @@ static const struct column dtype_columns[] = {
     {"tpot_ms_value", "TPOT ms", SHORT},
     {"quality_note", "quality", IF_ANY},
     {NULL, NULL, AS_IS},
+};
+static const struct column plan_columns[] = {
+    {"gpu", "GPU", AS_IS},
+    {"layout_gpu_count", "count", AS_IS},
+    {"cost_provider", "provider", AS_IS},
+    {"cost_purchase", "purchase", AS_IS},
+    {"layout_sharding", "sharding", AS_IS},
+    {"layout_tensor_parallel", "tp", AS_IS},
+    {"layout_pipeline_parallel", "pp", AS_IS},
+    {"layout_recompute", "recompute", AS_IS},
+    {"layout_micro_batch_sequences", "seqs", AS_IS},
+    {"time_tokens_per_second_value", "tok/s", SHORT},
+    {"time_mfu_ratio", "MFU", SHORT},
+    {"time_hours_value", "hours", SHORT},
+    {"cost_usd_per_hour", "USD/h", MONEY},
+    {"cost_total_usd_value", "total USD", MONEY},
+    {NULL, NULL, AS_IS},
+};
+static const struct column payment_columns[] = {
+    {"purchase", "pay", AS_IS},
+    {"provider", "provider", AS_IS},
+    {"instance_count", "instances", AS_IS},
+    {"gpus_paid", "GPUs", AS_IS},
+    {"usd_per_hour", "USD/h", MONEY},
+    {"hardware_usd", "hardware USD", MONEY},
+    {"hours_value", "hours", SHORT},
+    {"total_usd_value", "total USD", MONEY},
+    {"break_even_hours", "pays after hours", SHORT},
+    {NULL, NULL, AS_IS},
+};
+static const struct column rejected_columns[] = {
+    {"gpu", "other GPU", AS_IS},     {"reason", "reason", AS_IS}, {"needed", "needed", SHORT},
+    {"available", "against", SHORT}, {"unit", "unit", AS_IS},     {NULL, NULL, AS_IS},
 };
 static const struct column gpu_columns[] = {
     {"id", "GPU", AS_IS},
@@ -182,6 +224,59 @@ static const char *const throughput_lines[] = {
     NULL,
 };
 
+static const char *const training_lines[] = {
+    "Memory: %s GiB\n",
+    "plan.memory.total_gib",
+    "  from %s\n",
+    "plan.memory.total_gib.low",
+    "  to %s\n",
+    "plan.memory.total_gib.high",
+    "  surely fits: %s\n",
+    "plan.memory.fits_safely",
+    "Hours: %s\n",
+    "plan.time.hours",
+    "  from %s\n",
+    "plan.time.hours.low",
+    "  to %s\n",
+    "plan.time.hours.high",
+    "  within the deadline with probability %s\n",
+    "plan.meets_deadline_probability_ratio",
+    "  within the budget with probability %s\n",
+    "plan.meets_budget_probability_ratio",
+    "Days: %s\n",
+    "plan.time.days",
+    "Tokens of a step: %s\n",
+    "plan.time.step_tokens",
+    "Energy: %s kWh\n",
+    "plan.time.energy_kwh",
+    "Checkpoint: %s GiB\n",
+    "plan.interruptions.checkpoint_gib",
+    "  every %s minutes\n",
+    "plan.interruptions.checkpoint_interval_minutes",
+    "  hours lost to interruptions: %s\n",
+    "plan.interruptions.extra_hours",
+    "Full recompute saves %s of the memory\n",
+    "plan.recompute.full.memory_saved_ratio",
+    "  and adds %s to the time\n",
+    "plan.recompute.full.time_added_ratio",
+    "Basis of the time: %s\n",
+    "plan.time.hours.basis",
+    NULL,
+};
+static const char *const article_training_lines[] = {
+    "Parameters: %s GiB\n",
+    "memory.parameters_gib",
+    "Gradients: %s GiB\n",
+    "memory.gradients_gib",
+    "Optimizer: %s GiB\n",
+    "memory.optimizer_gib",
+    "Activations: %s GiB\n",
+    "memory.activations_gib",
+    "Total: %s GiB (the article's rule)\n",
+    "memory.total_gib",
+    NULL,
+};
+
 static const struct column batch_columns[] = {
     {"batch_size", "batch", AS_IS},
     {"memory_gib", "GiB", SHORT},
@@ -228,24 +323,52 @@ static const char *const batch_lines[] = {
     NULL,
 };
 
+static const struct part serving_parts[] = {
+    {"weights_gib", "weights", "█", "#"},  {"lora_gib", "adapters", "▚", "l"},
+    {"draft_gib", "draft", "▟", "d"},      {"activations_gib", "activations", "▓", "a"},
+    {"overhead_gib", "engine", "▒", "e"},  {"kv_cache_gib", "KV in use", "▞", "k"},
+    {"headroom_gib", "KV free", "░", "."}, {NULL, NULL, NULL, NULL},
+};
+static const struct part training_parts[] = {
+    {"weights_gib", "weights", "█", "#"},
+    {"gradients_gib", "gradients", "▚", "g"},
+    {"optimizer_gib", "optimizer", "▞", "o"},
+    {"gathered_gib", "gathered", "▟", "y"},
+    {"activations_gib", "activations", "▓", "a"},
+    {"logits_gib", "logits", "▤", "t"},
+    {"overhead_gib", "outside tensors", "▒", "e"},
+    {"headroom_gib", "free", "░", "."},
+    {NULL, NULL, NULL, NULL},
+};
+enum { MEMORY_BAR, RECOMMEND_BAR, TRAINING_BAR };
+static const struct bar bars[] = {
+    [MEMORY_BAR] = {"memory", " in use by the engine", serving_parts},
+    [RECOMMEND_BAR] = {"recommended.memory", " in use by the engine", serving_parts},
+    [TRAINING_BAR] = {"plan.memory", "", training_parts},
+};
+
 static const struct layout layouts[] = {
-    {"recommend", fleet_columns, fleet_lines, "recommended.memory", NULL, NULL},
-    {"cost", fleet_columns, NULL, NULL, NULL, NULL},
-    {"memory", NULL, memory_lines, "memory", NULL, NULL},
-    {"memory", dtype_columns, NULL, NULL, "by_dtype[0].max_context_tokens", "by_dtype"},
-    {"throughput", NULL, throughput_lines, NULL, NULL, NULL},
-    {"gpus", gpu_columns, NULL, NULL, NULL, NULL},
-    {"calibrations", calibration_columns, NULL, NULL, NULL, NULL},
-    {"models", model_columns, NULL, NULL, NULL, NULL},
-    {"engines", engine_columns, NULL, NULL, NULL, NULL},
-    {"offers", offer_columns, NULL, NULL, NULL, NULL},
-    {"offers_history", price_day_columns, NULL, NULL, "points[0].day", NULL},
-    {"offers_history", price_span_columns, NULL, NULL, "points[0].from", NULL},
-    {"offers_history", NULL, history_lines, NULL, NULL, NULL},
-    {"batch_plan", NULL, batch_lines, NULL, NULL, NULL},
-    {"batch_plan", batch_columns, NULL, NULL, "curve[0].batch_size", "curve"},
-    {"batch_plan", batch_plan_columns, NULL, NULL, "trace.plans[0].order", "trace.plans"},
-    {"batch_plan", assignment_columns, NULL, NULL, "assignments[0].line", "assignments"},
+    {"recommend", fleet_columns, fleet_lines, &bars[RECOMMEND_BAR], NULL, NULL, 0},
+    {"cost", fleet_columns, NULL, NULL, NULL, NULL, 0},
+    {"memory", NULL, memory_lines, &bars[MEMORY_BAR], NULL, NULL, 0},
+    {"memory", dtype_columns, NULL, NULL, "by_dtype[0].max_context_tokens", "by_dtype", 0},
+    {"throughput", NULL, throughput_lines, NULL, NULL, NULL, 0},
+    {"training", plan_columns, training_lines, &bars[TRAINING_BAR], "plan.gpu", "plan", 0},
+    {"training", payment_columns, NULL, NULL, "payments[0].purchase", "payments", 0},
+    {"training", rejected_columns, NULL, NULL, "rejected[0].gpu", "rejected", 6},
+    {"training", NULL, article_training_lines, NULL, NULL, NULL, 0},
+    {"gpus", gpu_columns, NULL, NULL, NULL, NULL, 0},
+    {"calibrations", calibration_columns, NULL, NULL, NULL, NULL, 0},
+    {"models", model_columns, NULL, NULL, NULL, NULL, 0},
+    {"engines", engine_columns, NULL, NULL, NULL, NULL, 0},
+    {"offers", offer_columns, NULL, NULL, NULL, NULL, 0},
+    {"offers_history", price_day_columns, NULL, NULL, "points[0].day", NULL, 0},
+    {"offers_history", price_span_columns, NULL, NULL, "points[0].from", NULL, 0},
+    {"offers_history", NULL, history_lines, NULL, NULL, NULL, 0},
+    {"batch_plan", NULL, batch_lines, NULL, NULL, NULL, 0},
+    {"batch_plan", batch_columns, NULL, NULL, "curve[0].batch_size", "curve", 0},
+    {"batch_plan", batch_plan_columns, NULL, NULL, "trace.plans[0].order", "trace.plans", 0},
+    {"batch_plan", assignment_columns, NULL, NULL, "assignments[0].line", "assignments", 0},
 };
 
 /* --- values of the answer ---------------------------------------------------------------------------------------- */
@@ -353,6 +476,14 @@ static bool read_grid(struct out *csv_text, const struct column *columns, struct
     return true;
 }
 
+/* Keeps the first rows; how many others there are. */
+static size_t cut_grid(struct grid *grid, size_t most)
+{
+    size_t left_out = most && grid->rows > most ? grid->rows - most : 0;
+    grid->rows -= left_out;
+    return left_out;
+}
+
 static void print_grid(const struct grid *grid)
 {
     for (size_t row = 0; row <= grid->rows; row++) {
@@ -395,8 +526,11 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
     if (status == STATUS_OK && !csv_text.failed) {
         csv_text.length--;
         if (read_grid(&csv_text, columns, &reader->arena, &grid) && grid.rows) {
+            size_t left_out = cut_grid(&grid, layout->most);
             print_grid(&grid);
-            if (grid.cut) (void)printf("These are the first %d: --format csv has all of them\n", TABLE_ROWS_MAX);
+            if (left_out) (void)printf("%zu more with --json\n", left_out);
+            if (!left_out && grid.cut)
+                (void)printf("These are the first %d: --format csv has all of them\n", TABLE_ROWS_MAX);
             if (!layout->when) print_rest(reader, grid.rows);
         }
     }
@@ -422,32 +556,23 @@ static void print_cells(const char *cell, int count)
         (void)fputs(cell, stdout);
 }
 
-/* One GPU: weights, adapters, draft, activations, engine, KV cache in use, KV cache free. */
-static void print_bar(struct reader *reader, const char *path)
+static void print_bar(struct reader *reader, const struct bar *bar)
 {
-    static const struct {
-        const char *member, *name, *glyph, *ascii;
-    } parts[] = {
-        {"weights_gib", "weights", "█", "#"},  {"lora_gib", "adapters", "▚", "l"},
-        {"draft_gib", "draft", "▟", "d"},      {"activations_gib", "activations", "▓", "a"},
-        {"overhead_gib", "engine", "▒", "e"},  {"kv_cache_gib", "KV in use", "▞", "k"},
-        {"headroom_gib", "KV free", "░", "."},
-    };
-    enum { PARTS = sizeof parts / sizeof *parts };
+    const struct part *parts = bar->parts;
     bool utf8 = terminal_is_utf8();
-    double total = 0, amounts[PARTS];
-    for (size_t i = 0; i < PARTS; i++) {
-        amounts[i] = number_at(reader, path, parts[i].member);
+    double total = 0, amounts[BAR_PARTS_MAX];
+    for (size_t i = 0; parts[i].member; i++) {
+        amounts[i] = number_at(reader, bar->path, parts[i].member);
         if (amounts[i] > 0) total += amounts[i];
     }
     if (!(total > 0)) return;
-    (void)printf("Fullest GPU, %.4g GiB in use by the engine:\n  ", total);
-    for (size_t i = 0; i < PARTS; i++) {
+    (void)printf("Fullest GPU, %.4g GiB%s:\n  ", total, bar->title);
+    for (size_t i = 0; parts[i].member; i++) {
         if (amounts[i] > 0)
             print_cells(utf8 ? parts[i].glyph : parts[i].ascii, (int)(amounts[i] / total * BAR_CELLS + 0.5));
     }
     (void)printf("\n  ");
-    for (size_t i = 0; i < PARTS; i++) {
+    for (size_t i = 0; parts[i].member; i++) {
         if (amounts[i] > 0)
             (void)printf("%s %s %.3g  ", utf8 ? parts[i].glyph : parts[i].ascii, parts[i].name, amounts[i]);
     }
@@ -478,6 +603,8 @@ static void print_lines(struct reader *reader, const char *const *lines)
 static enum status print_layouts(struct reader *reader, const struct operation *operation, struct problems *problems)
 {
     enum status status = STATUS_OK;
+    const char *feasible = operation == &operation_training ? value_at(reader, "feasible") : NULL;
+    if (feasible && strcmp(feasible, "false") == 0) (void)printf("Nothing fits.\n");
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
         const struct layout *layout = &layouts[i];
         if (strcmp(layout->operation, operation->id) != 0) continue;

@@ -77,6 +77,12 @@ static bool targets_embeddings(const struct deployment *deployment)
     return false;
 }
 
+double lora_rank_parameters(const struct model *model, enum lora_targets targets)
+{
+    const struct deployment whole = {.model = model, .tensor_parallel = 1, .lora_targets = targets};
+    return layers_elements(&whole);
+}
+
 double stage_lora_bytes(const struct deployment *deployment, const struct stage *stage)
 {
     if (!deployment->max_loras) return 0;

@@ -1,5 +1,5 @@
 /* roofline.h owns what the files of the step time model share: counts of a model, rates of a GPU, and their terms.
- * Private to workload.c, rates.c, step.c, prompt.c and roofline.c. */
+ * Private to workload.c, rates.c, step.c, prompt.c and roofline.c; training reads the counts of a model. */
 #pragma once
 #include "sizing/performance.h"
 

@@ -26,6 +26,8 @@ double stage_weights_bytes(const struct deployment *deployment, const struct sta
 double weights_prediction_layers_bytes(const struct deployment *deployment, double layers);
 /* Slots for LoRA adapters. */
 double stage_lora_bytes(const struct deployment *deployment, const struct stage *stage);
+/* Parameters of an adapter of rank 1 on all of its targets. */
+double lora_rank_parameters(const struct model *model, enum lora_targets targets);
 /* Weights of what drafts tokens, and its cache: bytes of one token over all its layers. They are on the last stage. */
 double draft_weights_bytes(const struct deployment *deployment);
 double draft_token_bytes(const struct deployment *deployment);

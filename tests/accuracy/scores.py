@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """scores.py owns the scores of gpusize evaluate on reference rows, and the file of what they are expected to be.
-`tests/accuracy/scores.py --write` makes expected.json anew, after a change that is meant to move predictions."""
+`tests/accuracy/scores.py --write` makes expected.json anew, after a change that is meant to move predictions, and
+`--write training` expected_training.json."""
 import csv
 import json
 import os
@@ -12,8 +13,10 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("GPUSIZE_PROGRAM", str(PROJECT / "build" / "release" / "gpusize"))
 EXPECTED = Path(__file__).with_name("expected.json")
+EXPECTED_TRAINING = Path(__file__).with_name("expected_training.json")
 SHARED = PROJECT.parent / "shared" / "data"
 SHARED_FILES = [SHARED / "throughput_measured.csv", SHARED / "vllm_memory_h100.csv"]
+TRAINING_FILES = [SHARED / f"train_{name}.csv" for name in ("llm_foundry", "megatron_bridge", "finetune_memory")]
 BUNDLED = PROJECT / "catalog" / "data" / "measured.csv"
 
 # Tables that are compared, with the least rows of a group: of fewer, a quantile is one or two rows.
@@ -91,12 +94,45 @@ def scored_lines(predictions, rows):
     return lines
 
 
+def evaluate_training(folder):
+    """The report on training, and {(profile, coefficient): value} as fitted."""
+    fitted = Path(folder) / "fitted.csv"
+    files = [argument for file in TRAINING_FILES for argument in ("--training", str(file))]
+    done = subprocess.run([PROGRAM, "evaluate", *files, "--coefficients", str(fitted), "--json"], capture_output=True,
+                          text=True, timeout=600, check=False, env={**os.environ, "DATABASE_URL": ""})
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout), {(row["profile"], row["coefficient"]): float(row["value"]) for row in read(fitted)}
+
+
+def training_scores(report):
+    """{"bundled" or "left out": {"profile gpu h100": {"scored": rows, "median": points, "p90": points}}}"""
+    found = {"bundled": {}, "left out": {}}
+    for group in report["groups"]:
+        for kind in found:
+            figures = group[kind.replace(" ", "_")]
+            if figures["rows"] >= 10:
+                found[kind][f"{group['profile']} {group['by']} {group['group']}"] = {
+                    "scored": figures["rows"], "median": round(100 * figures["median_error_ratio"], 2),
+                    "p90": round(100 * figures["p90_error_ratio"], 2)}
+    return found
+
+
 def scores_now():
     with tempfile.TemporaryDirectory() as folder:
         now = {"bundled": scores_of(evaluate([bundled_rows(folder)], folder)[0])}
         if SHARED.is_dir():
             now["shared"] = scores_of(evaluate(SHARED_FILES, folder)[0])
     return now
+
+
+def write_training():
+    with tempfile.TemporaryDirectory() as folder:
+        found = training_scores(evaluate_training(folder)[0])
+    parts = []
+    for kind, groups in found.items():
+        members = ",\n".join(f"  {json.dumps(name)}: {json.dumps(figures)}" for name, figures in groups.items())
+        parts.append(f" {json.dumps(kind)}: {{\n{members}\n }}")
+    EXPECTED_TRAINING.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
 
 
 def write():
@@ -112,6 +148,9 @@ def write():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["--write"]:
-        sys.exit("usage: tests/accuracy/scores.py --write")
-    write()
+    if sys.argv[1:] == ["--write"]:
+        write()
+    elif sys.argv[1:] == ["--write", "training"]:
+        write_training()
+    else:
+        sys.exit("usage: tests/accuracy/scores.py --write [training]")

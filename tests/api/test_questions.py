@@ -35,6 +35,13 @@ QUESTIONS = {
              {"model": LLAMA, "workload": {"requests_per_second": 5}, "constraints": {"gpus": ["h100", "l40s"]},
               "as_of": AS_OF},
              {"model": LLAMA, "rps": 5, "gpus": "h100,l40s", "as_of": AS_OF}),
+    "training": ("/v1/training",
+                 {"model": LLAMA, "training": {"method": "lora", "training_tokens": 1e8, "flash_attention": True},
+                  "workload": {"deadline_hours": 48}, "as_of": AS_OF,
+                  "constraints": {"budget_usd": 3000, "gpus": ["h100", "l40s"], "purchase": ["on_demand", "spot"]}},
+                 {"model": LLAMA, "method": "lora", "training_tokens": 1e8, "flash_attention": "true",
+                  "deadline_hours": 48, "as_of": AS_OF, "budget": 3000, "gpus": "h100,l40s",
+                  "purchase": "on_demand,spot"}),
     "batch_plan": ("/v1/batch-plan",
                    {"model": LLAMA, "gpu": "h100-sxm", "slo": {"tpot_ms": 60}, "assignments": True,
                     "workload": {"requests": [{"input_tokens": 1024, "output_tokens": 256},
@@ -55,8 +62,9 @@ ROWS = {"recommend": ["recommended", "alternatives"], "cost": ["options"], "batc
     name: [rows] for name, (_, _, rows) in LISTS.items()}
 # One scalar of each answer.
 FIELDS = {"recommend": "recommended.gpu_count", "memory": "memory.weights_gib",
-          "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "gpus": "gpus[0].memory_nominal_gb",
-          "batch_plan": "batch.best_batch_size", "models": "total_count", "engines": "profiles[0].engine", "calibrations": "calibrations[0].fp16_tflops",
+          "throughput": "output_tokens_per_second", "cost": "options[0].gpu", "training": "plan.time.hours",
+          "batch_plan": "batch.best_batch_size", "gpus": "gpus[0].memory_nominal_gb", "models": "total_count",
+          "engines": "profiles[0].engine", "calibrations": "calibrations[0].fp16_tflops",
           "offers": "offers[0].usd_per_hour"}
 
 

@@ -1,6 +1,7 @@
 """The command line: the program itself, as a person or a script calls it."""
 import json
 import os
+import shlex
 import signal
 import struct
 import subprocess
@@ -57,6 +58,45 @@ def test_nothing_fits_is_status_1_and_says_what_would():
     text = run("recommend", "--weights-gb", "140", "--estimator", "article", "--throughput-tokens-per-second", "100",
                "--budget", "100000", status=1).stdout
     assert text.startswith("Nothing fits.") and "230080" in text and "43.344" in text and "98934.40" in text
+
+
+TRAINING = ["training", "--model", "llama-3.1-8b", "--method", "lora", "--training-tokens", "1e8", "--as-of", "2026-11-29"]
+
+
+def test_training_shows_the_plan_and_what_it_costs_to_rent_and_to_own():
+    lines = run(*TRAINING, "--deadline-hours", "24", "--budget", "500").stdout.splitlines()
+    assert lines[0].split()[:2] == ["GPU", "count"] and "█ weights" in lines[4]
+    assert any(line.startswith("on_demand ") for line in lines) and any(line.startswith("owned ") for line in lines)
+    assert sum(" outranked " in line for line in lines) == 6 and any(line.endswith(" more with --json") for line in lines)
+    gpu = run(*TRAINING, "--deadline-hours", "24", "--budget", "500", "--field", "plan.gpu").stdout.strip()
+    assert lines[1].split()[0] == gpu
+
+
+def test_training_that_is_not_possible_is_status_1_and_says_what_would_be():
+    text = run(*TRAINING, "--budget", "0.01", status=1).stdout
+    assert text.startswith("Nothing fits.") and " budget " in text and "  - budget_usd " in text
+    text = run(*TRAINING, "--gpu", "rtx-3060-12gb", "--gpu-count", "1", status=1).stdout
+    assert text.startswith("Nothing fits.") and "surely fits: false" in text and " memory " in text
+
+
+def test_training_without_a_price_is_sized():
+    text = run(*TRAINING, "--gpu", "h800-sxm", "--gpu-count", "8").stdout
+    assert "h800-sxm" in text.splitlines()[1] and "surely fits: true" in text and "on_demand" not in text
+
+
+def test_training_by_the_article():
+    text = run("training", "--model", "7B", "--estimator", "article").stdout
+    for words in ("Parameters: 13.04 GiB", "Gradients: 13.04 GiB", "Optimizer: 26.08 GiB", "Activations: 19.56 GiB",
+                  "Total: 71.71 GiB"):
+        assert words in text
+
+
+def test_training_examples_of_the_help_work():
+    text = run("help", "training").stdout
+    examples = [line.strip() for line in text.splitlines() if line.startswith("  gpusize training")]
+    assert len(examples) >= 5
+    for example in examples:
+        assert run(*shlex.split(example)[1:]).stdout
 
 
 def test_every_bad_field_is_named():

@@ -10,7 +10,7 @@ import subprocess
 
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 README = PROJECT / "README.md"
-BLOCK = re.compile(r"(?P<start>```\w*\n\$ gpusize (?P<command>(?:recommend|throughput|memory|batch-plan)(?:.*\\\n)*.*)\n)"
+BLOCK = re.compile(r"(?P<start>```\w*\n\$ gpusize (?P<command>(?:recommend|throughput|memory|batch-plan|training)(?:.*\\\n)*.*)\n)"
                    r"(?P<output>(?:(?!```).*\n)*)")
 
 
