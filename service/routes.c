@@ -6,6 +6,7 @@
 #include "api/service.h"
 #include "catalog/text.h"
 #include "live/live.h"
+#include "monitor/sample_json.h"
 #include "record/record.h"
 #include "store/recommendation.h"
 #include "wire/encode.h"
@@ -160,7 +161,7 @@ static enum status check_form(struct problems *problems, struct form *form, enum
 static bool asks_by_body(const struct request *request, const struct operation *operation)
 {
     bool lines = operation->lines && !request->body_json;
-    return strcmp(request->method, "POST") == 0 && request->route->access < ROUTE_WRITE && !lines;
+    return strcmp(request->method, "POST") == 0 && request->route->access < ROUTE_REPORT && !lines;
 }
 
 /* A question that is not the body is the query. */
@@ -270,6 +271,13 @@ static date_t today(void)
     return (date_t){(int32_t)(time(NULL) / SECONDS_PER_DAY)};
 }
 
+static int64_t now_unix_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static enum status run_question(struct request *request, const struct operation *operation, const struct pairs *query,
                                 const struct form *form, enum format format)
 {
@@ -284,10 +292,12 @@ static enum status run_question(struct request *request, const struct operation 
         .snapshot = ((const struct live_view *)request->snapshot)->snapshot,
         .input = input,
         .today = today(),
+        .now_unix_ms = now_unix_ms(),
         .arena = &request->arena,
         .problems = &request->problems,
         .out = &answer,
         .store = service->store,
+        .feed = service->feed,
         .price_age_max_days = service->price_age_max_days,
         .caller = &request->caller,
         .pairs = query->items,
@@ -305,7 +315,7 @@ static enum status run_question(struct request *request, const struct operation 
         request->reply.recording = record_answer(request, &call, operation, form, query);
     if (status == STATUS_OK && call.http_status) request->reply.http_status = call.http_status;
     if (status == STATUS_OK) request->reply.etag = call.etag;
-    if (request->route->access >= ROUTE_WRITE) request->reply.cache_control = "no-store";
+    if (request->route->access >= ROUTE_REPORT) request->reply.cache_control = "no-store";
     out_done(&answer);
     input_done(input);
     return status;
@@ -500,6 +510,11 @@ static const struct page_info contract_json = {"openapi.json", "application/json
         .operation_id = #name, .path = at, .methods = method, .access = ROUTE_WRITE, .body_max_bytes = body_bytes,     \
         .work = ROUTE_STORES, .handle = answer_operation, .context = &operation_##name                                 \
     }
+#define MONITOR(name, at)                                                                                              \
+    {                                                                                                                  \
+        .operation_id = #name, .path = at, .methods = ROUTE_GET, .access = ROUTE_OWN, .formats = true,                 \
+        .work = ROUTE_STORES, .handle = answer_operation, .context = &operation_##name                                 \
+    }
 #define ENTRY(noun, at)                                                                                                \
     WRITE(noun##_create, at, ROUTE_POST, QUESTION_MAX_BYTES),                                                          \
         WRITE(noun##_update, at, ROUTE_PATCH, QUESTION_MAX_BYTES), WRITE(noun##_retire, at, ROUTE_DELETE, 0)
@@ -562,6 +577,18 @@ const struct route routes[] = {
      .work = ROUTE_STORES,
      .handle = answer_operation,
      .context = &operation_offers_import},
+    {.operation_id = "monitor_report",
+     .path = "/v1/monitor/samples",
+     .methods = ROUTE_POST,
+     .access = ROUTE_REPORT,
+     .body_max_bytes = SAMPLES_MAX_BYTES,
+     .work = ROUTE_STORES,
+     .handle = answer_operation,
+     .context = &operation_monitor_report},
+    MONITOR(monitor_gpus, "/v1/monitor/gpus"),
+    MONITOR(monitor_alerts, "/v1/monitor/alerts"),
+    MONITOR(monitor_statistics, "/v1/monitor/statistics"),
+    MONITOR(monitor_history, "/v1/monitor/history"),
     {.operation_id = "livez", .path = "/livez", .methods = ROUTE_GET, .handle = answer_livez},
     {.operation_id = "readyz", .path = "/readyz", .methods = ROUTE_GET, .handle = answer_readyz},
     {.operation_id = "metrics", .path = "/metrics", .methods = ROUTE_GET, .handle = server_metrics_handle},

@@ -5,6 +5,7 @@
 #include "wire/input.h"
 #include "wire/out.h"
 
+struct feed;
 struct store;
 
 /* Part of every answer's id: a change of any formula or coefficient rule changes it. */
@@ -21,11 +22,13 @@ struct call {
     const char *body; /* borrowed: of an operation that takes bytes beside its fields; NULL: there are none */
     size_t body_length;
     date_t today;               /* the day that `as_of` means by default; from the clock of whoever calls */
+    int64_t now_unix_ms;        /* the same clock, for what hosts report */
     int64_t price_age_max_days; /* of prices, where the question says nothing about it; 0: any */
     struct arena *arena;
     struct problems *problems;
-    struct store *store;                    /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */
-    const struct caller *caller;            /* who writes; NULL: the command line */
+    struct store *store;         /* borrowed; NULL: the catalog is the built-in one, and cannot be changed */
+    struct feed *feed;           /* borrowed; what hosts report; NULL: the command line, which asks nothing of it */
+    const struct caller *caller; /* who writes; NULL: the command line */
     const char *if_match, *idempotency_key; /* headers of a write; NULL: not given */
     struct out *out;                        /* the answer: one JSON object */
     unsigned http_status;                   /* set by a write that made something: 201; else 0 */
@@ -65,10 +68,14 @@ extern const struct operation operation_model_create, operation_model_update, op
 extern const struct operation operation_offer_create, operation_offer_update, operation_offer_retire;
 extern const struct operation operation_calibration_create, operation_calibration_retire;
 extern const struct operation operation_observations_add;
+/* These take and tell what hosts report on themselves: by HTTP only, since gpusize monitor watches its own host. */
+extern const struct operation operation_monitor_report, operation_monitor_gpus, operation_monitor_alerts;
+extern const struct operation operation_monitor_statistics, operation_monitor_history;
 
 /* All operations, NULL-terminated: the one table that routes, command line, help and documentation read. */
 extern const struct operation *const operations[];
-extern const struct operation *const writes[]; /* the same of those that change the catalog */
+extern const struct operation *const writes[];   /* the same of those that change the catalog */
+extern const struct operation *const monitors[]; /* and of those about hosts */
 const struct operation *operation_find(const char *id);
 
 /* A problem for the field `id` unless the text could be the id of an answer. */

@@ -29,6 +29,11 @@ const struct operation *const writes[] = {
     &operation_observations_add,   NULL,
 };
 
+const struct operation *const monitors[] = {
+    &operation_monitor_report,     &operation_monitor_gpus,    &operation_monitor_alerts,
+    &operation_monitor_statistics, &operation_monitor_history, NULL,
+};
+
 const struct operation *operation_find(const char *id)
 {
     for (size_t i = 0; operations[i]; i++) {

@@ -2,10 +2,12 @@
 #pragma once
 #include <stdint.h>
 
+struct feed;
 struct import_ages;
 struct keyring;
 struct live;
 struct recorder;
+struct sinks;
 struct store;
 
 struct service {
@@ -14,5 +16,7 @@ struct service {
     int64_t price_age_max_days;  /* see struct call */
     struct recorder *recorder;   /* NULL: no answer is stored */
     struct store *store;         /* for requests; NULL: the catalog is the built-in one */
+    struct feed *feed;           /* what hosts report */
+    struct sinks *sinks;         /* whom alerts of hosts go to; for the metrics */
     struct import_ages *imports; /* for the metrics */
 };

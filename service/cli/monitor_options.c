@@ -127,8 +127,7 @@ static void read_number(const struct number *number, const struct given *given, 
         *value = read;
 }
 
-/* The first line of the file, without its end. */
-static const char *read_secret(const char *path, const char *field, struct arena *arena, struct problems *problems)
+const char *monitor_options_secret(const char *path, const char *field, struct arena *arena, struct problems *problems)
 {
     const char *text = "";
     size_t length = 0;
@@ -140,8 +139,8 @@ static const char *read_secret(const char *path, const char *field, struct arena
     return "";
 }
 
-/* "notify --urgent" as its words. */
-static char *const *read_words(const char *command, struct arena *arena, struct problems *problems)
+char *const *monitor_options_words(const char *command, const char *field, struct arena *arena,
+                                   struct problems *problems)
 {
     size_t count = 0;
     if (!command || !*command) return NULL;
@@ -152,7 +151,7 @@ static char *const *read_words(const char *command, struct arena *arena, struct 
         at += length;
     }
     if (count > 0 && count < EXEC_ARGUMENTS_MAX) return words;
-    (void)problems_add(problems, STATUS_INVALID_VALUE, "alert-exec",
+    (void)problems_add(problems, STATUS_INVALID_VALUE, field,
                        "is a program and fewer than %d arguments, such as \"/usr/local/bin/page --team gpu\"",
                        EXEC_ARGUMENTS_MAX);
     return NULL;
@@ -193,9 +192,10 @@ enum status monitor_options_read(int argc, char **argv, struct arena *arena, str
     options.proc = or_empty(given.proc);
     options.webhook = or_empty(given.alert_webhook);
     options.report_to = or_empty(given.report_to);
-    options.webhook_secret = read_secret(given.alert_webhook_secret_file, "alert-webhook-secret-file", arena, problems);
-    options.report_key = read_secret(given.report_key_file, "report-key-file", arena, problems);
-    options.exec = read_words(given.alert_exec, arena, problems);
+    options.webhook_secret =
+        monitor_options_secret(given.alert_webhook_secret_file, "alert-webhook-secret-file", arena, problems);
+    options.report_key = monitor_options_secret(given.report_key_file, "report-key-file", arena, problems);
+    options.exec = monitor_options_words(given.alert_exec, "alert-exec", arena, problems);
     if (*options.proc && !(host_memory_read(options.proc).total_bytes > 0))
         (void)problems_add(problems, STATUS_INVALID_VALUE, "proc",
                            "%s has no meminfo: the folder is wanted where the host's /proc is mounted", options.proc);

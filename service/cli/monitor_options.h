@@ -18,3 +18,8 @@ struct monitor_options {
 enum status monitor_options_read(int argc, char **argv, struct arena *arena, struct problems *problems,
                                  struct monitor_options *ret_options) MUST_CHECK;
 void monitor_options_help(void);
+/* The first line of the file, without its end; "" without a path. */
+const char *monitor_options_secret(const char *path, const char *field, struct arena *arena, struct problems *problems);
+/* "notify --urgent" as its words, ended by NULL; NULL for none. */
+char *const *monitor_options_words(const char *command, const char *field, struct arena *arena,
+                                   struct problems *problems);

@@ -2,6 +2,7 @@
 #include "api/service.h"
 #include "cli/cli.h"
 #include "cli/serve_catalog.h"
+#include "cli/serve_feed.h"
 #include "cli/serve_metrics.h"
 #include "cli/settings.h"
 #include "http/client.h"
@@ -94,6 +95,7 @@ static struct server_settings server_settings(const struct cli *cli, const struc
         .allowed_hosts = split_list(settings->allowed_hosts, "allowed_hosts", arena, problems),
         .trusted_proxies = split_list(settings->trusted_proxies, "trusted_proxies", arena, problems),
         .reading_needs_key = settings->reading_needs_key,
+        .reports_need_key = settings->reports_need_key,
         .address_requests_per_second = (double)settings->address_requests_per_second,
         .key_requests_per_second = (double)settings->key_requests_per_second,
         .access_log = settings->access_log,
@@ -221,8 +223,13 @@ static int run_catalog(const struct cli *cli, const struct settings *settings, s
     live_settle(service->live, FIRST_LOAD_MS);
     struct archive archive = {.store = service->store, .max_bytes = settings->record_max_mib << 20};
     status = start_recorder(settings, &archive, problems, &service->recorder);
+    struct serve_feed feed = {0};
+    if (status == STATUS_OK) status = serve_feed_open(settings, service->store, print_line, arena, problems, &feed);
+    service->feed = feed.feed;
+    service->sinks = feed.sinks;
     int code = status == STATUS_OK ? run_server(cli, settings, service, &signals, arena, problems)
                                    : cli_report(problems, status);
+    serve_feed_close(&feed);
     recorder_free(service->recorder); /* after the last request: nothing that was accepted is lost */
     live_free(service->live);
     return code;

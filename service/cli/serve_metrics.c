@@ -4,6 +4,7 @@
 #include "api/service.h"
 #include "cli/cli.h"
 #include "cli/import_ages.h"
+#include "cli/serve_feed.h"
 #include "live/live.h"
 #include "record/record.h"
 
@@ -205,5 +206,6 @@ void serve_metrics(void *data, void (*append)(void *sink, const char *text), voi
     live_health(live, &health);
     if (health.sourced) append_health(&health, append, sink);
     if (health.sourced) append_imports(service->imports, append, sink);
+    serve_feed_metrics(&(struct serve_feed){service->feed, service->sinks}, append, sink);
     if (service->recorder) append_records(service->recorder, append, sink);
 }

@@ -4,6 +4,7 @@
 #include "cli/flags.h"
 
 #include "catalog/text.h"
+#include "monitor/history.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 
 enum { FILE_MAX_BYTES = 64 * 1024 };
 
-enum setting_kind { SETTING_TEXT, SETTING_LIST, SETTING_INTEGER, SETTING_SWITCH };
+enum setting_kind { SETTING_TEXT, SETTING_LIST, SETTING_INTEGER, SETTING_NUMBER, SETTING_SWITCH };
 
 static const struct setting {
     const char *name; /* flag --name; environment GPUSIZE_NAME; file: name = value */
@@ -38,12 +39,18 @@ static const struct setting {
     {                                                                                                                  \
 #member, SETTING_INTEGER, offsetof(struct settings, member), preset, min, max, unit, help                      \
     }
+#define NUMBER(member, preset, min, max, unit, help)                                                                   \
+    {                                                                                                                  \
+#member, SETTING_NUMBER, offsetof(struct settings, member), preset, min, max, unit, help                       \
+    }
     TEXT(settings_file, "", "File of settings, one `name = value` a line."),
     TEXT(listen, "127.0.0.1", "Address to listen on."),
     INTEGER(port, "8080", 0, 65535, "PORT", "Port to listen on; 0 takes a free one."),
     TEXT(allowed_hosts, "", "Host names that requests may be for besides loopback, comma separated; * is any."),
     TEXT(trusted_proxies, "", "Addresses and networks, comma separated, whose X-Forwarded-For is believed."),
     SWITCH(reading_needs_key, "off", "Whether also questions need a key; needs a database."),
+    SWITCH(reports_need_key, "on",
+           "Whether hosts need a writer's key to report on their GPUs; off: where you trust all."),
     INTEGER(address_requests_per_second, "0", 0, 1000000, "COUNT", "Limit of one address without a key; 0 is none."),
     INTEGER(key_requests_per_second, "0", 0, 1000000, "COUNT", "Limit of a key that has none of its own; 0 is none."),
     TEXT(cors_origin, "*", "Origin that web pages may ask from; empty forbids."),
@@ -73,10 +80,26 @@ static const struct setting {
             "Stored answers in the database, deflated; beyond it the oldest go. 0 stores none."),
     INTEGER(record_queue_max_mib, "16", 1, 4096, "MIB", "Memory for answers that wait to be stored; more are dropped."),
     TEXT(snapshot_cache, "", "File that keeps the catalog for a start while the database is away."),
+    INTEGER(monitor_hosts_max, "1000", 1, 100000, "COUNT",
+            "Hosts that may report; one more takes the place of one that was silent for a day, or is refused."),
+    INTEGER(monitor_keep_days, "7", 1, 3650, "DAYS", "Samples of hosts that are older are dropped."),
+    INTEGER(monitor_samples_max, "1000", 1, HISTORY_MAX, "COUNT", "Samples of each host where there is no database."),
+    INTEGER(monitor_memory_max_mib, "64", 1, 65536, "MIB",
+            "Samples of all hosts where there is no database; beyond it the oldest go."),
+    NUMBER(alert_threshold, "0.85", 0, 1000000, "RATIO", "Memory in use, of a host or a GPU, that is too much."),
+    NUMBER(alert_hysteresis, "0.05", 0, 1, "RATIO", "An alert is resolved so far below its threshold."),
+    NUMBER(alert_temperature, "90", 1, 200, "CELSIUS", "A GPU that is too hot."),
+    NUMBER(alert_for, "0", 0, 86400, "SECONDS", "An alert fires when it has lasted so long."),
+    SWITCH(alert_log, "on", "Alerts of hosts as JSON lines on standard error."),
+    TEXT(alert_webhook, "", "URL that alerts of hosts are posted to."),
+    TEXT(alert_webhook_secret_file, "", "File with the secret that signs them."),
+    TEXT(alert_exec, "", "Program, with arguments, that is run for each alert of a host; no shell."),
+    INTEGER(sink_timeout, "10", 1, 300, "SECONDS", "Time that one delivery of an alert may take."),
 #undef TEXT
 #undef LIST
 #undef SWITCH
 #undef INTEGER
+#undef NUMBER
 };
 enum { SETTINGS = sizeof table / sizeof table[0] };
 
@@ -88,12 +111,27 @@ static const struct setting *find_setting(const char *name, size_t length)
     return NULL;
 }
 
+static void assign_number(const struct setting *setting, const char *value, const char *from, struct problems *problems,
+                          double *ret_number)
+{
+    double number = 0;
+    if (text_parse_double(value, &number) && number >= (double)setting->min && number <= (double)setting->max)
+        *ret_number = number;
+    else
+        (void)problems_add(problems, STATUS_OUT_OF_RANGE, setting->name, "'%s' (%s) must be a number from %lld to %lld",
+                           value, from, (long long)setting->min, (long long)setting->max);
+}
+
 static void assign(const struct setting *setting, const char *value, const char *from, struct problems *problems,
                    struct settings *settings)
 {
     char *member = (char *)settings + setting->offset;
     if (setting->kind == SETTING_TEXT || setting->kind == SETTING_LIST) {
         *(const char **)member = value;
+        return;
+    }
+    if (setting->kind == SETTING_NUMBER) {
+        assign_number(setting, value, from, problems, (double *)(void *)member);
         return;
     }
     int64_t number = 0;

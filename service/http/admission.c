@@ -31,16 +31,18 @@ void admission_identify(struct exchange *x)
 
 static void check_access(struct exchange *x, enum route_access access)
 {
-    static const enum role needed[] = {[ROUTE_OPEN] = ROLE_NONE,
-                                       [ROUTE_READ] = ROLE_NONE,
-                                       [ROUTE_OWN] = ROLE_NONE,
-                                       [ROUTE_WRITE] = ROLE_WRITER,
-                                       [ROUTE_ADMIN] = ROLE_ADMIN};
+    static const enum role needed[] = {
+        [ROUTE_OPEN] = ROLE_NONE,   [ROUTE_READ] = ROLE_NONE,    [ROUTE_OWN] = ROLE_NONE,
+        [ROUTE_REPORT] = ROLE_NONE, [ROUTE_WRITE] = ROLE_WRITER, [ROUTE_ADMIN] = ROLE_ADMIN};
     const struct server_settings *settings = &x->server->settings;
     bool reads =
         (access == ROUTE_READ && settings->reading_needs_key) || (access == ROUTE_OWN && settings->authenticate);
-    enum role role = reads ? ROLE_READER : needed[access];
-    if (role != ROLE_NONE && !x->server->settings.authenticate)
+    bool reports = access == ROUTE_REPORT && settings->reports_need_key;
+    enum role role = reads ? ROLE_READER : reports ? ROLE_WRITER : needed[access];
+    if (reports && !settings->authenticate)
+        exchange_refuse(x, STATUS_DATABASE_REQUIRED,
+                        "reports need a key, and keys are in a database: set DATABASE_URL, or reports_need_key = off");
+    else if (role != ROLE_NONE && !x->server->settings.authenticate)
         exchange_refuse(x, STATUS_READ_ONLY, NULL); /* no key would help */
     else if (x->caller_status == STATUS_DATABASE_AWAY)
         exchange_refuse(x, STATUS_DATABASE_AWAY, "no key can be checked before the database has been reached once");

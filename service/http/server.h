@@ -15,11 +15,12 @@
 enum route_method { ROUTE_GET = 1, ROUTE_POST = 2, ROUTE_PATCH = 4, ROUTE_DELETE = 8 };
 
 enum route_access {
-    ROUTE_OPEN,  /* anybody, at any rate: probes, metrics, documentation */
-    ROUTE_READ,  /* anybody, or a reader where reading needs a key */
-    ROUTE_OWN,   /* a reader, where there are keys: what is told about one's own machines */
-    ROUTE_WRITE, /* a writer */
-    ROUTE_ADMIN, /* an admin */
+    ROUTE_OPEN,   /* anybody, at any rate: probes, metrics, documentation */
+    ROUTE_READ,   /* anybody, or a reader where reading needs a key */
+    ROUTE_OWN,    /* a reader, where there are keys: what is told about one's own machines */
+    ROUTE_REPORT, /* a writer, unless reports_need_key is off: what machines tell of themselves */
+    ROUTE_WRITE,  /* a writer */
+    ROUTE_ADMIN,  /* an admin */
 };
 
 /* Writes change one thing after another: one works, the next waits for it. Threads of their own, since one that waits
@@ -63,7 +64,7 @@ struct server_settings {
     size_t cache_max_bytes;                                /* finished answers in all encodings */
     const char *cors_origin;                               /* "*" or one origin; "" = no CORS */
     const char *const *trusted_proxies; /* addresses and networks whose X-Forwarded-For is believed; NULL-terminated */
-    bool reading_needs_key;
+    bool reading_needs_key, reports_need_key;
     double address_requests_per_second, key_requests_per_second; /* limits; 0 = none */
     const char *const *allowed_hosts; /* Host names besides loopback names and addresses; NULL-terminated; "*" = any */
     bool access_log;

@@ -189,6 +189,28 @@ const struct alert *alert_set_at(const struct alert_set *set, size_t index)
     return &set->alerts[index];
 }
 
+struct sample_clock alert_set_clock(const struct alert_set *set)
+{
+    return set->clock;
+}
+
+bool alert_set_restore(struct alert_set *set, struct sample_clock clock, const struct alert *alerts, size_t count)
+{
+    set->alerts = calloc(count + 1, sizeof *alerts);
+    if (!set->alerts) return false;
+    set->room = count + 1;
+    set->clock = clock;
+    for (size_t i = 0; i < count; i++) {
+        size_t rule = 0;
+        while (rule < set->rule_count && set->rules[rule].measure != alerts[i].rule->measure)
+            rule++;
+        if (rule == set->rule_count) continue;
+        set->alerts[set->count] = alerts[i];
+        set->alerts[set->count++].rule = &set->rules[rule];
+    }
+    return true;
+}
+
 /* --- JSON --- */
 
 static void write_gpu(struct out *out, const struct alert *alert)

@@ -67,5 +67,10 @@ bool alert_set_update(struct alert_set *set, const struct sample *sample,
 size_t alert_set_count(const struct alert_set *set);
 const struct alert *alert_set_at(const struct alert_set *set, size_t index);
 
+/* What a set has come to, so that it can go on elsewhere: see alert_state.h. */
+struct sample_clock alert_set_clock(const struct alert_set *set);
+/* Takes them over into an empty set, with its own rule for each; those of which it has none are left out. */
+bool alert_set_restore(struct alert_set *set, struct sample_clock clock, const struct alert *alerts, size_t count);
+
 struct out;
 void alert_write(struct out *out, const char *key, const struct alert *alert);

@@ -48,12 +48,22 @@ static void copy_gpus(const struct sample *sample, struct gpu_reading *gpus, str
     }
 }
 
+static size_t bytes_for(const struct room *room)
+{
+    return sizeof(struct sample) + room->gpus * sizeof(struct gpu_reading) +
+           room->processes * sizeof(struct gpu_process) + room->instances * sizeof(struct gpu_instance) + room->texts;
+}
+
+size_t sample_bytes(const struct sample *sample)
+{
+    const struct room room = measure(sample);
+    return bytes_for(&room);
+}
+
 struct sample *sample_copy(const struct sample *sample)
 {
     const struct room room = measure(sample);
-    struct sample *copy =
-        malloc(sizeof *copy + room.gpus * sizeof(struct gpu_reading) + room.processes * sizeof(struct gpu_process) +
-               room.instances * sizeof(struct gpu_instance) + room.texts);
+    struct sample *copy = malloc(bytes_for(&room));
     if (!copy) return NULL;
     struct gpu_reading *gpus = (struct gpu_reading *)(copy + 1);
     struct gpu_process *processes = (struct gpu_process *)(gpus + room.gpus);

@@ -28,6 +28,7 @@ int64_t sample_clock_add(struct sample_clock *clock, const struct sample *sample
 
 /* The same in one block of memory, with all that it points to; free() it. NULL when out of memory. */
 struct sample *sample_copy(const struct sample *sample);
+size_t sample_bytes(const struct sample *sample); /* of a copy */
 
 const struct gpu_reading *sample_find_gpu(const struct sample *sample, const char *uuid); /* NULL if it is not in it */
 

@@ -122,7 +122,7 @@ static void put_routes(struct out *out)
         out_bool(out, "post", route->methods & ROUTE_POST);
         out_bool(out, "patch", route->methods & ROUTE_PATCH);
         out_bool(out, "delete", route->methods & ROUTE_DELETE);
-        out_bool(out, "writes", route->access == ROUTE_WRITE);
+        out_bool(out, "writes", route->access >= ROUTE_REPORT);
         out_bool(out, "formats", route->formats);
         out_text(out, "work", works[route->work]);
         out_integer(out, "body_max_bytes", (int64_t)route->body_max_bytes);
@@ -138,6 +138,7 @@ int main(void)
     out_object(&out, NULL);
     put_operations(&out, "operations", operations);
     put_operations(&out, "writes", writes);
+    put_operations(&out, "monitors", monitors);
     put_entries(&out);
     put_routes(&out);
     out_object_end(&out);

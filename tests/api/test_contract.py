@@ -51,7 +51,8 @@ def test_operation_ids_are_those_of_the_routes(tables, contract):
 
 
 def test_routes_work_where_operations_do(tables):
-    work = {operation["id"]: operation["work"] for operation in tables["operations"] + tables["writes"]}
+    every = tables["operations"] + tables["writes"] + tables["monitors"]
+    work = {operation["id"]: operation["work"] for operation in every}
     for route in tables["routes"]:
         works = [work[route["operation_id"]]] if route["operation_id"] in work else ["inline", "stores"]
         assert route["work"] in works, route["path"]
@@ -67,8 +68,20 @@ def test_every_operation_has_a_route_and_examples(tables):
             assert example.startswith(f"gpusize {operation['command']}")
 
 
+def test_hosts_are_told_of_by_http_alone(tables):
+    routed = {route["operation_id"] for route in tables["routes"]}
+    for operation in tables["monitors"]:
+        assert operation["id"] in routed and operation["summary"].endswith(".")
+        assert operation["command"] is None and operation["examples"] == []
+
+
+def told(tables):
+    """Operations that are questions: of the monitor's all but the report."""
+    return tables["operations"] + [one for one in tables["monitors"] if one["id"] != "monitor_report"]
+
+
 def all_fields(tables):
-    for operation in tables["operations"]:
+    for operation in told(tables):
         for field in operation["fields"]:
             yield operation, field
 
@@ -84,7 +97,7 @@ def test_a_name_means_the_same_everywhere(tables):
 
 
 def test_names_are_unique_in_an_operation(tables):
-    for operation in tables["operations"]:
+    for operation in told(tables):
         names = [field["name"] for field in operation["fields"]] + [
             field["alias"] for field in operation["fields"] if field["alias"]]
         assert len(names) == len(set(names)), operation["id"]
@@ -140,7 +153,7 @@ def check_described(field, description, where):
 
 def questions(tables, contract):
     """(operation of the table, path, method, operation of the contract)"""
-    by_id = {operation["id"]: operation for operation in tables["operations"]}
+    by_id = {operation["id"]: operation for operation in told(tables)}
     for route, path, method in routed_paths(tables):
         if route["operation_id"] in by_id:
             yield by_id[route["operation_id"]], path, method, contract.operations[method, path]
@@ -185,11 +198,13 @@ def test_queries_and_field_tables_agree(tables, contract):
 
 HEADERS = {"create": {"Idempotency-Key"}, "update": {"Idempotency-Key", "If-Match"},
            "retire": {"Idempotency-Key", "If-Match"}, "import": {"Idempotency-Key"},
-           "add": {"Idempotency-Key"}, "calibration_retire": {"Idempotency-Key"}}  # which nobody changes beside one
+           "add": {"Idempotency-Key"}, "calibration_retire": {"Idempotency-Key"},  # which nobody changes beside one
+           "report": set()}  # the same samples again do no harm
 
 
 def test_writes_need_a_key_and_say_what_they_take(tables, contract):
-    by_id = {operation["id"]: operation for operation in tables["writes"]}
+    by_id = {operation["id"]: operation for operation in tables["writes"] + tables["monitors"]
+             if operation["id"] not in [one["id"] for one in told(tables)]}
     for route, path, method in routed_paths(tables):
         declared = contract.operations[method, path]
         assert route["writes"] == (route["operation_id"] in by_id) == ("security" in declared), path

@@ -132,7 +132,7 @@ secretKeyRef:
 {{/* The settings file. Numbers come as floats from values: 1e+06 is no whole number. */}}
 {{- define "gpusize.settings" -}}
 {{- range $name, $value := .Values.settings }}
-{{ $name }} = {{ if kindIs "float64" $value }}{{ int64 $value }}{{ else if kindIs "bool" $value }}{{ ternary "on" "off" $value }}{{ else }}{{ $value }}{{ end }}
+{{ $name }} = {{ if and (kindIs "float64" $value) (eq (floor $value) $value) }}{{ int64 $value }}{{ else if kindIs "bool" $value }}{{ ternary "on" "off" $value }}{{ else }}{{ $value }}{{ end }}
 {{- end }}
 {{- end }}
 

@@ -1,0 +1,1 @@
+select count(*) from gpusize.monitor_host

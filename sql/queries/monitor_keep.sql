@@ -1,0 +1,1 @@
+select gpusize.monitor_keep($1)

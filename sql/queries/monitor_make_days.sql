@@ -1,0 +1,1 @@
+select gpusize.monitor_make_days($1, $2)
