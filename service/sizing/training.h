@@ -102,6 +102,8 @@ struct training_memory {
     bool fits_safely; /* the upper end of its interval does */
 };
 void training_memory_size(const struct training_setup *setup, struct training_memory *ret_memory);
+/* The part of the total that neither recompute nor a micro-batch changes. */
+double training_states_bytes(const struct training_setup *setup);
 
 /* Seconds of one GPU for each token of the batch: of `gpus` GPUs a step takes tokens / gpus times that. */
 struct training_terms {
