@@ -117,8 +117,8 @@ struct training_time {
     struct predicted tokens_per_second; /* of all GPUs */
     struct predicted step_seconds;
     double step_tokens;
-    double mfu_ratio; /* 6 flops per active parameter and 12 l h s for attention, as if nothing was masked (Chowdhery et
-                         al. 2022), over the peak of the format */
+    double mfu_ratio; /* 6 flops per active parameter (4 where it is frozen and has no gradient) and 12 l h s for
+                         attention, as if nothing was masked (Chowdhery et al. 2022), over the peak of the format */
     double flops_per_token;
     double compute_share; /* of the time of a step */
 };

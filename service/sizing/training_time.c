@@ -327,7 +327,8 @@ bool training_time_predict(const struct training_setup *setup, struct training_t
     time.step_tokens = training_step_tokens(setup);
     time.tokens_per_second = predicted_make(setup->gpus / seconds, factor, COVERAGE_RATIO, basis);
     time.step_seconds = predicted_make(time.step_tokens * seconds / setup->gpus, factor, COVERAGE_RATIO, basis);
-    time.flops_per_token = 6 * (work.of_model.dense_active + work.of_model.expert_active) + 2 * work.attention_flops;
+    double active = work.of_model.dense_active + work.of_model.expert_active;
+    time.flops_per_token = (work.frozen ? 4 : 6) * active + 2 * work.attention_flops;
     time.mfu_ratio = time.flops_per_token / seconds / (peak_of(setup) * TERA);
     time.compute_share =
         (time.terms.products + time.terms.experts + time.terms.attention + time.terms.recompute) / seconds;

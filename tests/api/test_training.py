@@ -23,7 +23,9 @@ def refusals(service, question):
 
 # The article's own figures, and what its function gives for other arguments.
 def test_article_training(service):
-    memory = ask(service, model="7B", estimator="article")["memory"]
+    answer = ask(service, model="7B", estimator="article", deadline_hours=3, gpu_count=8)
+    memory = answer["memory"]
+    assert "only the model" in answer["assumptions"][0]  # a deadline and GPUs are not
     assert memory == {"parameters_gib": 13.04, "gradients_gib": 13.04, "optimizer_gib": 26.08,
                       "activations_gib": 19.56, "total_gib": 71.71}
     cell = service.call("GET", "/v1/training.txt", query={
