@@ -206,6 +206,8 @@ def test_gpus_that_are_too_small_are_sized_all_the_same(service):
     ({"layout": {"context_parallel": 3}}, {"layout.context_parallel": "does not divide a sequence of 4096"}),
     ({"layout": {"pipeline_parallel": 1, "virtual_stages": 2}}, {"layout.virtual_stages": "give 1, or more stages"}),
     ({"layout": {"gpu_count": 6, "tensor_parallel": 4}}, {"layout.gpu_count": "groups of 4"}),
+    ({"layout": {"gpu_count": 8, "tensor_parallel": 32, "data_parallel": 3}},
+     {"layout.gpu_count": "groups of 32", "layout.data_parallel": "32 GPUs: leave it out"}),
     ({"layout": {"gpu_count": 128}, "constraints": {"max_gpus": 100}}, {"constraints.max_gpus": "128 GPUs"}),
     ({"training": {"method": "lora", "lora_rank": 0}}, {"training.lora_rank": "give 1 to 4096"}),
     ({"model": "meta-llama/Llama-3.2-1B-Instruct", "training": {"method": "lora", "lora_rank": 4096}},
