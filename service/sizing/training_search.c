@@ -302,6 +302,8 @@ static struct training_rejection judge(const struct training_question *question,
     if (!memory->fits_safely) /* asked for as it is */
         return rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB");
     if (!plan->pack && usd_known(fleet->budget_usd)) return rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, "");
+    if (is_known(question->tokens) && !isfinite(plan->hours.value)) /* interruptions leave no time */
+        return rejected(TRAINING_DEADLINE, UNKNOWN, question->deadline_hours, "h");
     struct training_rejection found =
         plan->pack ? judge_fleet(question, plan) : rejected(TRAINING_OK, UNKNOWN, UNKNOWN, "");
     if (found.reason != TRAINING_OK) return found;

@@ -271,3 +271,12 @@ def test_a_size_alone_is_enough_and_says_so(service):
     answer = ask(service, model="7B", gpu="a100-80gb-sxm", gpu_count=8)
     assert answer["model"]["architecture_assumed"] and any("size of the model" in text for text in answer["assumptions"])
     assert not any("size of the model" in text for text in ask(service, **H100S)["assumptions"])
+
+
+# As many interruptions as let no checkpoint be written: the run does not end, which is not for want of a price.
+def test_what_never_ends_is_told(service):
+    answer = ask(service, model=LLAMA, gpu="h100-sxm", gpu_count=8, training_tokens=1e9,
+                 interruptions_per_instance_hour=60, restart_minutes=10000, checkpoint_gb_per_s=0.001)
+    row, = answer["rejected"]
+    assert not answer["feasible"] and answer["plan"]["time"]["hours"]["value"] is None
+    assert (row["gpu"], row["reason"], row["needed"]) == ("h100-sxm", "deadline", None)
