@@ -232,9 +232,9 @@ static int run_catalog(const struct cli *cli, const struct settings *settings, s
     if (status == STATUS_OK) status = serve_watch_start(settings, feed.feed, print_line, problems, &service->watch);
     int code = status == STATUS_OK ? run_server(cli, settings, service, &signals, arena, problems)
                                    : cli_report(problems, status);
+    recorder_free(service->recorder); /* after the last request: nothing that was accepted is lost */
     const bool ended = serve_watch_stop(service->watch, print_line);
     serve_feed_close(&feed);
-    recorder_free(service->recorder); /* after the last request: nothing that was accepted is lost */
     live_free(service->live);
     if (!ended) {
         (void)fflush(NULL);
