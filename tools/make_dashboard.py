@@ -79,6 +79,13 @@ ROWS = [
          [(f"min by (gpu, pool, figure) (gpusize_calibration_drift_ratio{{{S}}})", "{{gpu}} {{pool}} {{figure}}")], ""),
         ("Calibrations", "short", "timeseries", [(f"max by (state) (gpusize_calibrations{{{S}}})", "{{state}}")], ""),
     ]),
+    ("GPUs of hosts that a service watches itself", 8, [
+        ("Memory in use", "percentunit", "timeseries",
+         [(f"gpusize_gpu_memory_usage_ratio{{{S}}}", "{{instance}} {{gpu}}")], "The driver's own included."),
+        ("Busy", "percentunit", "timeseries", [(f"gpusize_gpu_busy_ratio{{{S}}}", "{{instance}} {{gpu}}")], ""),
+        ("Power", "watt", "timeseries", [(f"gpusize_gpu_power_watts{{{S}}}", "{{instance}} {{gpu}}")], ""),
+        ("Temperature", "celsius", "timeseries", [(f"gpusize_gpu_temperature_celsius{{{S}}}", "{{instance}} {{gpu}}")], ""),
+    ]),
     ("Process", 8, [
         ("Processor", "short", "timeseries",
          [(f"rate(process_cpu_seconds_total{{{S}}}[$__rate_interval])", "{{instance}}")], "Cores."),

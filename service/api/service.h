@@ -7,6 +7,7 @@ struct import_ages;
 struct keyring;
 struct live;
 struct recorder;
+struct serve_watch;
 struct sinks;
 struct store;
 
@@ -18,5 +19,6 @@ struct service {
     struct store *store;         /* for requests; NULL: the catalog is the built-in one */
     struct feed *feed;           /* what hosts report */
     struct sinks *sinks;         /* whom alerts of hosts go to; for the metrics */
+    struct serve_watch *watch;   /* of this host; for the metrics; NULL: it is not watched */
     struct import_ages *imports; /* for the metrics */
 };

@@ -4,6 +4,7 @@
 #include "cli/serve_catalog.h"
 #include "cli/serve_feed.h"
 #include "cli/serve_metrics.h"
+#include "cli/serve_watch.h"
 #include "cli/settings.h"
 #include "http/client.h"
 #include "record/record.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define APPLICATION_NAME "gpusize serve"
 enum {
@@ -227,11 +229,17 @@ static int run_catalog(const struct cli *cli, const struct settings *settings, s
     if (status == STATUS_OK) status = serve_feed_open(settings, service->store, print_line, arena, problems, &feed);
     service->feed = feed.feed;
     service->sinks = feed.sinks;
+    if (status == STATUS_OK) status = serve_watch_start(settings, feed.feed, print_line, problems, &service->watch);
     int code = status == STATUS_OK ? run_server(cli, settings, service, &signals, arena, problems)
                                    : cli_report(problems, status);
-    serve_feed_close(&feed);
     recorder_free(service->recorder); /* after the last request: nothing that was accepted is lost */
+    const bool ended = serve_watch_stop(service->watch, print_line);
+    serve_feed_close(&feed);
     live_free(service->live);
+    if (!ended) {
+        (void)fflush(NULL);
+        _exit(code); /* exit() would run what the driver's library does at the end, which may wait for its own thread */
+    }
     return code;
 }
 
@@ -255,8 +263,9 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     if (stored) status = cli_open_store(&settings, APPLICATION_NAME, 1, &problems, &catalog.store);
     if (stored && status == STATUS_OK)
         status = cli_open_store(&settings, APPLICATION_NAME,
-                                (unsigned)settings.db_workers + SERVER_WRITERS + 1 /* stores answers */, &problems,
-                                &service.store);
+                                (unsigned)settings.db_workers + SERVER_WRITERS + 1 /* stores answers */ +
+                                    (settings.monitor_interval_s > 0 ? 1 : 0) /* samples of this host */,
+                                &problems, &service.store);
     int code = CLI_OK;
     if (help)
         settings_help();

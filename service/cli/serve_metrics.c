@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/import_ages.h"
 #include "cli/serve_feed.h"
+#include "cli/serve_watch.h"
 #include "live/live.h"
 #include "record/record.h"
 
@@ -207,5 +208,6 @@ void serve_metrics(void *data, void (*append)(void *sink, const char *text), voi
     if (health.sourced) append_health(&health, append, sink);
     if (health.sourced) append_imports(service->imports, append, sink);
     serve_feed_metrics(&(struct serve_feed){service->feed, service->sinks}, append, sink);
+    serve_watch_metrics(service->watch, append, sink);
     if (service->recorder) append_records(service->recorder, append, sink);
 }

@@ -1,5 +1,5 @@
-/* serve_metrics.h owns what a service tells Prometheus besides its requests: catalog, prices, database, stored answers.
- */
+/* serve_metrics.h owns what a service tells Prometheus besides its requests: catalog, prices, database, stored answers,
+ * hosts. */
 #pragma once
 
 /* server_settings.metrics; `data` is the struct service. */

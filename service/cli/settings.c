@@ -86,6 +86,8 @@ static const struct setting {
     INTEGER(monitor_samples_max, "1000", 1, HISTORY_MAX, "COUNT", "Samples of each host where there is no database."),
     INTEGER(monitor_memory_max_mib, "64", 1, 65536, "MIB",
             "Samples of all hosts where there is no database; beyond it the oldest go."),
+    INTEGER(monitor_interval_s, "0", 0, 86400, "SECONDS",
+            "Between two samples of this host itself, as gpusize monitor takes them; 0: it is not watched."),
     NUMBER(alert_threshold, "0.85", 0, 1000000, "RATIO", "Memory in use, of a host or a GPU, that is too much."),
     NUMBER(alert_hysteresis, "0.05", 0, 1, "RATIO", "An alert is resolved so far below its threshold."),
     NUMBER(alert_temperature, "90", 1, 200, "CELSIUS", "A GPU that is too hot."),

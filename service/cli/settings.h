@@ -14,7 +14,7 @@ struct settings {
         request_deadline_s, cache_max_mib, drain_s, access_log, db_prepared, record_max_mib, record_queue_max_mib,
         db_statement_timeout_ms, poll_interval_ms, reading_needs_key, max_price_age_days, address_requests_per_second,
         key_requests_per_second, reports_need_key, monitor_hosts_max, monitor_samples_max, monitor_memory_max_mib,
-        monitor_keep_days, alert_log, sink_timeout;
+        monitor_keep_days, monitor_interval_s, alert_log, sink_timeout;
     double alert_threshold, alert_hysteresis, alert_temperature, alert_for;
 };
 

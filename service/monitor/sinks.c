@@ -155,6 +155,8 @@ static enum outbox_result send_report(void *data, const struct outbox_text *text
     enum outbox_result result = OUTBOX_AGAIN;
     if (body.failed)
         (void)snprintf(why, why_bytes, "no memory for the batch");
+    else if (sinks->settings.take)
+        result = sinks->settings.take(sinks->settings.data, body.data, body.length, why, why_bytes);
     else
         result = report_result_of(post_send(&post, why, why_bytes), why, why_bytes);
     out_done(&body);
@@ -227,7 +229,8 @@ enum status sinks_new(const struct sink_settings *settings, struct problems *pro
                                            .send = send_report};
     status = open_outbox(sinks, SINK_WEBHOOK, *settings->webhook, &webhook, problems);
     if (status == STATUS_OK) status = open_outbox(sinks, SINK_EXEC, settings->exec, &exec, problems);
-    if (status == STATUS_OK) status = open_outbox(sinks, SINK_REPORT, *settings->report_to, &report, problems);
+    if (status == STATUS_OK)
+        status = open_outbox(sinks, SINK_REPORT, *settings->report_to || settings->take, &report, problems);
     if (status == STATUS_OK)
         *ret_sinks = sinks;
     else

@@ -20,10 +20,13 @@ struct sink_settings {
     char *const *exec;          /* program and arguments, ended by NULL; NULL = none */
     const char *report_to;      /* the service whose /v1/monitor/samples gets the samples: "https://gpus.example"; "" */
     const char *report_key;     /* its key; "" = none */
-    double timeout_s;           /* of one delivery */
-    double report_interval_s;   /* samples are gathered for so long before they are sent */
-    size_t queue_max;           /* alerts that wait for a sink */
-    size_t samples_max;         /* samples that wait for the service */
+    /* Takes a batch of samples, as it would be posted, where the service is in this process; NULL: it is not. */
+    enum outbox_result (*take)(void *data, const char *batch, size_t length, char why[], size_t why_bytes);
+    void *data;
+    double timeout_s;         /* of one delivery */
+    double report_interval_s; /* samples are gathered for so long before they are sent */
+    size_t queue_max;         /* alerts that wait for a sink */
+    size_t samples_max;       /* samples that wait for the service */
     void (*report)(const char *line);
 };
 

@@ -165,10 +165,14 @@ def test_bundled_facts_come_again_without_a_change(cluster, database, sql, gpusi
 
 def make_older(cluster, database):
     """As a program of schema 4 left it."""
-    table = re.search(r"create table gpusize\.calibration \(.*?holds\.\"}'\);\n",
-                      (MIGRATIONS / "0002_access.sql").read_text(encoding="utf-8"), re.DOTALL)[0]
-    cluster.sql(database, "drop table gpusize.calibration, gpusize.calibration_report;"
-                          "drop function gpusize.calibration_history();" + table +
+    access = (MIGRATIONS / "0002_access.sql").read_text(encoding="utf-8")
+    tables = [re.search(pattern, access, re.DOTALL)[0] for pattern in (
+        r"create table gpusize\.calibration \(.*?holds\.\"}'\);\n",
+        r"create table gpusize\.monitor_sample \(.*?partition of gpusize\.monitor_sample default;\n")]
+    cluster.sql(database, "drop table gpusize.calibration, gpusize.calibration_report, gpusize.monitor_host,"
+                          " gpusize.monitor_sample;"
+                          "drop function gpusize.calibration_history(), gpusize.monitor_make_days(date, date),"
+                          " gpusize.monitor_keep(integer);" + "".join(tables) +
                           "delete from gpusize.schema_migration where number >= 5")
 
 
@@ -176,7 +180,7 @@ def test_a_database_of_an_older_program(cluster, database, sql, serve, gpusize):
     url = cluster.url(database)
     make_older(cluster, database)
     said = gpusize(url, "migrate")
-    assert "applied 0005_calibrations" in said and "rows of engine profiles and calibrations" in said
+    assert "applied 0005_calibrations" in said and "applied 0006_monitor" in said and "rows of engine profiles and calibrations" in said
     assert int(sql("select count(*) from gpusize.calibration where pool = 'published'")) > 3
     versions = newest(sql)
     assert "changed" not in gpusize(url, "migrate") and newest(sql) == versions

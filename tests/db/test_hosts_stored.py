@@ -2,7 +2,9 @@
 restarts, alerts that outlive their service, agents that wait while the database is away."""
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -202,3 +204,25 @@ def test_an_agent_keeps_what_the_database_cannot_take(cluster, watched, program,
     seen = [entry["sample"]["time"] for entry in map(json.loads, said.splitlines()) if "sample" in entry]
     stored = sql("select sample ->> 'time' from gpusize.monitor_sample where host = 'agent' order by sampled_at").split()
     assert stored == seen, complaints  # every one of them, those of the outage too
+
+
+def test_a_service_keeps_its_own_samples_while_the_database_is_away(cluster, watched, play, sql):
+    one = watched("--monitor-interval-s", "1", env=play)
+
+    def own():
+        text = one.service.call("GET", "/metrics").text
+        return [int(re.search(rf"^gpusize_monitor_own_samples_{name} (\d+)$", text, re.M)[1])
+                for name in ("waiting", r'total\{result="stored"\}', r'total\{result="dropped"\}')]
+
+    count = "select count(*) from gpusize.monitor_sample where host = '" + socket.gethostname() + "'"
+    await_true(lambda: sql(count) != "0")
+    cluster.stop(signal.SIGQUIT)
+    await_true(lambda: own()[0] > 1)  # one may be under way
+    waited = sum(own())
+    assert "gpusize_gpu_memory_used_bytes{" in one.service.call("GET", "/metrics").text
+    assert one.service.call("GET", "/livez").status == 200
+    cluster.start()
+    await_true(lambda: own()[0] == 0 and own()[1] > waited)
+    first, rows, last = own(), int(sql(count)), own()
+    assert first[1] <= rows <= last[1] and last[2] == 0  # each of those of the outage, too
+    assert any('"event":"sink_works_again","sink":"report"' in line for line in one.service.log)

@@ -104,7 +104,7 @@ def test_every_feature_has_values_of_its_own():
     made = subprocess.run(["git", "ls-files", CHART / "ci"], cwd=PROJECT, stdout=subprocess.PIPE, text=True).stdout
     assert {name_of(path) for path in FEATURES} >= {
         "default", "database", "cnpg", "ingress", "gateway", "scaling", "monitoring", "calibration-job", "imports",
-        "calibration-cronjob", "calibration-daemonset", "extras"}
+        "calibration-cronjob", "calibration-daemonset", "agents", "extras"}
     assert all(path.read_text().startswith(f"# {name_of(path)}: ") for path in FEATURES)
     assert made.count("-values.yaml") in (0, len(FEATURES))  # 0: not in a git tree
 
@@ -145,6 +145,8 @@ def set_flags(text):
     ('calibration={"kinds": [{"name": "H100"}]}', "/calibration/kinds/0/name"),
     ('calibration={"kinds": [{"name": "h100", "node": {}}]}', "'node' not allowed"),
     ('calibration={"schedule": "weekly"}', "/calibration/schedule"),
+    ('agents={"url": "gpus.example.org"}', "/agents/url"),
+    ('agents={"intervalSeconds": 0}', "/agents/intervalSeconds"),
     ('imports={"jobs": [{"name": "aws", "schedule": "5 2 * * *"}]}', "'arguments'"),
     ('tolerations=[{"effect": "Never"}]', "/tolerations/0/effect"),
     ('extraEnv=[{"value": "x"}]', "'name'"),
@@ -175,6 +177,9 @@ def test_what_is_not_meant_is_refused_by_name(helm, flag, where):
       'calibration.url="https://gpus.example.org"'], "over http"),
     (["calibration.enabled=true", 'calibration.kinds=[{"name": "a"}, {"name": "a"}]', 'calibration.existingSecret="s"',
       'database.existingSecret="d"'], "twice"),
+    (["agents.enabled=true"], "keys are in a database"),
+    (["agents.enabled=true", 'database.existingSecret="d"'], "gpusize key create"),
+    (["agents.enabled=true", 'settings={"reports_need_key": "off"}'], "replicaCount=1"),
     (['database.existingSecret="d"', 'imports.jobs=[{"name": "a", "schedule": "@daily", "arguments": ["x"]}, '
       '{"name": "a", "schedule": "@daily", "arguments": ["y"]}]'], "twice"),
 ])

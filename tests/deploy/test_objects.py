@@ -161,7 +161,7 @@ def test_nothing_secret_is_in_a_configmap_an_argument_or_plain_environment(rende
             words = json.dumps([container.get("command", []), container.get("args", [])])
             assert not re.search(r"postgres|password|\$\(.*(URL|KEY)", words, re.I), name
             for one in container.get("env", []):
-                if re.search("URL|PASSWORD|KEY", one["name"]) and one["name"] not in ("GPUSIZE_UPLOAD_URL", "GPUSIZE_UPLOAD_KEY_FILE"):
+                if re.search("URL|PASSWORD|KEY", one["name"].removesuffix("_KEY_FILE")) and one["name"] != "GPUSIZE_UPLOAD_URL":
                     assert set(one["valueFrom"]) == {"secretKeyRef"}, one
 
 
@@ -254,7 +254,8 @@ def test_only_the_service_is_reached_and_only_what_is_needed(render, values):
     database = "Cluster" in {one["kind"] for one in objects} or "DATABASE_URL" in json.dumps(objects)
     assert ports["server"] == ({53, 5432} if database else set())
     assert ports.get("migration", {53, 5432}) == {53, 5432}
-    assert ports.get("calibration", {53, 8080}) == {53, 8080}
+    for component in ("calibration", "agent"):
+        assert ports.get(component, {53, 8080}) == {53, 8080}
     assert ports.get("import", {53, 443, 5432}) == {53, 443, 5432}
     assert ports["test"] == {53, 8080}
 
@@ -320,6 +321,41 @@ def test_a_daemonset_measures_every_node_and_takes_no_gpu(render):
         assert one["spec"]["selector"]["matchLabels"].items() <= one["spec"]["template"]["metadata"]["labels"].items()
     selectors = [json.dumps(one["spec"]["selector"], sort_keys=True) for one in sets]
     assert len(set(selectors)) == 2  # else they would fight over each other's pods
+
+
+# --- agents ---
+
+
+def agent_of(render, *flags):
+    objects = render(*feature("agents"), *flags)
+    return one_of(objects, "DaemonSet"), one_of(objects, "NetworkPolicy", "rel-gpusize-agent")
+
+
+def test_an_agent_on_every_node_with_gpus_reports_and_takes_none(render):
+    agents, _ = agent_of(render)
+    spec = agents["spec"]["template"]["spec"]
+    container = spec["containers"][0]
+    assert container["args"] == ["monitor", "--report-interval", "30"]
+    assert "nvidia.com/gpu" not in json.dumps(container["resources"])
+    environment = {one["name"]: one.get("value") for one in container["env"]}
+    assert environment["GPUSIZE_REPORT_TO"] == "http://rel-gpusize.sizing.svc:80" and environment["GPUSIZE_INTERVAL"] == "10"
+    assert environment["GPUSIZE_REPORT_KEY_FILE"] == "/etc/gpusize/key/key" and environment["NVIDIA_VISIBLE_DEVICES"] == "all"
+    assert spec["volumes"][0]["secret"]["secretName"] == "gpusize-agents" and spec["runtimeClassName"] == "nvidia"
+    assert "nvidia.com/gpu.present" in json.dumps(spec["affinity"])
+    assert spec["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert agents["spec"]["selector"]["matchLabels"].items() <= agents["spec"]["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("url,port", [("https://gpus.example.org", 443), ("http://gpus.example.org", 80),
+                                      ("https://gpus.example.org:8443/", 8443)])
+def test_agents_of_another_service_may_reach_it(render, url, port):
+    agents, policy = agent_of(render, "--set", f"agents.url={url},agents.existingSecret=")
+    container = agents["spec"]["template"]["spec"]["containers"][0]
+    environment = {one["name"]: one.get("value") for one in container["env"]}
+    assert environment["GPUSIZE_REPORT_TO"] == url and "GPUSIZE_REPORT_KEY_FILE" not in environment
+    assert "volumes" not in agents["spec"]["template"]["spec"]
+    ports = [one["port"] for rule in policy["spec"]["egress"] for one in rule["ports"]]
+    assert ports == [53, 53, port, 8080]
 
 
 # --- imports, tests, watching ---

@@ -1,9 +1,11 @@
 """test_rules.py owns the tests of what is watched: alerts fire when they must, rules and dashboard use only what a running
 service really tells, and each alert and metric is explained."""
 import json
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -48,11 +50,13 @@ HEAD = "provider,instance_type,region,gpu_id,gpu_count,purchase,usd_per_hour,pri
 
 @pytest.fixture
 def page(cluster, database, serve, make_key, gpusize, tmp_path):
-    """/metrics of a service that has seen everything: questions, an import, a stored answer, a calibration."""
+    """/metrics of a service that has seen everything: questions, an import, a stored answer, a calibration, a GPU."""
     (tmp_path / "contract.csv").write_text(HEAD + LINE)
     gpusize(cluster.url(database), "import", "csv", tmp_path / "contract.csv")
     key = make_key(database, "writer")
-    service = serve(database, "--poll-interval-ms", "50")
+    (tmp_path / "readings").write_text("used=40000 reserved=500 total=81920 energy=5\n", encoding="ascii")
+    service = serve(database, "--poll-interval-ms", "50", "--monitor-interval-s", "1", env={
+        "LD_LIBRARY_PATH": str(Path(os.environ["GPUSIZE_FAKES"]) / "fake_nvml"), "FAKE_NVML_SCRIPT": str(tmp_path / "readings")})
     bearer = {"Authorization": f"Bearer {key}"}
     await_true(lambda: service.call("GET", "/v1/calibrations", headers=bearer).status == 200)
     service.call("POST", "/v1/calibrations", query={"pool": "own"}, json=report(device("h100-sxm")), headers=bearer)
@@ -64,7 +68,7 @@ def page(cluster, database, serve, make_key, gpusize, tmp_path):
         return service.call("GET", "/metrics").text
 
     await_true(lambda: "gpusize_calibration_drift_ratio{" in text() and "gpusize_import_age_seconds{" in text()
-               and not re.search("recommendations_stored_total 0", text()))
+               and "gpusize_gpu_info{" in text() and not re.search("recommendations_stored_total 0", text()))
     return text()
 
 

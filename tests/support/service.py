@@ -12,7 +12,7 @@ from contract import parse_json
 
 START_LIMIT_S = 60
 STOP_LIMIT_S = 60
-ANSWER_LIMIT_S = 60
+ANSWER_LIMIT_S = 120
 SANITIZER = re.compile(r"(Address|Leak|Thread|Memory|UndefinedBehavior)Sanitizer|runtime error:")
 
 

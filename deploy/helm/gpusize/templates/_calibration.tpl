@@ -12,9 +12,6 @@ spec:
   {{- if ne $values.mode "DaemonSet" }}
   restartPolicy: Never
   {{- end }}
-  {{- with $kind.runtimeClassName }}
-  runtimeClassName: {{ . }}
-  {{- end }}
   containers:
     - name: calibrate
       image: {{ include "gpusize.probeImage" .context }}
@@ -26,7 +23,7 @@ spec:
       {{- end }}
       env:
         - name: GPUSIZE_UPLOAD_URL
-          value: {{ $values.url | default (printf "http://%s.%s.svc:%v" (include "gpusize.fullname" .context) .context.Release.Namespace .context.Values.service.port) }}
+          value: {{ $values.url | default (include "gpusize.url" .context) }}
         - {name: GPUSIZE_UPLOAD_KEY_FILE, value: /etc/gpusize/key/{{ $values.secretKey }}}
         - {name: GPUSIZE_POOL, value: {{ $kind.pool | default $kind.name | quote }}}
         - name: NODE_NAME
@@ -53,28 +50,7 @@ spec:
       secret: {secretName: {{ $values.existingSecret }}, defaultMode: 0440}
     - name: tmp
       emptyDir: {sizeLimit: 64Mi}
-  {{- with $kind.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  affinity:
-    {{- if $kind.affinity }}
-    {{- toYaml $kind.affinity | nindent 4 }}
-    {{- else }}
-    nodeAffinity:
-      requiredDuringSchedulingIgnoredDuringExecution:
-        nodeSelectorTerms: # set by GPU feature discovery, or by node feature discovery alone
-          - matchExpressions:
-              - {key: nvidia.com/gpu.present, operator: In, values: ["true"]}
-          - matchExpressions:
-              - {key: feature.node.kubernetes.io/pci-10de.present, operator: In, values: ["true"]}
-    {{- end }}
-  tolerations:
-    {{- if hasKey $kind "tolerations" }}
-    {{- toYaml $kind.tolerations | nindent 4 }}
-    {{- else }}
-    - {key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}
-    {{- end }}
+  {{- include "gpusize.gpuNodes" $kind | nindent 2 }}
 {{- end }}
 {{- define "gpusize.calibrationJob" -}}
 backoffLimit: 2

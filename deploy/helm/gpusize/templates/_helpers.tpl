@@ -141,3 +141,37 @@ secretKeyRef:
 {{- define "gpusize.migrationIsPlain" -}}
 {{- if and .Values.cnpg.enabled (not .Values.database.existingSecret) }}true{{ end -}}
 {{- end }}
+
+{{/* Where the release's pods reach its service. */}}
+{{- define "gpusize.url" -}}
+http://{{ include "gpusize.fullname" . }}.{{ .Release.Namespace }}.svc:{{ .Values.service.port }}
+{{- end }}
+
+{{/* Which nodes with GPUs a pod runs on: runtimeClassName, nodeSelector, affinity, tolerations of its values. */}}
+{{- define "gpusize.gpuNodes" -}}
+{{- with .runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+affinity:
+  {{- if .affinity }}
+  {{- toYaml .affinity | nindent 2 }}
+  {{- else }}
+  nodeAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      nodeSelectorTerms: # set by GPU feature discovery, or by node feature discovery alone
+        - matchExpressions:
+            - {key: nvidia.com/gpu.present, operator: In, values: ["true"]}
+        - matchExpressions:
+            - {key: feature.node.kubernetes.io/pci-10de.present, operator: In, values: ["true"]}
+  {{- end }}
+tolerations:
+  {{- if hasKey . "tolerations" }}
+  {{- toYaml .tolerations | nindent 2 }}
+  {{- else }}
+  - {key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}
+  {{- end }}
+{{- end }}

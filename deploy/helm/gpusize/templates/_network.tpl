@@ -41,3 +41,14 @@ podSelector:
   ports:
     - {protocol: TCP, port: 8080}
 {{- end }}
+{{/* To another service, or the release's own where no URL is given: (dict "context" $ "url" ...). Behind a Service the
+     port of pods is what counts. */}}
+{{- define "gpusize.egressUrl" -}}
+{{- if .url }}
+- ports:
+    - {protocol: TCP, port: {{ regexFind ":[0-9]+" (regexReplaceAll "^https?://" .url "") | trimPrefix ":" | default (ternary 443 80 (hasPrefix "https:" .url)) }}}
+    - {protocol: TCP, port: 8080}
+{{- else }}
+{{- include "gpusize.egressServer" .context }}
+{{- end }}
+{{- end }}
