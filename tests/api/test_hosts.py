@@ -106,7 +106,7 @@ def test_history_goes_back_page_by_page(report, ask):
         query["until"] = page["next_until"]
         assert len(times) <= 30
     assert times == [one["time"] for one in reversed(body["samples"])]
-    assert len(ask("history", host="past", gpu="GPU-0", window_minutes=0.1).json["samples"]) == 7
+    assert len(ask("history", host="past", gpu="GPU-0", window_minutes=0.105).json["samples"]) == 7
 
 
 @pytest.mark.parametrize("suffix", [".json", ".csv", ".xml", ".txt"])
