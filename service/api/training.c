@@ -308,7 +308,11 @@ static void check_layout(struct call *call, const struct training_request *reque
                "%lld GPUs do not divide into groups of %lld (tensor x pipeline x context parallel)", (long long)gpus,
                (long long)ranks);
     bool all = request->tensor_parallel != VALUE_ABSENT && request->pipeline_parallel != VALUE_ABSENT;
-    if (data != VALUE_ABSENT && (gpus % (data * ranks) != 0 || (all && gpus != data * ranks)))
+    bool copies = data == VALUE_ABSENT || (gpus % (data * ranks) == 0 && (!all || gpus == data * ranks));
+    if (!copies && gpus % ranks != 0)
+        REFUSE(call, INVALID_VALUE, "layout.data_parallel", "%lld GPUs are not %lld copies of %lld GPUs: leave it out",
+               (long long)gpus, (long long)data, (long long)ranks);
+    else if (!copies)
         REFUSE(call, INVALID_VALUE, "layout.data_parallel",
                "%lld GPUs are not %lld copies of %lld GPUs each: give %lld, or leave it out", (long long)gpus,
                (long long)data, (long long)ranks, (long long)(gpus / ranks));
@@ -499,6 +503,11 @@ static double cents(double value)
     return nearbyint(value * 100) / 100;
 }
 
+static const char *const article_assumptions[] = {
+    ("The article's arithmetic, kept for comparison: multiples of the parameters. Of the question only the model and "
+     "optimizer_factor, activation_factor and parameter_bits are read."),
+};
+
 /* calculate_training_memory: parameters, as many gradients, factors of them for the rest; shown with two decimals. */
 static enum status run_article(struct call *call, struct training_request *request, struct training_answer *answer)
 {
@@ -522,6 +531,7 @@ static enum status run_article(struct call *call, struct training_request *reque
     out_number(out, "activations_gib", cents(gib * request->activation_factor));
     out_number(out, "total_gib", cents(gib * (2 + request->optimizer_factor + request->activation_factor)));
     out_object_end(out);
+    api_put_texts(out, "assumptions", article_assumptions, sizeof article_assumptions / sizeof *article_assumptions);
     return STATUS_OK;
 }
 

@@ -102,6 +102,8 @@ struct training_memory {
     bool fits_safely; /* the upper end of its interval does */
 };
 void training_memory_size(const struct training_setup *setup, struct training_memory *ret_memory);
+/* The part of the total that neither recompute nor a micro-batch changes. */
+double training_states_bytes(const struct training_setup *setup);
 
 /* Seconds of one GPU for each token of the batch: of `gpus` GPUs a step takes tokens / gpus times that. */
 struct training_terms {
@@ -115,8 +117,8 @@ struct training_time {
     struct predicted tokens_per_second; /* of all GPUs */
     struct predicted step_seconds;
     double step_tokens;
-    double mfu_ratio; /* 6 flops per active parameter and 12 l h s for attention, as if nothing was masked (Chowdhery et
-                         al. 2022), over the peak of the format */
+    double mfu_ratio; /* 6 flops per active parameter (4 where it is frozen and has no gradient) and 12 l h s for
+                         attention, as if nothing was masked (Chowdhery et al. 2022), over the peak of the format */
     double flops_per_token;
     double compute_share; /* of the time of a step */
 };

@@ -323,6 +323,15 @@ static void size_working(const struct training_setup *setup, const struct slice 
     memory->gathered_bytes = loss ? loss_passing : layer_passing;
 }
 
+double training_states_bytes(const struct training_setup *setup)
+{
+    struct training_memory memory = {.gathered_bytes = 0};
+    struct slice slice = slice_of(setup);
+    size_states(setup, &slice, &memory);
+    move_states(setup, &memory);
+    return states_bytes(&memory);
+}
+
 void training_memory_size(const struct training_setup *setup, struct training_memory *ret_memory)
 {
     struct training_memory memory = {.overhead_bytes = setup->profile->coef.base_gib * GIB};

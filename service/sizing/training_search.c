@@ -38,12 +38,18 @@ struct searcher {
     struct training_search *result;
 };
 
-/* Whether what was found now is better: what fits is, then what is faster; of what does not fit, what is smaller. */
-static bool is_better(const struct layouts *best, enum layout_state state, const struct training_memory *memory,
-                      const struct training_time *time)
+/* Of what does not fit, what is smaller is better, however fast. */
+static bool is_no_smaller(const struct layouts *best, enum layout_state state, const struct training_memory *memory)
+{
+    return state == LAYOUT_TOO_LARGE && best->state == state &&
+           !(memory->total_bytes.value < best->memory.total_bytes.value);
+}
+
+/* Whether what was found now is better: what fits is, then what is faster. */
+static bool is_better(const struct layouts *best, enum layout_state state, const struct training_time *time)
 {
     if (state != best->state) return state > best->state;
-    if (state == LAYOUT_TOO_LARGE) return memory->total_bytes.value < best->memory.total_bytes.value;
+    if (state == LAYOUT_TOO_LARGE) return true; /* is_no_smaller was asked before */
     return time->tokens_per_second.value > best->time.tokens_per_second.value;
 }
 
@@ -59,9 +65,9 @@ static void consider(struct searcher *searcher, const struct training_setup *set
     searcher->result->evaluated++;
     training_memory_size(setup, &memory);
     enum layout_state state = state_of(&memory);
-    if (state < best->state) return;
+    if (state < best->state || is_no_smaller(best, state, &memory)) return;
     best->rate_known = training_time_predict(setup, &time);
-    if (!best->rate_known || !is_better(best, state, &memory, &time)) return;
+    if (!best->rate_known || !is_better(best, state, &time)) return;
     best->setup = *setup;
     best->memory = memory;
     best->time = time;
@@ -95,9 +101,18 @@ static void try_batches(struct searcher *searcher, struct training_setup *setup,
     }
 }
 
+/* What the states alone are too large for, no recompute and no micro-batch makes better than what is known. */
+static bool is_hopeless(const struct layouts *best, const struct training_setup *setup)
+{
+    const struct training_memory *known = &best->memory;
+    double most = best->state == LAYOUT_TOO_LARGE ? known->total_bytes.value : known->available_bytes;
+    return best->state != LAYOUT_NONE && training_states_bytes(setup) >= most;
+}
+
 static void try_recompute(struct searcher *searcher, struct training_setup *setup, struct layouts *best)
 {
     int64_t asked = searcher->question->recompute;
+    if (is_hopeless(best, setup)) return;
     for (int recompute = RECOMPUTE_NONE; recompute < RECOMPUTE_COUNT; recompute++) {
         if (asked != VALUE_ABSENT && asked != recompute) continue;
         setup->recompute = (enum training_recompute)recompute;
@@ -287,6 +302,8 @@ static struct training_rejection judge(const struct training_question *question,
     if (!memory->fits_safely) /* asked for as it is */
         return rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB");
     if (!plan->pack && usd_known(fleet->budget_usd)) return rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, "");
+    if (is_known(question->tokens) && !isfinite(plan->hours.value)) /* interruptions leave no time */
+        return rejected(TRAINING_DEADLINE, UNKNOWN, question->deadline_hours, "h");
     struct training_rejection found =
         plan->pack ? judge_fleet(question, plan) : rejected(TRAINING_OK, UNKNOWN, UNKNOWN, "");
     if (found.reason != TRAINING_OK) return found;

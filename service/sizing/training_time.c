@@ -35,7 +35,7 @@ double training_sustained_tflops(const struct snapshot *snapshot, const struct g
     double peak = gpu->peak_tflops[PEAK_FP16], sustained = published_tflops(snapshot, gpu);
     for (size_t i = 0; !is_known(sustained) && i < snapshot->gpu_count; i++) {
         const struct gpu *like = &snapshot->gpus[i];
-        if (strcmp(like->family, gpu->family) == 0 && like->peak_tflops[PEAK_FP16] == peak)
+        if (like->peak_tflops[PEAK_FP16] == peak && strcmp(like->family, gpu->family) == 0)
             sustained = published_tflops(snapshot, like);
     }
     *ret_measured = is_known(sustained);
@@ -287,14 +287,14 @@ static double update_seconds(const struct training_setup *setup)
     return state / (rate * GB) + crossing / (pcie * GB) + weights / (smaller(pcie, nvme ? rate : pcie) * GB);
 }
 
-static bool terms_of(const struct training_setup *setup, double sustained, struct training_terms *ret_terms)
+static bool terms_of(const struct training_setup *setup, const struct work *work, double sustained,
+                     struct training_terms *ret_terms)
 {
     const struct training_coefs *coef = &setup->profile->coef;
     struct training_terms terms = {0};
-    struct work work = work_of(setup);
     struct links links = links_of(setup);
-    add_compute(setup, &work, sustained, &terms);
-    add_communication(setup, &work, &links, &terms);
+    add_compute(setup, work, sustained, &terms);
+    add_communication(setup, work, &links, &terms);
     double stages = setup->pipeline_parallel;
     terms.launch = coef->layer_us * US * setup->model->layers * setup->tensor_parallel * setup->context_parallel /
                    micro_batch_tokens(setup);
@@ -317,9 +317,9 @@ bool training_time_predict(const struct training_setup *setup, struct training_t
     struct training_time time;
     bool measured = false;
     double sustained = training_sustained_tflops(setup->snapshot, setup->gpu, &measured);
-    if (!terms_of(setup, sustained, &time.terms)) return false;
-    double seconds = training_terms_sum(&time.terms);
     struct work work = work_of(setup);
+    if (!terms_of(setup, &work, sustained, &time.terms)) return false;
+    double seconds = training_terms_sum(&time.terms);
     bool plain = setup->offload == OFFLOAD_NONE && setup->flash_attention && !work.frozen; /* as all rows of the fit */
     bool fitted = measured && plain && was_fitted(setup);
     double factor = (fitted ? coef->fitted_time_factor : coef->time_factor) * (measured ? 1 : UNMEASURED_FACTOR);
@@ -327,7 +327,8 @@ bool training_time_predict(const struct training_setup *setup, struct training_t
     time.step_tokens = training_step_tokens(setup);
     time.tokens_per_second = predicted_make(setup->gpus / seconds, factor, COVERAGE_RATIO, basis);
     time.step_seconds = predicted_make(time.step_tokens * seconds / setup->gpus, factor, COVERAGE_RATIO, basis);
-    time.flops_per_token = 6 * (work.of_model.dense_active + work.of_model.expert_active) + 2 * work.attention_flops;
+    double active = work.of_model.dense_active + work.of_model.expert_active;
+    time.flops_per_token = (work.frozen ? 4 : 6) * active + 2 * work.attention_flops;
     time.mfu_ratio = time.flops_per_token / seconds / (peak_of(setup) * TERA);
     time.compute_share =
         (time.terms.products + time.terms.experts + time.terms.attention + time.terms.recompute) / seconds;

@@ -23,7 +23,9 @@ def refusals(service, question):
 
 # The article's own figures, and what its function gives for other arguments.
 def test_article_training(service):
-    memory = ask(service, model="7B", estimator="article")["memory"]
+    answer = ask(service, model="7B", estimator="article", deadline_hours=3, gpu_count=8)
+    memory = answer["memory"]
+    assert "only the model" in answer["assumptions"][0]  # a deadline and GPUs are not
     assert memory == {"parameters_gib": 13.04, "gradients_gib": 13.04, "optimizer_gib": 26.08,
                       "activations_gib": 19.56, "total_gib": 71.71}
     cell = service.call("GET", "/v1/training.txt", query={
@@ -204,6 +206,8 @@ def test_gpus_that_are_too_small_are_sized_all_the_same(service):
     ({"layout": {"context_parallel": 3}}, {"layout.context_parallel": "does not divide a sequence of 4096"}),
     ({"layout": {"pipeline_parallel": 1, "virtual_stages": 2}}, {"layout.virtual_stages": "give 1, or more stages"}),
     ({"layout": {"gpu_count": 6, "tensor_parallel": 4}}, {"layout.gpu_count": "groups of 4"}),
+    ({"layout": {"gpu_count": 8, "tensor_parallel": 32, "data_parallel": 3}},
+     {"layout.gpu_count": "groups of 32", "layout.data_parallel": "32 GPUs: leave it out"}),
     ({"layout": {"gpu_count": 128}, "constraints": {"max_gpus": 100}}, {"constraints.max_gpus": "128 GPUs"}),
     ({"training": {"method": "lora", "lora_rank": 0}}, {"training.lora_rank": "give 1 to 4096"}),
     ({"model": "meta-llama/Llama-3.2-1B-Instruct", "training": {"method": "lora", "lora_rank": 4096}},
@@ -267,3 +271,12 @@ def test_a_size_alone_is_enough_and_says_so(service):
     answer = ask(service, model="7B", gpu="a100-80gb-sxm", gpu_count=8)
     assert answer["model"]["architecture_assumed"] and any("size of the model" in text for text in answer["assumptions"])
     assert not any("size of the model" in text for text in ask(service, **H100S)["assumptions"])
+
+
+# As many interruptions as let no checkpoint be written: the run does not end, which is not for want of a price.
+def test_what_never_ends_is_told(service):
+    answer = ask(service, model=LLAMA, gpu="h100-sxm", gpu_count=8, training_tokens=1e9,
+                 interruptions_per_instance_hour=60, restart_minutes=10000, checkpoint_gb_per_s=0.001)
+    row, = answer["rejected"]
+    assert not answer["feasible"] and answer["plan"]["time"]["hours"]["value"] is None
+    assert (row["gpu"], row["reason"], row["needed"]) == ("h100-sxm", "deadline", None)

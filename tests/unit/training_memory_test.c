@@ -27,6 +27,24 @@ static double states_bytes(const struct training_memory *memory)
     return memory->weights_bytes + memory->gradients_bytes + memory->optimizer_bytes;
 }
 
+/* What a search leaves out by: never more than the total, whatever is recomputed, sharded or kept elsewhere. */
+static void test_states_bound(void **state)
+{
+    (void)state;
+    const struct model *model = training_model(snapshot, "meta-llama/Llama-3.1-8B-Instruct");
+    struct training_setup setup = training_setup_plain(snapshot, model, "h100-sxm", 16);
+    enum { OFFLOADS = OFFLOAD_NVME_ALL + 1 };
+    for (unsigned i = 0; i < (unsigned)SHARDING_COUNT * OFFLOADS * RECOMPUTE_COUNT; i++) {
+        setup.sharding = (enum training_sharding)(i % SHARDING_COUNT);
+        setup.offload = (enum training_offload)(i / SHARDING_COUNT % OFFLOADS);
+        setup.recompute = (enum training_recompute)(i / SHARDING_COUNT / OFFLOADS);
+        setup.micro_batch_sequences = 1 + i % 3;
+        struct training_memory memory = training_memory_of(setup);
+        assert_true(training_states_bytes(&setup) < memory.total_bytes.value);
+        assert_near("states", training_states_bytes(&setup), states_bytes(&memory), 1e-12);
+    }
+}
+
 /* --- published estimates ---------------------------------------------------------------------------------------- */
 
 /* DeepSpeed's estimator, deepspeed #4527: 6805M parameters, ZeRO-3 on 4 GPUs, 29.01 GiB of each: 18 bytes for each
@@ -427,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_more_recompute),
         cmocka_unit_test(test_more_work),
         cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_states_bound),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

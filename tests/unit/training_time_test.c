@@ -141,6 +141,10 @@ static void test_flops(void **state)
         struct training_time time = training_time_of(setup);
         assert_near(rows[i].model, time.flops_per_token,
                     6 * (rows[i].active - rows[i].embedding) + 12 * rows[i].attention * 4096, 1e-6);
+        struct training_setup frozen = setup;
+        frozen.method = TRAINING_LORA;
+        assert_near("frozen", training_time_of(frozen).flops_per_token,
+                    4 * (rows[i].active - rows[i].embedding) + 12 * rows[i].attention * 4096, 1e-6);
         double seconds = setup.gpus / time.tokens_per_second.value;
         assert_near("MFU", time.mfu_ratio, time.flops_per_token / seconds / 989.4e12, 1e-3);
     }
