@@ -388,9 +388,24 @@ static void take_means(const struct request_list *requests, const struct packed 
     if (output_tokens) *output_tokens = fmax(1, floor(outputs / (double)packed->count));
 }
 
+/* NULL: the engine takes the longest request, or was asked to be started for less. */
+static const char *length_note(const struct call *call, const struct request_list *requests, uint32_t limit_tokens,
+                               bool asked)
+{
+    double longest = 0;
+    for (size_t i = 0; i < requests->count; i++)
+        longest = fmax(longest, requests->items[i].input_tokens + requests->items[i].output_tokens);
+    if (asked || longest <= limit_tokens) return NULL;
+    return arena_printf(call->arena,
+                        "The engine is started for %u tokens, and the longest request has %.0f: max_model_len_tokens "
+                        "says otherwise.",
+                        (unsigned)limit_tokens, longest);
+}
+
 static enum status run_roofline(struct call *call, struct batch_plan_request *request)
 {
     struct replica_request *asked = &request->replica;
+    const bool length = asked->max_model_len_tokens != VALUE_ABSENT;
     bool prompts = isnan(asked->input_tokens), answers = isnan(asked->output_tokens);
     struct replica replica;
     struct packed packed = {0};
@@ -409,7 +424,8 @@ static enum status run_roofline(struct call *call, struct batch_plan_request *re
     if (status != STATUS_OK) return status;
     api_put_head(call, call->snapshot->as_of);
     api_put_model(call->out, &replica.model);
-    replica_put(call->out, &replica, NULL, 0);
+    const char *note = length_note(call, &request->requests, replica.deployment.max_model_len_tokens, length);
+    replica_put(call->out, &replica, &note, note ? 1 : 0);
     api_put_memory(call->out, "memory", &replica.memory, UNKNOWN);
     put_curve(call, request, &replica);
     if (request->requests.count) {

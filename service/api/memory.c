@@ -60,6 +60,10 @@ static void put_four_bit_linear(struct out *out, const struct model *model)
     out_object_end(out);
 }
 
+static const char *const article_assumptions[] = {
+    "The article's arithmetic, kept for comparison: of the question only the model and weight_dtype are read.",
+};
+
 static void put_article(struct call *call, const struct api_model *model, enum dtype asked)
 {
     static const enum dtype shown[] = {DTYPE_FP32, DTYPE_FP16, DTYPE_INT8, DTYPE_INT4};
@@ -80,6 +84,7 @@ static void put_article(struct call *call, const struct api_model *model, enum d
     }
     out_array_end(out);
     put_four_bit_linear(out, &model->facts);
+    api_put_texts(out, "assumptions", article_assumptions, sizeof article_assumptions / sizeof *article_assumptions);
 }
 
 static enum status run_article(struct call *call, struct memory_request *request)

@@ -114,6 +114,18 @@ def test_nothing_is_lost_that_fits_no_batch(service):
     check_packed(answer)
 
 
+def told_of_the_longest(answer):
+    return any("the longest request has 9001" in text for text in answer["assumptions"])
+
+
+def test_a_length_that_nobody_chose_is_told(service):
+    body = line(1, input_tokens=9000, output_tokens=1).encode()
+    assert told_of_the_longest(ask(service, body).json)
+    assert not told_of_the_longest(ask(service, body, max_model_len_tokens=8192).json)
+    longer = ask(service, body, max_model_len_tokens=16384).json
+    assert longer["trace"]["placed_count"] == 1 and not told_of_the_longest(longer)
+
+
 def test_a_trace_in_chunks_is_the_same_trace(service):
     body = trace(5000)
     pieces = (body[at:at + 1000] for at in range(0, len(body), 1000))
