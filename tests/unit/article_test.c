@@ -1,6 +1,7 @@
 /* article_test.c owns the proof that "estimator": "article" is the article's arithmetic to the cent, and that what the
  * article lacks (a reason, a way out) is there. The expected figures were computed from the article's code. */
 #include "sizing/article.h"
+#include "support/fixture.h"
 #include "support/fleet_ask.h"
 
 #include <setjmp.h>
@@ -9,22 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    snapshot = fleet_catalog();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    return 0;
-}
 
 /* The article's example: 140 GB, 100 tokens/s, a year. */
 #define EXAMPLE "{'model':{'weights_gb':140},'estimator':'article','workload':{'throughput_tokens_per_second':100}"
@@ -317,5 +302,5 @@ int main(void)
         cmocka_unit_test(test_without_the_list),
         cmocka_unit_test(test_memory_runs_out),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -2,31 +2,12 @@
  * one and against what must hold of any, and the curve of equal requests. */
 #include "catalog/load.h"
 #include "sizing/batching.h"
+#include "support/fixture.h"
 #include "support/near.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct arena arena;
-static struct problems problems;
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    return catalog_load(catalog_bundled(), &problems, &snapshot) == STATUS_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    arena_done(&arena);
-    return 0;
-}
 
 /* Engines that keep caches in different ways: blocks, single tokens, windows, states, latents, a slot for each. */
 static const struct kind {
@@ -391,5 +372,5 @@ int main(void)
         cmocka_unit_test(test_what_fits_no_batch),    cmocka_unit_test(test_curve),
         cmocka_unit_test(test_limits_bound_the_best),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -3,6 +3,7 @@
 #include "sizing/calibrate.h"
 #include "sizing/performance.h"
 #include "sizing/recommend.h"
+#include "support/fixture.h"
 #include "support/fleet_ask.h"
 #include "support/near.h"
 
@@ -15,26 +16,6 @@
 #include <cmocka.h>
 
 #define FOLLOWED 0.8 /* of docs/fit.md, "Kernels" */
-
-static struct snapshot *snapshot;
-static struct arena arena;
-static struct problems problems;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    return catalog_load(catalog_bundled(), &problems, &snapshot) == STATUS_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    arena_done(&arena);
-    return 0;
-}
 
 static struct deployment deployment_of(const char *model, const char *gpu, const char *engine, enum dtype dtype)
 {
@@ -218,5 +199,5 @@ int main(void)
         cmocka_unit_test(test_basis_and_interval),
         cmocka_unit_test(test_rented_machines_are_none_of_ours),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

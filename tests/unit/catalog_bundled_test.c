@@ -1,6 +1,7 @@
 /* catalog_bundled_test.c owns the proof that the bundled facts are complete, sourced, dated and within reason. */
 #include "catalog/csv.h"
 #include "catalog/load.h"
+#include "support/fixture.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -11,32 +12,8 @@
 
 #include <cmocka.h>
 
-static struct arena arena;
-static struct snapshot *snapshot;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    struct problems problems;
-    problems_init(&problems, &arena);
-    enum status status = catalog_load(catalog_bundled(), &problems, &snapshot);
-    for (size_t i = 0; i < problems.count; i++)
-        print_message("%s: %s\n", problems.items[i].field, problems.items[i].detail);
-    return status == STATUS_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    arena_done(&arena);
-    return 0;
-}
-
 static const struct gpu *find_gpu(const char *id)
 {
-    struct problems problems;
     problems_init(&problems, &arena);
     const struct gpu *gpu = NULL;
     assert_int_equal(snapshot_find_gpu(snapshot, ALIAS_USER, id, "", &problems, &gpu), STATUS_OK);
@@ -45,7 +22,6 @@ static const struct gpu *find_gpu(const char *id)
 
 static const struct model *find_model(const char *id)
 {
-    struct problems problems;
     problems_init(&problems, &arena);
     const struct model *model = NULL;
     assert_int_equal(snapshot_find_model(snapshot, ALIAS_USER, id, "", &problems, &model), STATUS_OK);
@@ -268,7 +244,6 @@ static void test_article_facts(void **state)
                  {"H100_80GB", 25000, 80, 3350},
                  {"RTX_4090", 1600, 24, 1008},
                  {"RTX_A6000", 4500, 48, 768}};
-    struct problems problems;
     problems_init(&problems, &arena);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const struct gpu *gpu = NULL;
@@ -314,7 +289,6 @@ static void test_models_survive_being_written(void **state)
     (void)state;
     for (size_t i = 0; i < snapshot->model_count; i++) {
         struct catalog_text files[CATALOG_FILE_COUNT] = {0};
-        struct problems problems;
         struct snapshot *again = NULL;
         files[FILE_MODELS].text = model_text(&snapshot->models[i], true);
         files[FILE_MODELS].length = strlen(files[FILE_MODELS].text);
@@ -357,5 +331,5 @@ int main(void)
         cmocka_unit_test(test_models_survive_being_written),
         cmocka_unit_test(test_a_line_is_what_the_file_has),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -3,6 +3,7 @@
 #include "catalog/csv.h"
 #include "catalog/load.h"
 #include "catalog/name.h"
+#include "support/fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,29 +12,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct arena arena;
-static struct problems problems;
-static struct snapshot *snapshot;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    enum status status = catalog_load(catalog_bundled(), &problems, &snapshot);
-    for (size_t i = 0; i < problems.count; i++)
-        print_message("%s: %s\n", problems.items[i].field, problems.items[i].detail);
-    return status == STATUS_OK ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    arena_done(&arena);
-    return 0;
-}
 
 static const char *gpu_id(enum alias_namespace space, const char *name)
 {
@@ -330,5 +308,5 @@ int main(void)
         cmocka_unit_test(test_ranges),    cmocka_unit_test(test_profiles),
         cmocka_unit_test(test_support),   cmocka_unit_test(test_measured_names),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

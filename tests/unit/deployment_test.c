@@ -1,6 +1,7 @@
 /* deployment_test.c owns the proof of sizing/deployment.h: defaults per engine and GPU, layouts, assumed shapes. */
 #include "catalog/load.h"
 #include "sizing/memory.h"
+#include "support/fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,26 +9,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct arena arena;
-static struct problems problems;
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    return catalog_load(catalog_bundled(), &problems, &snapshot) == STATUS_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    arena_done(&arena);
-    return 0;
-}
 
 static struct deployment deployment_of(const char *model, const char *gpu, const char *engine, const char *version)
 {
@@ -213,5 +194,5 @@ int main(void)
         cmocka_unit_test(test_assumed_architecture),
         cmocka_unit_test(test_assumed_sizes_are_usable),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -6,35 +6,13 @@
 #include "hf/hf_config.h"
 #include "sizing/memory.h"
 #include "sizing/stage.h"
+#include "support/fixture.h"
 #include "support/near.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-static struct arena arena;
-static struct problems problems;
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    if (catalog_load(catalog_bundled(), &problems, &snapshot) == STATUS_OK) return 0;
-    for (size_t i = 0; i < problems.count; i++)
-        print_error("%s: %s\n", problems.items[i].field, problems.items[i].detail);
-    return -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    arena_done(&arena);
-    return 0;
-}
 
 static const struct model *model_of(const char *id)
 {
@@ -1022,5 +1000,5 @@ int main(void)
         cmocka_unit_test(test_refused_models),
         cmocka_unit_test(test_properties),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

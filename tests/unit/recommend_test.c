@@ -3,6 +3,7 @@
 #include "catalog/text.h"
 #include "sizing/explain.h"
 #include "sizing/relax.h"
+#include "support/fixture.h"
 #include "support/fleet_ask.h"
 
 #include <setjmp.h>
@@ -18,22 +19,6 @@
 #define LLAMA_405B "'model':'meta-llama/Llama-3.1-405B-Instruct'"
 #define GPT_OSS_120B "'model':'openai/gpt-oss-120b'"
 #define FIVE_RPS "'workload':{'requests_per_second':5}"
-
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    snapshot = fleet_catalog();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    return 0;
-}
 
 static double total_usd(const struct option *option)
 {
@@ -1330,5 +1315,5 @@ int main(void)
         cmocka_unit_test(test_memory_runs_out),
         cmocka_unit_test(test_commands),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

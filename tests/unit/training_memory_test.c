@@ -1,26 +1,10 @@
 /* training_memory_test.c owns the proof of what a rank of a training run holds: published estimates and measured runs,
  * hand calculations of dense, MoE, latent and hybrid models, and what may only become less or more. */
-#include "support/fleet_ask.h"
+#include "support/fixture.h"
 #include "support/near.h"
 #include "support/training_setups.h"
 
 #include <string.h>
-
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    snapshot = fleet_catalog();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    return 0;
-}
 
 static double states_bytes(const struct training_memory *memory)
 {
@@ -447,5 +431,5 @@ int main(void)
         cmocka_unit_test(test_offload),
         cmocka_unit_test(test_states_bound),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

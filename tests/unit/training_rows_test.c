@@ -2,7 +2,7 @@
  * and that a fit finds the coefficients behind its rows. Rows: facts of mosaicml/llm-foundry 8c8dd48f and
  * NVIDIA-NeMo/Megatron-Bridge 067f987d (Apache-2.0), pytorch/torchtune 0031bfb0 (BSD-3). */
 #include "fit/training.h"
-#include "support/fleet_ask.h"
+#include "support/fixture.h"
 #include "support/near.h"
 
 #include <stdio.h>
@@ -25,22 +25,6 @@ struct read {
     struct training_runs runs;
     enum status status;
 };
-
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    snapshot = fleet_catalog();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    return 0;
-}
 
 static struct read *read_text(const char *text)
 {
@@ -238,5 +222,5 @@ int main(void)
         cmocka_unit_test(test_foundry), cmocka_unit_test(test_megatron),  cmocka_unit_test(test_finetune),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_bad_files), cmocka_unit_test(test_fit_finds_coefficients),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

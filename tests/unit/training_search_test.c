@@ -1,5 +1,6 @@
 /* training_search_test.c owns the proof of the search of GPUs and layouts for a run of training: what is recommended
  * holds its limits, what is not says why, what may be given way on is enough, and more freedom never costs more. */
+#include "support/fixture.h"
 #include "support/fleet_ask.h"
 #include "support/near.h"
 #include "support/training_setups.h"
@@ -10,22 +11,6 @@
 #include <string.h>
 
 #define CONSTRAINTS "{'model':'meta-llama/Llama-3.1-8B-Instruct','constraints':{%s}}"
-
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    snapshot = fleet_catalog();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    return 0;
-}
 
 /* 8B, all parameters, 1e9 tokens, on what `constraints` allow; a search's results live in the asked's arena. */
 static struct training_question question_of(struct asked *asked)
@@ -427,5 +412,5 @@ int main(void)
         cmocka_unit_test(test_more_freedom), cmocka_unit_test(test_reasons),      cmocka_unit_test(test_outranked),
         cmocka_unit_test(test_one_limit),    cmocka_unit_test(test_joint_limits), cmocka_unit_test(test_several_limits),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

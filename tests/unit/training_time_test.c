@@ -1,5 +1,6 @@
 /* training_time_test.c owns the proof of how long a run of training takes: published runs, flops by hand, what may only
  * become faster or slower, which parts train at all, and checkpoints against Young and Daly. */
+#include "support/fixture.h"
 #include "support/fleet_ask.h"
 #include "support/near.h"
 #include "support/training_setups.h"
@@ -7,22 +8,6 @@
 #include "sizing/training_run.h"
 
 #include <string.h>
-
-static struct snapshot *snapshot;
-
-static int setup(void **state)
-{
-    (void)state;
-    snapshot = fleet_catalog();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    return 0;
-}
 
 /* --- published runs --------------------------------------------------------------------------------------------- */
 
@@ -492,5 +477,5 @@ int main(void)
         cmocka_unit_test(test_interval),       cmocka_unit_test(test_best_interval),
         cmocka_unit_test(test_played),         cmocka_unit_test(test_checkpoint),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
