@@ -1,5 +1,6 @@
 /* fleet.c owns the fields of fleet questions and the writing of options. */
 #include "api/fleet.h"
+#include "api/constraints.h"
 #include "api/traffic.h"
 #include "sizing/demand.h"
 
@@ -21,15 +22,6 @@
     {                                                                                                                  \
         .name = #member, .group = in, .kind = FIELD_CHOICE, .offset = offsetof(REQUEST, member), .names = list,        \
         .preset = default_text, .help = sentence                                                                       \
-    }
-#define TEXTS(member, in, sentence)                                                                                    \
-    {                                                                                                                  \
-        .name = #member, .group = in, .kind = FIELD_TEXTS, .offset = offsetof(REQUEST, member), .help = sentence       \
-    }
-#define COUNTS(member, low, sentence)                                                                                  \
-    {                                                                                                                  \
-        .name = #member, .group = "constraints", .kind = FIELD_COUNTS, .offset = offsetof(REQUEST, member),            \
-        .min = low, .max = 100000, .unit = "GPUs", .help = sentence                                                    \
     }
 const struct field fleet_fields[] = {
     API_FIELD_MODEL(REQUEST),
@@ -56,50 +48,18 @@ const struct field fleet_fields[] = {
     NUMBER(deadline_hours, "workload", 1e-3, 1e6, "h", NULL, "Time for the job."),
     API_FIELD_ARRIVAL_CV2(REQUEST),
     API_FIELDS_SLO(REQUEST),
-    {.name = "budget_usd",
-     .group = "constraints",
-     .alias = "budget",
-     .kind = FIELD_NUMBER,
-     .offset = offsetof(REQUEST, budget_usd),
-     .min = 0.01,
-     .max = 1e12,
-     .unit = "USD",
-     .help = "Most to spend over the duration."},
+    CONSTRAINT_BUDGET(0),
     NUMBER(budget_usd_per_hour, "constraints", 1e-4, 1e9, "USD/h", NULL, "Most to spend per hour in use."),
     NUMBER(duration_hours, "constraints", 1, 876000, "h", "8760", "How long the fleet is needed."),
     NUMBER(hours_per_day, "constraints", 0.1, 24, "h", "24", "Hours of a day in which it runs."),
-    {.name = "purchase",
-     .group = "constraints",
-     .kind = FIELD_CHOICES,
-     .offset = offsetof(REQUEST, purchases),
-     .names = purchase_names,
-     .preset = "on_demand",
-     .help = "Ways to pay that may be used."},
-    TEXTS(providers, "constraints", "Only these providers."),
-    TEXTS(exclude_providers, "constraints", "Not these providers."),
-    TEXTS(regions, "constraints", "Only these provider regions, countries or continents."),
-    TEXTS(gpus, "constraints", "Only these GPUs: ids, aliases or families."),
-    TEXTS(exclude_gpus, "constraints", "Not these GPUs."),
-    INTEGER(max_gpus, "constraints", 1, 100000, "GPUs", "64", "Most GPUs to pay for."),
-    NUMBER(max_power_watts, "constraints", 1, 1e9, "W", NULL, "Most power of all GPUs together, by TDP."),
-    COUNTS(inventory, 0, "GPUs that you have: no hardware cost, running cost counted."),
-    COUNTS(quota, 0, "Most GPUs of a part that you may use."),
+    CONSTRAINTS_OFFERS(0),
+    CONSTRAINT_MAX_GPUS(0, "64"),
+    CONSTRAINTS_HELD(0),
     INTEGER(spare_replicas, "constraints", 0, 1000, "replicas", "0", "Replicas beyond the demand."),
-    INTEGER(max_price_age_days, "constraints", 0, 36500, "days", NULL, "Older prices cannot be recommended."),
+    CONSTRAINT_PRICE_AGE(0),
     INTEGER(min_weight_bits, "constraints", 1, 32, "bits", NULL, "Fewest bits per weight."),
     CHOICE(min_basis, "constraints", basis_names, "extrapolated", "Worse-founded predictions cannot be recommended."),
-    NUMBER(host_cost_ratio, "constraints", 0, 10, "ratio", "0.35",
-           "Owned: cost of host, network and rack per cost of GPUs."),
-    NUMBER(residual_value_ratio, "constraints", 0, 1, "ratio", "0",
-           "Owned: share of the hardware's price left at the end."),
-    NUMBER(electricity_usd_per_kwh, "constraints", 0, 10, "USD/kWh", "the catalog's", "Owned: price of electricity."),
-    {.name = "price_adjustments",
-     .group = "constraints",
-     .kind = FIELD_ADJUSTMENTS,
-     .offset = offsetof(REQUEST, price_adjustments),
-     .min = 0,
-     .max = 1e6,
-     .help = "Your contracts: per provider a discount_ratio, or usd_per_hour added to every instance."},
+    CONSTRAINTS_MONEY(0),
     CHOICE(objective, "", objective_names, "cost with a demand, throughput with only a budget", "What is best."),
     CHOICE(estimator, "", estimator_names, "roofline",
            "article reproduces the arithmetic of the article that the service grew out of."),

@@ -1,11 +1,13 @@
 /* training.c owns the operation training: what it takes to train a model, and on which GPUs it is cheapest. */
 #include "api/training.h"
+#include "api/constraints.h"
 #include "sizing/article.h"
 #include "sizing/question.h"
 
 #include <string.h>
 
 #define REQUEST struct training_request
+#define FLEET offsetof(REQUEST, fleet)
 #define NUMBER(member, path, in, low, high, in_unit, default_text, sentence)                                           \
     {                                                                                                                  \
         .name = #member, .group = in, .kind = FIELD_NUMBER, .offset = offsetof(REQUEST, path), .min = low,             \
@@ -25,16 +27,6 @@
     {                                                                                                                  \
         .name = #member, .group = "training", .kind = FIELD_BOOL, .offset = offsetof(REQUEST, member),                 \
         .preset = default_text, .help = sentence                                                                       \
-    }
-#define TEXTS(member, sentence)                                                                                        \
-    {                                                                                                                  \
-        .name = #member, .group = "constraints", .kind = FIELD_TEXTS, .offset = offsetof(REQUEST, fleet.member),       \
-        .help = sentence                                                                                               \
-    }
-#define COUNTS(member, sentence)                                                                                       \
-    {                                                                                                                  \
-        .name = #member, .group = "constraints", .kind = FIELD_COUNTS, .offset = offsetof(REQUEST, fleet.member),      \
-        .min = 0, .max = 100000, .unit = "GPUs", .help = sentence                                                      \
     }
 #define RANKS(member, default_text, sentence) INTEGER(member, member, "layout", 1, 4096, "GPUs", default_text, sentence)
 #define SPLIT(member, short_name, sentence)                                                                            \
@@ -115,48 +107,12 @@ static const struct field fields[] = {
            "Time from an interruption to the next step."),
     NUMBER(min_probability_ratio, fleet.min_probability_ratio, "slo", 0.01, 0.999, "ratio", "0.9",
            "Probability of meeting demand and limits that the predictions' intervals must leave."),
-    {.name = "budget_usd",
-     .group = "constraints",
-     .alias = "budget",
-     .kind = FIELD_NUMBER,
-     .offset = offsetof(REQUEST, fleet.budget_usd),
-     .min = 0.01,
-     .max = 1e12,
-     .unit = "USD",
-     .help = "Most to spend over the duration."},
-    {.name = "purchase",
-     .group = "constraints",
-     .kind = FIELD_CHOICES,
-     .offset = offsetof(REQUEST, fleet.purchases),
-     .names = purchase_names,
-     .preset = "on_demand",
-     .help = "Ways to pay that may be used."},
-    TEXTS(providers, "Only these providers."),
-    TEXTS(exclude_providers, "Not these providers."),
-    TEXTS(regions, "Only these provider regions, countries or continents."),
-    TEXTS(gpus, "Only these GPUs: ids, aliases or families."),
-    TEXTS(exclude_gpus, "Not these GPUs."),
-    INTEGER(max_gpus, fleet.max_gpus, "constraints", 1, 100000, "GPUs", "64, at least gpu_count",
-            "Most GPUs to pay for."),
-    NUMBER(max_power_watts, fleet.max_power_watts, "constraints", 1, 1e9, "W", NULL,
-           "Most power of all GPUs together, by TDP."),
-    COUNTS(inventory, "GPUs that you have: no hardware cost, running cost counted."),
-    COUNTS(quota, "Most GPUs of a part that you may use."),
-    INTEGER(max_price_age_days, fleet.max_price_age_days, "constraints", 0, 36500, "days", NULL,
-            "Older prices cannot be recommended."),
-    NUMBER(host_cost_ratio, fleet.host_cost_ratio, "constraints", 0, 10, "ratio", "0.35",
-           "Owned: cost of host, network and rack per cost of GPUs."),
-    NUMBER(residual_value_ratio, fleet.residual_value_ratio, "constraints", 0, 1, "ratio", "0",
-           "Owned: share of the hardware's price left at the end."),
-    NUMBER(electricity_usd_per_kwh, fleet.electricity_usd_per_kwh, "constraints", 0, 10, "USD/kWh", "the catalog's",
-           "Owned: price of electricity."),
-    {.name = "price_adjustments",
-     .group = "constraints",
-     .kind = FIELD_ADJUSTMENTS,
-     .offset = offsetof(REQUEST, fleet.price_adjustments),
-     .min = 0,
-     .max = 1e6,
-     .help = "Your contracts: per provider a discount_ratio, or usd_per_hour added to every instance."},
+    CONSTRAINT_BUDGET(FLEET),
+    CONSTRAINTS_OFFERS(FLEET),
+    CONSTRAINT_MAX_GPUS(FLEET, "64, at least gpu_count"),
+    CONSTRAINTS_HELD(FLEET),
+    CONSTRAINT_PRICE_AGE(FLEET),
+    CONSTRAINTS_MONEY(FLEET),
     CHOICE(objective, objective, "", least_names, "cost", "What is best: the least money, or the least time."),
     CHOICE(estimator, estimator, "", estimator_names, "roofline",
            "article reproduces the arithmetic of the article that the service grew out of."),
