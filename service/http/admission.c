@@ -42,7 +42,7 @@ static void check_access(struct exchange *x, enum route_access access)
     if (reports && !settings->authenticate)
         exchange_refuse(x, STATUS_DATABASE_REQUIRED,
                         "reports need a key, and keys are in a database: set DATABASE_URL, or reports_need_key = off");
-    else if (role != ROLE_NONE && !x->server->settings.authenticate)
+    else if (role != ROLE_NONE && !settings->authenticate)
         exchange_refuse(x, STATUS_READ_ONLY, NULL); /* no key would help */
     else if (x->caller_status == STATUS_DATABASE_AWAY)
         exchange_refuse(x, STATUS_DATABASE_AWAY, "no key can be checked before the database has been reached once");
