@@ -14,6 +14,7 @@ struct world {
     struct arena arena;
     struct problems problems;
     struct collector *collector;
+    struct alert_rule rules[ALERT_RULES];
     size_t alerts;
 };
 
@@ -26,15 +27,14 @@ static void count_alert(void *data, const struct alert *alert)
 
 static void open_world(struct world *world, size_t max_bytes)
 {
-    struct alert_rule rules[ALERT_RULES];
-    alert_rules(0.85, 0.05, 90, 0, rules);
     *world = (struct world){0};
+    alert_rules(0.85, 0.05, 90, 0, world->rules);
     arena_init(&world->arena, 0);
     problems_init(&world->problems, &world->arena);
     const struct collector_settings settings = {.hosts_max = HOSTS_MAX,
                                                 .samples_max = SAMPLES_MAX_HERE,
                                                 .max_bytes = max_bytes,
-                                                .rules = rules,
+                                                .rules = world->rules,
                                                 .rule_count = ALERT_RULES,
                                                 .alert = count_alert,
                                                 .data = world};
