@@ -73,7 +73,7 @@ struct alert_changes {
     size_t count, room;
     bool failed; /* no memory for some */
 };
-void alert_note_change(void *changes, const struct alert *alert); /* a `changed` */
+void alert_note_change(void *data, const struct alert *alert); /* a `changed`, whose data are alert_changes */
 size_t alert_set_count(const struct alert_set *set);
 const struct alert *alert_set_at(const struct alert_set *set, size_t index);
 

@@ -118,6 +118,13 @@ static int compare_index(const void *a, const void *b)
     return (x->gpu->index > y->gpu->index) - (x->gpu->index < y->gpu->index);
 }
 
+static bool is_listed(const struct gpu_statistics *gpus, size_t count, const char *uuid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(gpus[i].gpu->uuid, uuid) == 0) return true;
+    return false;
+}
+
 /* Every GPU that the window has, as it was read last. */
 static enum status list_gpus(const struct window *window, struct arena *arena, struct statistics *statistics)
 {
@@ -126,10 +133,7 @@ static enum status list_gpus(const struct window *window, struct arena *arena, s
     for (size_t i = window->count; i > 0; i--) {
         const struct sample *sample = at(window, i - 1);
         for (size_t g = 0; g < sample->gpu_count; g++) {
-            bool wanted = true;
-            for (size_t known = 0; wanted && known < count; known++)
-                wanted = strcmp(gpus[known].gpu->uuid, sample->gpus[g].uuid) != 0;
-            if (!wanted) continue;
+            if (is_listed(gpus, count, sample->gpus[g].uuid)) continue;
             if (count == room) {
                 struct gpu_statistics *more = ARENA_ARRAY(arena, room = room * 2 + 8, struct gpu_statistics);
                 if (!more) return STATUS_OUT_OF_MEMORY;

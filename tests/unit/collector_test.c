@@ -152,13 +152,26 @@ static void memory_has_an_end(void **state)
     close_world(&world);
 }
 
+static void the_oldest_goes_whosever_it_is(void **state)
+{
+    (void)state;
+    struct world world;
+    open_world(&world, 4 * sample_bytes(&(struct sample){.host = "a", .reason = ""}));
+    for (int64_t time = 1; time <= 2; time++) {
+        (void)add(&world, "a", time + 4, 0.5, STATUS_OK);
+        (void)add(&world, "b", time, 0.5, STATUS_OK);
+    }
+    (void)add(&world, "a", 7, 0.5, STATUS_OK);
+    assert_world(&world, "a:5,6,7 b:2");
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(samples_are_sorted_and_come_once),
-        cmocka_unit_test(late_samples_raise_no_alert),
-        cmocka_unit_test(silent_hosts_make_room),
-        cmocka_unit_test(memory_has_an_end),
+        cmocka_unit_test(samples_are_sorted_and_come_once), cmocka_unit_test(late_samples_raise_no_alert),
+        cmocka_unit_test(silent_hosts_make_room),           cmocka_unit_test(memory_has_an_end),
+        cmocka_unit_test(the_oldest_goes_whosever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
