@@ -241,6 +241,18 @@ static void alerts_have_hysteresis(void **state)
     alert_set_free(set);
 }
 
+static void all_changes_are_noted(void **state)
+{
+    struct alert_changes changes = {.arena = &arena};
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        alert_note_change(&changes, &(struct alert){.gpu_index = i});
+    assert_int_equal(changes.count, 100);
+    assert_false(changes.failed);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(changes.items[i].gpu_index, i);
+}
+
 static void alerts_wait_for_their_time(void **state)
 {
     struct alert_set *set = alerts_for(30);
@@ -423,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(empty_windows_know_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(counters_may_begin_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(alerts_have_hysteresis, setup, teardown),
+        cmocka_unit_test_setup_teardown(all_changes_are_noted, setup, teardown),
         cmocka_unit_test_setup_teardown(alerts_wait_for_their_time, setup, teardown),
         cmocka_unit_test_setup_teardown(thresholds_are_ratios, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_are_found_exactly, setup, teardown),
