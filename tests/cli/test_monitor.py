@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from hook import Hook
+from postgres import is_alive
 from waiting import await_true
 
 PROGRAM = os.environ["GPUSIZE_PROGRAM"]
@@ -320,6 +321,20 @@ def test_a_program_gets_the_alert(play, tmp_path):
 def test_a_program_that_fails(play, command, why):
     result = run(*FAST, "--count", 3, "--sink-timeout", "0.2", "--alert-exec", command, env=play(*FULL), status=1)
     assert '"event":"sink_gave_up","sink":"exec"' in result.stderr and why in result.stderr
+
+
+def test_a_program_is_ended_with_what_it_has_started(play, tmp_path):
+    child, program = tmp_path / "child", tmp_path / "page"
+    program.write_text(f"#!/bin/sh\nsleep 600 >/dev/null 2>&1 &\necho $! >{child}.new\nmv {child}.new {child}\nwait\n")
+    program.chmod(0o755)
+    result = run(*FAST, "--count", 3, "--sink-timeout", "2", "--alert-exec", program, env=play(*FULL), status=1)
+    assert "page was ended: it ran longer than 2 s" in result.stderr
+    pid = int(child.read_text())
+    try:
+        await_true(lambda: not is_alive(pid))
+    finally:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_program_that_is_gone_when_it_is_wanted(play, tmp_path):
