@@ -21,8 +21,8 @@
 static struct gpu_reading gpu_of(double used_gib, double total_gib)
 {
     struct gpu_reading gpu = gpu_reading_unknown();
-    strcpy(gpu.uuid, "GPU-1");
-    strcpy(gpu.name, "NVIDIA H200");
+    (void)snprintf(gpu.uuid, sizeof gpu.uuid, "GPU-1");
+    (void)snprintf(gpu.name, sizeof gpu.name, "NVIDIA H200");
     gpu.memory_total_bytes = total_gib * GIB;
     gpu.memory_used_bytes = used_gib * GIB;
     return gpu;
