@@ -41,12 +41,6 @@ static const struct column calibration_columns[] = {
 };
 static const struct table calibration_table = TABLE(FILE_CALIBRATIONS, calibration_columns, struct calibration_row);
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The median of a figure over calibrations that have it, of two the mean; UNKNOWN: none has. */
 static double median_of(const struct calibration *const *items, size_t count, size_t offset, double *values)
 {
@@ -55,7 +49,7 @@ static double median_of(const struct calibration *const *items, size_t count, si
         double value = *(const double *)(const void *)((const char *)items[i] + offset);
         if (is_known(value)) values[known++] = value;
     }
-    qsort(values, known, sizeof *values, compare_doubles);
+    qsort(values, known, sizeof *values, double_compare);
     return known ? (values[(known - 1) / 2] + values[known / 2]) / 2 : UNKNOWN;
 }
 

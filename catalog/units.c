@@ -143,3 +143,9 @@ double round6(double value)
     if (fabs(mantissa) >= 1e6) mantissa = scale_by_ten(value, 5 - ++exponent);
     return scale_by_ten(nearbyint(mantissa), exponent - 5);
 }
+
+int double_compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}

@@ -47,3 +47,5 @@ const char *date_format(date_t date, char text[DATE_TEXT_BYTES]);
 /* The one rounding of computed numbers: 6 significant digits, half-even. It comes before every comparison,
  * ranking and print, so that the same question gives the same bytes on every machine. */
 double round6(double value);
+
+int double_compare(const void *a, const void *b); /* of doubles that are known, for qsort: the least first */

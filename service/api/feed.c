@@ -40,10 +40,13 @@ struct feed *feed_new(const struct feed_settings *settings)
     if (!feed) return NULL;
     feed->settings = *settings;
     feed->rules = calloc(settings->rule_count + 1, sizeof *feed->rules);
+    for (size_t i = 0; feed->rules && i < settings->rule_count; i++)
+        feed->rules[i] = settings->rules[i];
+    feed->settings.rules = feed->rules;
     const struct collector_settings memory = {.hosts_max = (size_t)settings->hosts_max,
                                               .samples_max = (size_t)settings->samples_max,
                                               .max_bytes = (size_t)settings->memory_max_mib << 20,
-                                              .rules = settings->rules,
+                                              .rules = feed->rules,
                                               .rule_count = settings->rule_count,
                                               .alert = count_alert,
                                               .data = feed};
@@ -52,9 +55,6 @@ struct feed *feed_new(const struct feed_settings *settings)
         feed_free(feed);
         return NULL;
     }
-    for (size_t i = 0; i < settings->rule_count; i++)
-        feed->rules[i] = settings->rules[i];
-    feed->settings.rules = feed->rules;
     return feed;
 }
 
@@ -81,30 +81,9 @@ static enum status no_memory(struct problems *problems)
 struct adding {
     struct feed *feed;
     const struct sample_batch *batch; /* sorted by time */
-    struct arena *arena;              /* of this try */
-    struct alert *changed;            /* in the arena */
-    size_t changed_count, changed_room;
-    bool failed;
+    struct arena *arena;
+    struct alert_changes changes; /* of this try */
 };
-
-static void note_change(void *data, const struct alert *alert)
-{
-    struct adding *adding = data;
-    if (adding->changed_count == adding->changed_room) {
-        const size_t room = adding->changed_room * 2 + 16;
-        struct alert *changed = ARENA_ARRAY(adding->arena, room, struct alert);
-        adding->failed = adding->failed || !changed;
-        if (!changed) return;
-        for (size_t i = 0; i < adding->changed_count; i++)
-            changed[i] = adding->changed[i];
-        adding->changed = changed;
-        adding->changed_room = room;
-    }
-    struct alert *noted = &adding->changed[adding->changed_count++];
-    *noted = *alert;
-    for (size_t i = 0; i < adding->feed->settings.rule_count; i++) /* the set's own rules go with it */
-        if (adding->feed->rules[i].measure == alert->rule->measure) noted->rule = &adding->feed->rules[i];
-}
 
 static const char *text_of(struct out *out, struct arena *arena)
 {
@@ -134,7 +113,7 @@ static enum status write_host(struct adding *adding, const struct alert_set *set
                                      .sample = text_of(&sample, adding->arena),
                                      .alerts = text_of(&alerts, adding->arena),
                                      .alert_count = count_open(set)};
-    return ret_after->sample && ret_after->alerts && !adding->failed ? STATUS_OK : no_memory(problems);
+    return ret_after->sample && ret_after->alerts && !adding->changes.failed ? STATUS_OK : no_memory(problems);
 }
 
 /* Takes each sample that is newer than all before. */
@@ -150,7 +129,7 @@ static enum status judge_with(struct adding *adding, struct alert_set *set, cons
         const struct sample *sample = &adding->batch->samples[i];
         if (sample->unix_ms <= (newest ? newest->unix_ms : before->newest_unix_ms)) continue;
         newest = sample;
-        if (!alert_set_update(set, sample, note_change, adding)) status = no_memory(problems);
+        if (!alert_set_update(set, sample, alert_note_change, &adding->changes)) status = no_memory(problems);
     }
     return status == STATUS_OK && newest ? write_host(adding, set, newest, problems, ret_after) : status;
 }
@@ -160,7 +139,7 @@ static enum status judge(void *data, const struct store_host *before, struct pro
 {
     struct adding *adding = data;
     const struct feed_settings *settings = &adding->feed->settings;
-    adding->changed_count = 0; /* of a failed try */
+    adding->changes = (struct alert_changes){.arena = adding->arena};
     struct alert_set *set = alert_set_new(settings->rules, settings->rule_count);
     if (!set) return no_memory(problems);
     enum status status = judge_with(adding, set, before, problems, ret_after);
@@ -197,8 +176,8 @@ static enum status add_stored(struct feed *feed, const struct sample_batch *batc
                                          : problems_add(problems, STATUS_OUT_OF_RANGE, "samples",
                                                         "is more than %d MiB to store: send fewer samples at a time",
                                                         (int)STORED_MAX_BYTES >> 20);
-    for (size_t i = 0; status == STATUS_OK && i < adding.changed_count; i++)
-        count_alert(feed, &adding.changed[i]);
+    for (size_t i = 0; status == STATUS_OK && i < adding.changes.count; i++)
+        count_alert(feed, &adding.changes.items[i]);
     arena_done(&arena);
     return status;
 }

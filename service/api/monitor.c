@@ -16,7 +16,7 @@ struct request {
         .name = "host", .group = "", .kind = FIELD_LINE, .offset = offsetof(struct request, host), .required = needed, \
         .help = text                                                                                                   \
     }
-#define FIELDS_WINDOW(more)                                                                                            \
+#define FIELDS_WINDOW                                                                                                  \
     FIELD_HOST(true, "Which host."),                                                                                   \
         {.name = "gpu",                                                                                                \
          .group = "",                                                                                                  \
@@ -35,7 +35,7 @@ struct request {
          .help = "How far the window reaches back."},                                                                  \
     {                                                                                                                  \
         .name = "until", .group = "", .kind = FIELD_LINE, .offset = offsetof(struct request, until),                   \
-        .preset = "the newest sample", .help = "Its end, a time in UTC such as 2026-11-29T03:04:05.123Z." more         \
+        .preset = "the newest sample", .help = "Its end, a time in UTC such as 2026-11-29T03:04:05.123Z."              \
     }
 
 static enum status too_long(struct call *call)
@@ -103,16 +103,13 @@ const struct operation operation_monitor_gpus = {
 
 /* --- alerts --- */
 
-static const char *const states[] = {"pending", "firing", "resolved",
-                                     NULL}; /* of enum alert_state, but for the first */
-
 static const struct field alerts_fields[] = {
     FIELD_HOST(false, "Only this host."),
     {.name = "state",
      .group = "",
      .kind = FIELD_CHOICE,
      .offset = offsetof(struct request, state),
-     .names = states,
+     .names = alert_states + ALERT_PENDING,
      .preset = "all of them",
      .help = "Only alerts that wait for their time, that fire, or that are over."},
     PAGE_FIELDS(struct request),
@@ -169,13 +166,13 @@ const struct operation operation_monitor_alerts = {
 
 /* --- windows --- */
 
-static enum status read_window(struct call *call, const struct request *request, size_t limit,
-                               struct history **ret_history, bool *ret_more)
+static enum status read_window(struct call *call, struct request *request, size_t limit, struct history **ret_history,
+                               bool *ret_more)
 {
+    if (!is_known(request->window_minutes)) request->window_minutes = WINDOW_MINUTES_DEFAULT;
     struct feed_window window = {.host = request->host,
                                  .gpu = request->gpu,
-                                 .minutes = is_known(request->window_minutes) ? request->window_minutes
-                                                                              : WINDOW_MINUTES_DEFAULT,
+                                 .minutes = request->window_minutes,
                                  .until_unix_ms = INT64_MAX,
                                  .limit = limit};
     if (request->until && !sample_time_parse(request->until, &window.until_unix_ms))
@@ -184,7 +181,7 @@ static enum status read_window(struct call *call, const struct request *request,
     return feed_window(call->feed, &window, call->problems, ret_history, ret_more);
 }
 
-static const struct field statistics_fields[] = {FIELDS_WINDOW("")};
+static const struct field statistics_fields[] = {FIELDS_WINDOW};
 
 static enum status run_statistics(struct call *call)
 {
@@ -196,8 +193,7 @@ static enum status run_statistics(struct call *call)
                                       sizeof statistics_fields / sizeof *statistics_fields, &request, call->problems);
     if (status == STATUS_OK) status = read_window(call, &request, 0, &history, &more);
     if (status != STATUS_OK) return status;
-    const double minutes = is_known(request.window_minutes) ? request.window_minutes : WINDOW_MINUTES_DEFAULT;
-    status = statistics_compute(history, minutes, NULL, call->arena, &statistics);
+    status = statistics_compute(history, request.window_minutes, call->arena, &statistics);
     if (status == STATUS_OK)
         statistics_write(call->out, NULL, &statistics);
     else
@@ -217,7 +213,7 @@ const struct operation operation_monitor_statistics = {
 };
 
 static const struct field history_fields[] = {
-    FIELDS_WINDOW(""),
+    FIELDS_WINDOW,
     {.name = "limit",
      .group = "",
      .kind = FIELD_INTEGER,

@@ -109,11 +109,6 @@ struct figures {
     double covered;                   /* by the intervals of answers */
 };
 
-static int compare_doubles(const void *a, const void *b)
-{
-    return score_compare_errors(a, b);
-}
-
 static double quantile(const double *sorted, size_t count, double share)
 {
     if (count == 0) return UNKNOWN;
@@ -132,8 +127,8 @@ static struct figures figures_of(double *errors, size_t count, struct arena *are
     if (!sizes || count == 0) return figures;
     for (size_t i = 0; i < count; i++)
         sizes[i] = fabs(expm1(errors[i]));
-    qsort(sizes, count, sizeof *sizes, compare_doubles);
-    qsort(errors, count, sizeof *errors, compare_doubles);
+    qsort(sizes, count, sizeof *sizes, double_compare);
+    qsort(errors, count, sizeof *errors, double_compare);
     figures.median = quantile(sizes, count, 0.5);
     figures.p90 = quantile(sizes, count, 0.9);
     figures.bias = quantile(errors, count, 0.5);

@@ -21,6 +21,7 @@ enum { LINE_MAX_BYTES = 1 << 20, LOOK_MS = 1000, LOG_LINE_BYTES = 1024 };
 /* Shared with the monitor's thread, which writes lines; the main one draws. */
 struct watch {
     const struct monitor_options *options;
+    struct alert_rule rules[ALERT_RULES];
     bool live;
     int woken;            /* an eventfd: there is something new */
     atomic_int unwritten; /* why standard output takes no more; 0 = it does. EPIPE: its reader has enough */
@@ -84,7 +85,7 @@ static void print_article_alert(struct watch *watch, const struct sample *sample
     if (watch->options->json) {
         out_object(&out, NULL);
         out_object(&out, "alert");
-        out_text(&out, "type", alert_type(ALERT_GPU_MEMORY));
+        out_text(&out, "type", alert_types[ALERT_GPU_MEMORY]);
         out_number(&out, "usage_ratio", gpu_memory_usage_ratio(gpu));
         out_number(&out, "threshold", watch->options->threshold);
         out_number(&out, "current_usage_gb", gpu_memory_occupied_bytes(gpu) / GIB);
@@ -96,7 +97,7 @@ static void print_article_alert(struct watch *watch, const struct sample *sample
         char text[256];
         const int length =
             snprintf(text, sizeof text, "ALERT: %s\nCurrent usage: %.2f GB / %.2f GB\nUsage ratio: %.2f%%\n",
-                     alert_type(ALERT_GPU_MEMORY), gpu_memory_occupied_bytes(gpu) / GIB, gpu->memory_total_bytes / GIB,
+                     alert_types[ALERT_GPU_MEMORY], gpu_memory_occupied_bytes(gpu) / GIB, gpu->memory_total_bytes / GIB,
                      gpu_memory_usage_ratio(gpu) * 100);
         out_raw(&out, text, (size_t)length);
     }
@@ -215,7 +216,7 @@ static void sum_up(void *data, const struct monitor_view *view)
     arena_init(&arena, 0);
     for (size_t i = 0; i < alert_set_count(view->alerts); i++)
         ending->firing = ending->firing || alert_set_at(view->alerts, i)->state == ALERT_FIRING;
-    if (statistics_compute(view->history, ending->options->window_minutes, NULL, &arena, &statistics) == STATUS_OK) {
+    if (statistics_compute(view->history, ending->options->window_minutes, &arena, &statistics) == STATUS_OK) {
         if (!ending->options->json && !ending->options->article) {
             monitor_view_statistics(ending->out, &statistics);
         } else {
@@ -319,12 +320,11 @@ static struct sink_settings sinks_of(const struct monitor_options *options)
 static enum status start(struct watch *watch, struct problems *problems, struct monitor **ret_monitor)
 {
     const struct monitor_options *options = watch->options;
-    struct alert_rule rules[ALERT_RULES];
-    alert_rules(options->threshold, options->hysteresis, options->temperature_c, options->for_s, rules);
+    alert_rules(options->threshold, options->hysteresis, options->temperature_c, options->for_s, watch->rules);
     const struct monitor_settings settings = {
         .interval_s = options->interval_s,
         .history_max = (size_t)options->history_max,
-        .rules = rules,
+        .rules = watch->rules,
         .rule_count = ALERT_RULES,
         .sinks = sinks_of(options),
         .host = options->host,
@@ -376,7 +376,7 @@ static int run(const struct monitor_options *options, struct problems *problems)
     sigset_t signals, pipe;
     struct monitor *monitor = NULL;
     struct watch watch = {.options = options,
-                          .live = !options->json && !options->article && !options->once && screen_is_there(),
+                          .live = !options->json && !options->article && options->count != 1 && screen_is_there(),
                           .woken = eventfd(0, EFD_CLOEXEC)};
     set_hidden(watch.live && isatty(STDERR_FILENO));
     block_signals(&signals);

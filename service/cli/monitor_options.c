@@ -110,19 +110,16 @@ static void read_number(const struct number *number, const struct given *given, 
 {
     const char *text = *(const char *const *)(const void *)((const char *)given + number->given);
     double *value = (double *)(void *)((char *)options + number->taken);
-    char shown[CLI_NAME_BYTES];
     *value = number->preset;
     if (!text) return;
-    cli_dashed(number->name, shown);
     double read = 0;
     if (!text_parse_double(text, &read))
-        (void)problems_add(problems, STATUS_WRONG_TYPE, shown, "must be a number");
-    else if (number->ratio && alert_check_ratio(read, arena_strdup(problems->arena, shown), problems) != STATUS_OK)
+        (void)problems_add(problems, STATUS_WRONG_TYPE, number->name, "must be a number");
+    else if (number->ratio && alert_check_ratio(read, number->name, problems) != STATUS_OK)
         return;
     else if (read < number->low || read > number->high || (number->whole && read != floor(read)))
-        (void)problems_add(problems, STATUS_OUT_OF_RANGE, arena_strdup(problems->arena, shown),
-                           "must be a %snumber from %g to %g", number->whole ? "whole " : "", number->low,
-                           number->high);
+        (void)problems_add(problems, STATUS_OUT_OF_RANGE, number->name, "must be a %snumber from %g to %g",
+                           number->whole ? "whole " : "", number->low, number->high);
     else
         *value = read;
 }
@@ -178,10 +175,7 @@ enum status monitor_options_read(int argc, char **argv, struct arena *arena, str
         (void)problems_add(problems, STATUS_CONTRADICTION, "once", "is --count 1: leave the other one out");
     if (given.estimator && strcmp(given.estimator, "article") != 0)
         (void)problems_add(problems, STATUS_INVALID_VALUE, "estimator", "must be \"article\", or left out");
-    if (options.hysteresis >= options.threshold)
-        (void)problems_add(problems, STATUS_OUT_OF_RANGE, "alert-hysteresis",
-                           "must be less than the threshold: an alert could not be resolved");
-    options.once = given.once;
+    (void)!alert_check_hysteresis(options.hysteresis, options.threshold, problems);
     if (given.once) options.count = 1;
     options.json = given.json;
     options.log = given.alert_log;
@@ -193,9 +187,9 @@ enum status monitor_options_read(int argc, char **argv, struct arena *arena, str
     options.webhook = or_empty(given.alert_webhook);
     options.report_to = or_empty(given.report_to);
     options.webhook_secret =
-        monitor_options_secret(given.alert_webhook_secret_file, "alert-webhook-secret-file", arena, problems);
-    options.report_key = monitor_options_secret(given.report_key_file, "report-key-file", arena, problems);
-    options.exec = monitor_options_words(given.alert_exec, "alert-exec", arena, problems);
+        monitor_options_secret(given.alert_webhook_secret_file, "alert_webhook_secret_file", arena, problems);
+    options.report_key = monitor_options_secret(given.report_key_file, "report_key_file", arena, problems);
+    options.exec = monitor_options_words(given.alert_exec, "alert_exec", arena, problems);
     if (*options.proc && !(host_memory_read(options.proc).total_bytes > 0))
         (void)problems_add(problems, STATUS_INVALID_VALUE, "proc",
                            "%s has no meminfo: the folder is wanted where the host's /proc is mounted", options.proc);

@@ -5,7 +5,7 @@
 #include "monitor/monitor.h"
 
 struct monitor_options {
-    bool once, json, article, help, log;
+    bool json, article, help, log;
     double interval_s, count, window_minutes, history_max;
     double threshold, hysteresis, temperature_c, for_s;
     double report_interval_s, report_buffer, sink_timeout_s;

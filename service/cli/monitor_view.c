@@ -103,7 +103,7 @@ void monitor_view_line(struct out *out, const struct sample *sample)
 void monitor_view_alert(struct out *out, const struct alert *alert)
 {
     char since[SAMPLE_TIME_BYTES];
-    add(out, "ALERT %s: %s", alert_state_name(alert->state), alert_type(alert->rule->measure));
+    add(out, "ALERT %s: %s", alert_states[alert->state], alert_types[alert->rule->measure]);
     if (alert->gpu_index >= 0) add(out, " gpu %d", alert->gpu_index);
     if (alert->rule->measure != ALERT_GPU_LOST) add(out, ", %.4g against %.4g", alert->value, alert->rule->threshold);
     if (is_known(alert->total_bytes)) {
@@ -396,7 +396,7 @@ enum status monitor_view_frame(struct out *out, const struct view_subject *subje
                           .arena = arena,
                           .layout = lay_out(style->columns),
                           .first = history_window(history, subject->window_minutes)};
-    enum status status = statistics_compute(history, subject->window_minutes, NULL, arena, &statistics);
+    enum status status = statistics_compute(history, subject->window_minutes, arena, &statistics);
     if (status != STATUS_OK || !last) return status;
     add_head(&frame, last, statistics.sample_count);
     add_system_rows(&frame, &statistics.system_memory, &last->memory);

@@ -41,9 +41,7 @@ enum status serve_feed_open(const struct settings *settings, struct store *store
     alert_rules(settings->alert_threshold, settings->alert_hysteresis, settings->alert_temperature, settings->alert_for,
                 rules);
     (void)!alert_check_ratio(settings->alert_threshold, "alert_threshold", problems);
-    if (settings->alert_hysteresis >= settings->alert_threshold)
-        (void)problems_add(problems, STATUS_OUT_OF_RANGE, "alert_hysteresis",
-                           "must be less than the threshold: an alert could not be resolved");
+    (void)!alert_check_hysteresis(settings->alert_hysteresis, settings->alert_threshold, problems);
     enum status status = open_sinks(settings, report, arena, problems, &opened.sinks);
     if (status != STATUS_OK) return status;
     const struct feed_settings wanted = {.store = store,

@@ -58,12 +58,6 @@ static bool is_own(const struct calibration *pool)
     return strcmp(pool->pool, CALIBRATION_PUBLISHED) != 0;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The newest of a pool's calibrations over the median of those before it, or over what is usual of the part. */
 static double drift_of(const struct snapshot *snapshot, const struct calibration *pool, enum kernel_figure figure)
 {
@@ -81,7 +75,7 @@ static double drift_of(const struct snapshot *snapshot, const struct calibration
         if (!newest || older == newest) newest = item;
     }
     if (!newest) return UNKNOWN;
-    qsort(earlier, count, sizeof *earlier, compare_doubles);
+    qsort(earlier, count, sizeof *earlier, double_compare);
     double before = count           ? (earlier[(count - 1) / 2] + earlier[count / 2]) / 2
                     : newest->usual ? calibration_figure(newest->usual, figure)
                                     : UNKNOWN;

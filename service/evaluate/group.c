@@ -130,7 +130,7 @@ static struct entry *sorted_entries(const struct scores *scores, const struct gr
 static double quantile(double *values, size_t count, double share)
 {
     if (count == 0) return UNKNOWN;
-    qsort(values, count, sizeof *values, score_compare_errors);
+    qsort(values, count, sizeof *values, double_compare);
     double place = share * (double)(count - 1);
     size_t below = (size_t)place;
     size_t above = below + 1 < count ? below + 1 : below;

@@ -61,9 +61,3 @@ enum status scores_make(const struct runs *runs, struct arena *arena, struct pro
         add_scores(&runs->items[i], ret_scores);
     return STATUS_OK;
 }
-
-int score_compare_errors(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}

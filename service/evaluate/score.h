@@ -16,8 +16,6 @@ struct scores {
     size_t count;
 };
 
-/* Of two doubles, for qsort. */
-int score_compare_errors(const void *a, const void *b);
 /* One for each figure that a run has, at least one for each run. */
 enum status scores_make(const struct runs *runs, struct arena *arena, struct problems *problems,
                         struct scores *ret_scores) MUST_CHECK;

@@ -1,8 +1,6 @@
 /* conformal.c owns the quantile behind intervals and the table of factors. */
 #include "fit/conformal.h"
 
-#include "evaluate/score.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +27,6 @@ double conformal_factor(double *errors, size_t count, double coverage_ratio)
     if (!(rank >= 1) || rank > (double)count) return UNKNOWN;
     for (size_t i = 0; i < count; i++)
         errors[i] = fabs(errors[i]);
-    qsort(errors, count, sizeof *errors, score_compare_errors);
+    qsort(errors, count, sizeof *errors, double_compare);
     return exp(errors[(size_t)rank - 1]);
 }

@@ -1,8 +1,6 @@
 /* factors.c owns how the errors of left-out groups become factors, and the scores of a fit. */
 #include "fit/factors.h"
 
-#include "evaluate/score.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,11 +155,11 @@ static void add_score(const struct scoring *scoring, enum fit_kind kind, const s
     struct fit_score score = {.key = scoring->key, .calibrated = scoring->calibrated, .kind = kind, .rows = count};
     if (group) score.group = scoring->held->partitions[scoring->key].names[*group];
     set_coverage(scoring, group, &score);
-    qsort(chosen, count, sizeof *chosen, score_compare_errors);
+    qsort(chosen, count, sizeof *chosen, double_compare);
     score.bias = expm1(chosen[count / 2]);
     for (size_t i = 0; i < count; i++)
         chosen[i] = fabs(expm1(chosen[i]));
-    qsort(chosen, count, sizeof *chosen, score_compare_errors);
+    qsort(chosen, count, sizeof *chosen, double_compare);
     score.median = chosen[count / 2];
     score.p90 = chosen[count * 9 / 10];
     scoring->fit->scores[scoring->fit->score_count++] = score;

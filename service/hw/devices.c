@@ -41,28 +41,6 @@ struct devices {
     size_t known_count;
 };
 
-static struct gpu_reading unknown_reading(void)
-{
-    struct gpu_reading reading = {
-        .memory_total_bytes = UNKNOWN,
-        .memory_used_bytes = UNKNOWN,
-        .memory_reserved_bytes = UNKNOWN,
-        .busy_percent = UNKNOWN,
-        .memory_busy_percent = UNKNOWN,
-        .power_watts = UNKNOWN,
-        .power_limit_watts = UNKNOWN,
-        .temperature_c = UNKNOWN,
-        .sm_clock_mhz = UNKNOWN,
-        .memory_clock_mhz = UNKNOWN,
-        .throttle_bits = UNKNOWN,
-        .energy_joules = UNKNOWN,
-        .ecc_corrected = UNKNOWN,
-        .ecc_uncorrected = UNKNOWN,
-        .mig = UNKNOWN,
-    };
-    return reading;
-}
-
 enum status devices_open(const char *proc, struct problems *problems, struct devices **ret_devices)
 {
     struct devices *devices = calloc(1, sizeof *devices);
@@ -89,7 +67,9 @@ void devices_close(struct devices *devices)
     free(devices);
 }
 
-/* A driver that was there comes back within a reading or two; a library that never was is looked for now and then. */
+/* A library whose driver went away is tried in the next reading and in each after it; one that never was there is
+ * passed over for LOOK_AGAIN readings between two tries; one that has had lost GPUs in LOOK_AGAIN readings, one after
+ * another, is begun anew. */
 static bool is_open(struct source *source)
 {
     if (source->lost_for >= LOOK_AGAIN) {
@@ -125,7 +105,7 @@ static bool know(struct devices *devices, struct source *source, struct gpu_read
     if (!known && devices->known_count < KNOWN_MAX) {
         known = &devices->known[devices->known_count];
         known->source = source;
-        known->identity = unknown_reading();
+        known->identity = gpu_reading_unknown();
         known->identity.index = (int)devices->known_count++;
         memcpy(known->identity.uuid, reading->uuid, sizeof reading->uuid);
         memcpy(known->identity.name, reading->name, sizeof reading->name);
@@ -145,7 +125,7 @@ static void read_source(struct devices *devices, struct source *source, struct a
     if (!is_open(source)) return;
     *source->why = '\0';
     for (size_t i = 0; i < source->count; i++) {
-        struct gpu_reading reading = unknown_reading();
+        struct gpu_reading reading = gpu_reading_unknown();
         const enum gpu_answer answer =
             source->library->read(source->session, i, devices->proc, arena, &reading, source->why);
         if (answer == LIBRARY_GONE) {

@@ -38,6 +38,29 @@ struct gpu_reading {
     size_t process_count, instance_count;
 };
 
+/* Of which nothing is known. */
+static inline struct gpu_reading gpu_reading_unknown(void)
+{
+    struct gpu_reading reading = {
+        .memory_total_bytes = UNKNOWN,
+        .memory_used_bytes = UNKNOWN,
+        .memory_reserved_bytes = UNKNOWN,
+        .busy_percent = UNKNOWN,
+        .memory_busy_percent = UNKNOWN,
+        .power_watts = UNKNOWN,
+        .power_limit_watts = UNKNOWN,
+        .temperature_c = UNKNOWN,
+        .sm_clock_mhz = UNKNOWN,
+        .memory_clock_mhz = UNKNOWN,
+        .throttle_bits = UNKNOWN,
+        .energy_joules = UNKNOWN,
+        .ecc_corrected = UNKNOWN,
+        .ecc_uncorrected = UNKNOWN,
+        .mig = UNKNOWN,
+    };
+    return reading;
+}
+
 /* What is not free: used and reserved over total; NaN if unknown. */
 static inline double gpu_memory_occupied_bytes(const struct gpu_reading *gpu)
 {

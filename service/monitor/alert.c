@@ -11,7 +11,7 @@
 #define MS 1000.0
 
 struct alert_set {
-    struct alert_rule *rules;
+    const struct alert_rule *rules;
     size_t rule_count;
     struct alert *alerts;
     size_t count, room;
@@ -31,26 +31,17 @@ static double gpu_temperature(const struct gpu_reading *gpu)
 }
 
 static const struct {
-    const char *type;
     double (*of_gpu)(const struct gpu_reading *gpu); /* NULL: the host's memory */
     bool memory;
 } measures[ALERT_MEASURES] = {
-    [ALERT_GPU_MEMORY] = {"gpu_memory_high", gpu_memory_usage_ratio, true},
-    [ALERT_SYSTEM_MEMORY] = {"system_memory_high", NULL, true},
-    [ALERT_GPU_TEMPERATURE] = {"gpu_temperature_high", gpu_temperature, false},
-    [ALERT_GPU_LOST] = {"gpu_lost", gpu_lost, false},
+    [ALERT_GPU_MEMORY] = {gpu_memory_usage_ratio, true},
+    [ALERT_SYSTEM_MEMORY] = {NULL, true},
+    [ALERT_GPU_TEMPERATURE] = {gpu_temperature, false},
+    [ALERT_GPU_LOST] = {gpu_lost, false},
 };
 
-const char *alert_type(enum alert_measure measure)
-{
-    return measures[measure].type;
-}
-
-const char *alert_state_name(enum alert_state state)
-{
-    static const char *const names[ALERT_STATES] = {"ok", "pending", "firing", "resolved"};
-    return names[state];
-}
+const char *const alert_types[] = {"gpu_memory_high", "system_memory_high", "gpu_temperature_high", "gpu_lost", NULL};
+const char *const alert_states[] = {"ok", "pending", "firing", "resolved", NULL};
 
 enum status alert_check_ratio(double threshold, const char *field, struct problems *problems)
 {
@@ -58,6 +49,13 @@ enum status alert_check_ratio(double threshold, const char *field, struct proble
     if (threshold > 1 && threshold <= 100)
         return problems_add(problems, STATUS_OUT_OF_RANGE, field, "a ratio is wanted: %.4g", threshold / 100);
     return problems_add(problems, STATUS_OUT_OF_RANGE, field, "a ratio above 0 and up to 1 is wanted, such as 0.85");
+}
+
+enum status alert_check_hysteresis(double hysteresis, double threshold, struct problems *problems)
+{
+    if (hysteresis < threshold) return STATUS_OK;
+    return problems_add(problems, STATUS_OUT_OF_RANGE, "alert_hysteresis",
+                        "must be less than the threshold: an alert could not be resolved");
 }
 
 void alert_rules(double ratio, double hysteresis, double temperature_c, double for_s,
@@ -74,20 +72,13 @@ void alert_rules(double ratio, double hysteresis, double temperature_c, double f
 struct alert_set *alert_set_new(const struct alert_rule *rules, size_t count)
 {
     struct alert_set *set = calloc(1, sizeof *set);
-    if (set) set->rules = calloc(count + 1, sizeof *set->rules);
-    if (!set || !set->rules) {
-        free(set);
-        return NULL;
-    }
-    if (count) memcpy(set->rules, rules, count * sizeof *rules);
-    set->rule_count = count;
+    if (set) *set = (struct alert_set){.rules = rules, .rule_count = count};
     return set;
 }
 
 void alert_set_free(struct alert_set *set)
 {
     if (!set) return;
-    free(set->rules);
     free(set->alerts);
     free(set);
 }
@@ -179,6 +170,21 @@ bool alert_set_update(struct alert_set *set, const struct sample *sample,
     return complete;
 }
 
+void alert_note_change(void *data, const struct alert *alert)
+{
+    struct alert_changes *changes = data;
+    if (changes->count == changes->room) {
+        const size_t room = changes->room * 2 + 8;
+        struct alert *items = ARENA_ARRAY(changes->arena, room, struct alert);
+        changes->failed = changes->failed || !items;
+        if (!items) return;
+        if (changes->count) memcpy(items, changes->items, changes->count * sizeof *items);
+        changes->items = items;
+        changes->room = room;
+    }
+    changes->items[changes->count++] = *alert;
+}
+
 size_t alert_set_count(const struct alert_set *set)
 {
     return set->count;
@@ -231,8 +237,8 @@ void alert_write(struct out *out, const char *key, const struct alert *alert)
     const struct alert_rule *rule = alert->rule;
     char since[SAMPLE_TIME_BYTES];
     out_object(out, key);
-    out_text(out, "type", alert_type(rule->measure));
-    out_text(out, "state", alert_state_name(alert->state));
+    out_text(out, "type", alert_types[rule->measure]);
+    out_text(out, "state", alert_states[alert->state]);
     out_text(out, "host", alert->host);
     out_text(out, "since", sample_time_format(alert->since_unix_ms, since));
     out_number(out, "value", round6(alert->value));

@@ -21,7 +21,7 @@ enum alert_measure {
     ALERT_GPU_LOST,        /* "gpu_lost": 1 when lost, else 0 */
     ALERT_MEASURES
 };
-const char *alert_type(enum alert_measure measure);
+extern const char *const alert_types[ALERT_MEASURES + 1]; /* ended by NULL */
 
 struct alert_rule {
     enum alert_measure measure;
@@ -35,13 +35,15 @@ struct alert_rule {
 
 /* "a ratio is wanted: 0.85" for 85. `field` is named in problems. */
 enum status alert_check_ratio(double threshold, const char *field, struct problems *problems) MUST_CHECK;
+/* "alert_hysteresis", as the setting is called. */
+enum status alert_check_hysteresis(double hysteresis, double threshold, struct problems *problems) MUST_CHECK;
 /* The rules that most want: both memories at a ratio, temperature, lost GPUs. */
 enum { ALERT_RULES = ALERT_MEASURES };
 void alert_rules(double ratio, double hysteresis, double temperature_c, double for_s,
                  struct alert_rule ret_rules[ALERT_RULES]);
 
 enum alert_state { ALERT_OK, ALERT_PENDING, ALERT_FIRING, ALERT_RESOLVED, ALERT_STATES };
-const char *alert_state_name(enum alert_state state);
+extern const char *const alert_states[ALERT_STATES + 1]; /* ended by NULL */
 
 struct alert {
     const struct alert_rule *rule;
@@ -58,12 +60,20 @@ struct alert {
 
 /* The alerts of one host. */
 struct alert_set;
-struct alert_set *alert_set_new(const struct alert_rule *rules, size_t count); /* copies them; NULL: no memory */
+struct alert_set *alert_set_new(const struct alert_rule *rules, size_t count); /* borrowed; NULL: no memory */
 void alert_set_free(struct alert_set *set);                                    /* accepts NULL */
 /* Takes the next sample of the host. `changed` is called for each alert that has begun to fire or is resolved.
  * false: no memory for a new GPU's alerts; the others are up to date. */
 bool alert_set_update(struct alert_set *set, const struct sample *sample,
                       void (*changed)(void *data, const struct alert *alert), void *data);
+/* Copies of alerts that have changed, for who tells of them later. */
+struct alert_changes {
+    struct arena *arena;
+    struct alert *items;
+    size_t count, room;
+    bool failed; /* no memory for some */
+};
+void alert_note_change(void *data, const struct alert *alert); /* a `changed`, whose data are alert_changes */
 size_t alert_set_count(const struct alert_set *set);
 const struct alert *alert_set_at(const struct alert_set *set, size_t index);
 

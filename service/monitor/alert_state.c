@@ -13,8 +13,8 @@ enum { ALERTS_MAX = 4096, VALUES_MAX = 100000 };
 static void write_alert(struct out *out, const struct alert *alert)
 {
     out_object(out, NULL);
-    out_text(out, "type", alert_type(alert->rule->measure));
-    out_text(out, "state", alert_state_name(alert->state));
+    out_text(out, "type", alert_types[alert->rule->measure]);
+    out_text(out, "state", alert_states[alert->state]);
     out_integer(out, "since_unix_ms", alert->since_unix_ms);
     out_integer(out, "over_since_ms", alert->over_since_ms);
     out_number(out, "value", alert->value);
@@ -59,23 +59,14 @@ static void read_into(struct reading *reading, const json_t *object, const char 
     (void)snprintf(ret_text, GPU_TEXT_BYTES, "%s", text ? text : "");
 }
 
-/* The number of the name in a list of `count` names; `count` if it is none of them. */
-static unsigned find_name(const char *name, const char *(*name_of)(unsigned), unsigned count)
+/* The number of the member's text in a list of names; that of its end if it is none of them. */
+static unsigned read_name(struct reading *reading, const json_t *object, const char *name, const char *const *names)
 {
+    const char *text = read_text(reading, object, "", name, GPU_TEXT_BYTES);
     unsigned i = 0;
-    while (name && i < count && strcmp(name_of(i), name) != 0)
+    while (names[i] && (!text || strcmp(names[i], text) != 0))
         i++;
-    return name ? i : count;
-}
-
-static const char *type_of(unsigned measure)
-{
-    return alert_type((enum alert_measure)measure);
-}
-
-static const char *state_of(unsigned state)
-{
-    return alert_state_name((enum alert_state)state);
+    return i;
 }
 
 /* false: it is of another program. */
@@ -87,8 +78,8 @@ static bool read_alert(struct reading *reading, const json_t *object, const char
         {.measure = ALERT_GPU_TEMPERATURE},
         {.measure = ALERT_GPU_LOST},
     };
-    const unsigned measure = find_name(read_text(reading, object, "", "type", GPU_TEXT_BYTES), type_of, ALERT_MEASURES);
-    const unsigned state = find_name(read_text(reading, object, "", "state", GPU_TEXT_BYTES), state_of, ALERT_STATES);
+    const unsigned measure = read_name(reading, object, "type", alert_types);
+    const unsigned state = read_name(reading, object, "state", alert_states);
     if (measure == ALERT_MEASURES || state == ALERT_STATES) return false;
     *ret_alert = (struct alert){
         .rule = &rules[measure],

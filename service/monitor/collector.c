@@ -16,7 +16,6 @@ struct entry {
 
 struct collector {
     struct collector_settings settings;
-    struct alert_rule *rules;
     pthread_mutex_t mutex;
     struct entry *entries; /* by name */
     size_t count, bytes;
@@ -29,13 +28,10 @@ struct collector *collector_new(const struct collector_settings *settings)
     (void)pthread_mutex_init(&collector->mutex, NULL);
     collector->settings = *settings;
     collector->entries = calloc(settings->hosts_max + 1, sizeof *collector->entries);
-    collector->rules = calloc(settings->rule_count + 1, sizeof *collector->rules);
-    if (!collector->entries || !collector->rules) {
+    if (!collector->entries) {
         collector_free(collector);
         return NULL;
     }
-    for (size_t i = 0; i < settings->rule_count; i++)
-        collector->rules[i] = settings->rules[i];
     return collector;
 }
 
@@ -55,7 +51,6 @@ void collector_free(struct collector *collector)
         entry_done(&collector->entries[i]);
     (void)pthread_mutex_destroy(&collector->mutex);
     free(collector->entries);
-    free(collector->rules);
     free(collector);
 }
 
@@ -119,7 +114,7 @@ static struct entry *find_or_add(struct collector *collector, const struct sampl
     if (!known) {
         struct entry entry = {.name = strdup(batch->host),
                               .samples = calloc(collector->settings.samples_max + 1, sizeof(struct sample *)),
-                              .alerts = alert_set_new(collector->rules, collector->settings.rule_count)};
+                              .alerts = alert_set_new(collector->settings.rules, collector->settings.rule_count)};
         if (!entry.name || !entry.samples || !entry.alerts) {
             entry_done(&entry);
             (void)problems_add(problems, STATUS_OUT_OF_MEMORY, "", "no memory for another host");

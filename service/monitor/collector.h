@@ -7,7 +7,7 @@ struct collector_settings {
     size_t hosts_max;               /* one more takes the place of a host that was silent for a day, if there is one */
     size_t samples_max;             /* of each host */
     size_t max_bytes;               /* of all samples; beyond it the oldest go, whosever they are, but a host's last */
-    const struct alert_rule *rules; /* copied */
+    const struct alert_rule *rules; /* borrowed */
     size_t rule_count;
     /* An alert has begun to fire, or is resolved; must return at once. */
     void (*alert)(void *data, const struct alert *alert);

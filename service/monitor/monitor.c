@@ -83,31 +83,12 @@ static bool take(struct monitor *monitor, struct arena *arena, struct sample *re
     return true;
 }
 
-struct changes { /* alerts that somebody has to be told of */
-    struct arena *arena;
-    struct alert *alerts;
-    size_t count, room;
-};
-
-static void note_change(void *data, const struct alert *alert)
-{
-    struct changes *changes = data;
-    if (changes->count == changes->room) {
-        struct alert *more = ARENA_ARRAY(changes->arena, changes->room * 2 + 8, struct alert);
-        if (!more) return;
-        if (changes->count) memcpy(more, changes->alerts, changes->count * sizeof *more);
-        changes->alerts = more;
-        changes->room = changes->room * 2 + 8;
-    }
-    changes->alerts[changes->count++] = *alert;
-}
-
-static void keep(struct monitor *monitor, const struct sample *sample, struct changes *changes)
+static void keep(struct monitor *monitor, const struct sample *sample, struct alert_changes *changes)
 {
     const int64_t limit = monitor->settings.count;
     pthread_mutex_lock(&monitor->lock);
     (void)history_add(monitor->history, sample);
-    (void)alert_set_update(monitor->alerts, sample, note_change, changes);
+    (void)alert_set_update(monitor->alerts, sample, alert_note_change, changes);
     monitor->taken++;
     monitor->ended = limit > 0 && monitor->taken >= (uint64_t)limit;
     pthread_mutex_unlock(&monitor->lock);
@@ -118,13 +99,13 @@ static void take_and_tell(struct monitor *monitor)
     const struct monitor_settings *settings = &monitor->settings;
     struct arena arena;
     struct sample sample;
-    struct changes changes = {.arena = &arena};
+    struct alert_changes changes = {.arena = &arena};
     arena_init(&arena, 0);
     if (take(monitor, &arena, &sample)) {
         keep(monitor, &sample, &changes);
         for (size_t i = 0; i < changes.count; i++) {
-            sinks_alert(monitor->sinks, &changes.alerts[i]);
-            if (settings->alert) settings->alert(settings->data, &changes.alerts[i]);
+            sinks_alert(monitor->sinks, &changes.items[i]);
+            if (settings->alert) settings->alert(settings->data, &changes.items[i]);
         }
         sinks_sample(monitor->sinks, &sample);
         if (settings->taken) settings->taken(settings->data, &sample);

@@ -9,7 +9,7 @@
 struct monitor_settings {
     double interval_s;
     size_t history_max;
-    const struct alert_rule *rules; /* copied */
+    const struct alert_rule *rules; /* borrowed */
     size_t rule_count;
     struct sink_settings sinks; /* its texts are borrowed */
     const char *host;           /* "" = this machine's name */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MS = 1000, YEAR_FIRST = 1970, YEAR_LAST = 9999 };
+enum { MS = 1000 };
 
 int64_t sample_clock_add(struct sample_clock *clock, const struct sample *sample)
 {
@@ -124,32 +124,23 @@ static int take_fraction(const char **at)
 bool sample_time_parse(const char *text, int64_t *ret_unix_ms)
 {
     static const struct {
-        size_t digits;
-        char after; /* 0: the fraction or Z */
-        int least, most;
-    } parts[] = {{4, '-', YEAR_FIRST, YEAR_LAST},
-                 {2, '-', 1, 12},
-                 {2, 'T', 1, 31},
-                 {2, ':', 0, 23},
-                 {2, ':', 0, 59},
-                 {2, 0, 0, 60}};
-    int values[sizeof parts / sizeof *parts];
+        char before;
+        int most, seconds;
+    } parts[] = {{'T', 23, 3600}, {':', 59, 60}, {':', 60, 1}};
+    char day[sizeof "2026-11-29"];
+    date_t date = DATE_UNKNOWN;
+    (void)snprintf(day, sizeof day, "%s", text);
+    if (strlen(day) + 1 < sizeof day || !date_parse(day, &date)) return false;
+    int64_t seconds = date.days * INT64_C(86400);
+    text += sizeof day - 1;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        values[i] = take_digits(&text, parts[i].digits);
-        if (values[i] < parts[i].least || values[i] > parts[i].most) return false;
-        if (parts[i].after && *text++ != parts[i].after) return false;
+        if (*text++ != parts[i].before) return false;
+        const int value = take_digits(&text, 2);
+        if (value < 0 || value > parts[i].most) return false;
+        seconds += (int64_t)value * parts[i].seconds;
     }
-    int ms = take_fraction(&text);
+    const int ms = take_fraction(&text);
     if (ms < 0 || strcmp(text, "Z") != 0) return false;
-    struct tm utc = {.tm_year = values[0] - 1900,
-                     .tm_mon = values[1] - 1,
-                     .tm_mday = values[2],
-                     .tm_hour = values[3],
-                     .tm_min = values[4],
-                     .tm_sec = values[5]};
-    int day = utc.tm_mday;
-    int64_t seconds = timegm(&utc);
-    if (utc.tm_mday != day && values[5] < 60) return false; /* 30 February */
     *ret_unix_ms = seconds * MS + ms;
     return true;
 }

@@ -58,7 +58,7 @@ static void write_figures(struct out *out, const struct figure *figures, size_t 
     }
 }
 
-void sample_write_memory(struct out *out, const char *key, const struct memory_reading *memory)
+static void write_memory(struct out *out, const char *key, const struct memory_reading *memory)
 {
     out_object(out, key);
     write_figures(out, memory_figures, COUNT_OF(memory_figures), memory);
@@ -103,7 +103,7 @@ static void write_parts(struct out *out, const struct gpu_reading *gpu)
     out_array_end(out);
 }
 
-void sample_write_gpu(struct out *out, const struct gpu_reading *gpu, bool all)
+static void write_gpu(struct out *out, const struct gpu_reading *gpu, bool all)
 {
     out_object(out, NULL);
     out_integer(out, "index", gpu->index);
@@ -129,10 +129,10 @@ void sample_write(struct out *out, const char *key, const struct sample *sample,
     out_integer(out, "monotonic_ms", sample->monotonic_ms);
     out_number(out, "took_ms", round6(sample->took_ms));
     out_text(out, "reason", *sample->reason ? sample->reason : NULL);
-    sample_write_memory(out, "system_memory", &sample->memory);
+    write_memory(out, "system_memory", &sample->memory);
     out_array(out, "gpus");
     for (size_t i = 0; i < sample->gpu_count; i++)
-        sample_write_gpu(out, &sample->gpus[i], all);
+        write_gpu(out, &sample->gpus[i], all);
     out_array_end(out);
     out_object_end(out);
 }
@@ -182,80 +182,68 @@ static void read_uuid(struct reading *reading, const json_t *object, const char 
         refuse(reading, STATUS_MISSING_FIELD, path, "uuid", "is missing: it tells GPUs apart");
 }
 
-/* A list of objects of at most `max`; NULL and *ret_count 0 if there is none. */
-static const json_t *read_list(struct reading *reading, const json_t *object, const char *path, const char *name,
-                               size_t max, size_t *ret_count)
-{
-    const json_t *list = json_object_get(object, name);
-    *ret_count = 0;
-    if (!list || json_is_null(list)) return NULL;
-    if (!json_is_array(list)) {
-        refuse(reading, STATUS_WRONG_TYPE, path, name, "must be a list of objects");
-        return NULL;
-    }
-    if (json_array_size(list) > max) {
-        (void)problems_add(reading->problems, STATUS_OUT_OF_RANGE, path_of(reading, path, name),
-                           "has %zu entries, at most %zu are taken", json_array_size(list), max);
-        return NULL;
-    }
-    *ret_count = json_array_size(list);
-    return list;
-}
+/* A list of objects: how it is called, what becomes of each. */
+struct list {
+    const char *name;
+    size_t max, size;
+    void (*read)(struct reading *reading, const json_t *object, const char *path, void *ret_item);
+};
 
-/* One of a list, and where it stands; NULL after a problem. */
-static const json_t *read_entry(struct reading *reading, const json_t *list, size_t i, const char *path,
-                                const char *name, const char **ret_path)
+static const char *place_of(struct reading *reading, const char *path, const char *name, size_t i)
 {
-    const json_t *entry = json_array_get(list, i);
     const char *place = arena_printf(reading->arena, "%s%s%s[%zu]", path, *path ? "." : "", name, i);
-    *ret_path = place ? place : "";
-    if (json_is_object(entry)) return entry;
-    (void)problems_add(reading->problems, STATUS_WRONG_TYPE, *ret_path, "must be an object");
-    return NULL;
+    return place ? place : "";
 }
 
-static void *room_for(struct reading *reading, size_t count, size_t size, size_t *ret_count)
+/* In the arena; none where there is no list, or after a problem with it. */
+static void *read_all(struct reading *reading, const json_t *object, const char *path, const struct list *list,
+                      size_t *ret_count)
 {
-    void *room = arena_array(reading->arena, count + 1, size);
-    if (!room) refuse(reading, STATUS_OUT_OF_MEMORY, "", "", "no memory for the samples");
-    *ret_count = room ? count : 0;
-    return room;
-}
-
-static void read_processes(struct reading *reading, const json_t *object, const char *path, struct gpu_reading *gpu)
-{
-    size_t count = 0;
-    const char *place = "";
-    const json_t *list = read_list(reading, object, path, "processes", SAMPLE_PROCESSES_MAX, &count);
-    struct gpu_process *processes = room_for(reading, count, sizeof *processes, &gpu->process_count);
-    for (size_t i = 0; i < gpu->process_count; i++) {
-        const json_t *entry = read_entry(reading, list, i, path, "processes", &place);
-        if (!entry) continue;
-        processes[i].pid = read_whole(reading, entry, place, "pid", COUNT_MAX);
-        read_into(reading, entry, place, "name", processes[i].name, sizeof processes[i].name);
-        processes[i].used_bytes = read_number(reading, entry, place, "used_bytes", 0, BYTES_MAX);
+    const json_t *entries = json_object_get(object, list->name);
+    size_t count = json_array_size(entries);
+    if (entries && !json_is_null(entries) && !json_is_array(entries))
+        refuse(reading, STATUS_WRONG_TYPE, path, list->name, "must be a list of objects");
+    if (count > list->max) {
+        (void)problems_add(reading->problems, STATUS_OUT_OF_RANGE, path_of(reading, path, list->name),
+                           "has %zu entries, at most %zu are taken", count, list->max);
+        count = 0;
     }
-    gpu->processes = processes;
-}
-
-static void read_instances(struct reading *reading, const json_t *object, const char *path, struct gpu_reading *gpu)
-{
-    size_t count = 0;
-    const char *place = "";
-    const json_t *list = read_list(reading, object, path, "instances", SAMPLE_PROCESSES_MAX, &count);
-    struct gpu_instance *instances = room_for(reading, count, sizeof *instances, &gpu->instance_count);
-    for (size_t i = 0; i < gpu->instance_count; i++) {
-        const json_t *entry = read_entry(reading, list, i, path, "instances", &place);
-        if (!entry) continue;
-        read_uuid(reading, entry, place, instances[i].uuid);
-        instances[i].memory_total_bytes = read_number(reading, entry, place, "memory_total_bytes", 0, BYTES_MAX);
-        instances[i].memory_used_bytes = read_number(reading, entry, place, "memory_used_bytes", 0, BYTES_MAX);
+    char *items = arena_array(reading->arena, count + 1, list->size);
+    if (!items) refuse(reading, STATUS_OUT_OF_MEMORY, "", "", "no memory for the samples");
+    *ret_count = items ? count : 0;
+    for (size_t i = 0; i < *ret_count; i++) {
+        const json_t *entry = json_array_get(entries, i);
+        const char *place = place_of(reading, path, list->name, i);
+        if (json_is_object(entry))
+            list->read(reading, entry, place, items + i * list->size);
+        else
+            (void)problems_add(reading->problems, STATUS_WRONG_TYPE, place, "must be an object");
     }
-    gpu->instances = instances;
+    return items;
 }
 
-static void read_gpu(struct reading *reading, const json_t *object, const char *path, struct gpu_reading *gpu)
+static void read_process(struct reading *reading, const json_t *object, const char *path, void *ret_item)
 {
+    struct gpu_process *process = ret_item;
+    process->pid = read_whole(reading, object, path, "pid", COUNT_MAX);
+    read_into(reading, object, path, "name", process->name, sizeof process->name);
+    process->used_bytes = read_number(reading, object, path, "used_bytes", 0, BYTES_MAX);
+}
+
+static void read_instance(struct reading *reading, const json_t *object, const char *path, void *ret_item)
+{
+    struct gpu_instance *instance = ret_item;
+    read_uuid(reading, object, path, instance->uuid);
+    instance->memory_total_bytes = read_number(reading, object, path, "memory_total_bytes", 0, BYTES_MAX);
+    instance->memory_used_bytes = read_number(reading, object, path, "memory_used_bytes", 0, BYTES_MAX);
+}
+
+static const struct list processes = {"processes", SAMPLE_PROCESSES_MAX, sizeof(struct gpu_process), read_process};
+static const struct list instances = {"instances", SAMPLE_PROCESSES_MAX, sizeof(struct gpu_instance), read_instance};
+
+static void read_gpu(struct reading *reading, const json_t *object, const char *path, void *ret_item)
+{
+    struct gpu_reading *gpu = ret_item;
     const json_t *mig = json_object_get(object, "mig");
     gpu->index = (int)read_whole(reading, object, path, "index", 65535);
     read_uuid(reading, object, path, gpu->uuid);
@@ -265,44 +253,41 @@ static void read_gpu(struct reading *reading, const json_t *object, const char *
     if (mig && !json_is_boolean(mig) && !json_is_null(mig))
         refuse(reading, STATUS_WRONG_TYPE, path, "mig", "must be true, false or null");
     gpu->mig = json_is_boolean(mig) ? json_is_true(mig) : UNKNOWN;
-    read_processes(reading, object, path, gpu);
-    read_instances(reading, object, path, gpu);
+    gpu->processes = read_all(reading, object, path, &processes, &gpu->process_count);
+    gpu->instances = read_all(reading, object, path, &instances, &gpu->instance_count);
 }
 
-static void read_gpus(struct reading *reading, const json_t *object, const char *path, struct sample *sample)
+static const struct list gpus = {"gpus", SAMPLE_GPUS_MAX, sizeof(struct gpu_reading), read_gpu};
+
+static void check_uuids(struct reading *reading, const char *path, const struct sample *sample)
 {
-    size_t count = 0;
-    const char *place = "";
-    const json_t *list = read_list(reading, object, path, "gpus", SAMPLE_GPUS_MAX, &count);
-    struct gpu_reading *gpus = room_for(reading, count, sizeof *gpus, &sample->gpu_count);
     for (size_t i = 0; i < sample->gpu_count; i++) {
-        const json_t *entry = read_entry(reading, list, i, path, "gpus", &place);
-        if (entry) read_gpu(reading, entry, place, &gpus[i]);
-        for (size_t j = 0; entry && j < i; j++) {
-            if (*gpus[i].uuid && strcmp(gpus[i].uuid, gpus[j].uuid) == 0)
-                refuse(reading, STATUS_DUPLICATE_FIELD, place, "uuid", "is that of another GPU of the sample");
-        }
+        const char *uuid = sample->gpus[i].uuid;
+        if (*uuid && sample_find_gpu(sample, uuid) != &sample->gpus[i])
+            refuse(reading, STATUS_DUPLICATE_FIELD, place_of(reading, path, gpus.name, i), "uuid",
+                   "is that of another GPU of the sample");
     }
-    sample->gpus = gpus;
 }
 
-static void read_sample(struct reading *reading, const json_t *object, const char *path, const char *host,
-                        struct sample *sample)
+static void read_sample(struct reading *reading, const json_t *object, const char *path, void *ret_item)
 {
+    struct sample *sample = ret_item;
     const char *time = read_text(reading, object, path, "time", SAMPLE_TIME_BYTES - 1);
     if (time && !sample_time_parse(time, &sample->unix_ms))
         refuse(reading, *time ? STATUS_INVALID_VALUE : STATUS_MISSING_FIELD, path, "time",
                "is no time in UTC such as \"2026-11-29T03:04:05.123Z\"");
     const char *memory_path = path_of(reading, path, "system_memory");
     const char *reason = read_text(reading, object, path, "reason", 400);
-    sample->host = host;
     sample->monotonic_ms = read_whole(reading, object, path, "monotonic_ms", COUNT_MAX);
     sample->took_ms = read_number(reading, object, path, "took_ms", 0, 1e9);
     sample->reason = reason ? reason : "";
     read_figures(reading, read_object(reading, object, path, "system_memory"), memory_path, memory_figures,
                  COUNT_OF(memory_figures), &sample->memory);
-    read_gpus(reading, object, path, sample);
+    sample->gpus = read_all(reading, object, path, &gpus, &sample->gpu_count);
+    check_uuids(reading, path, sample);
 }
+
+static const struct list all_samples = {"samples", SAMPLES_MAX, sizeof(struct sample), read_sample};
 
 static void read_host(struct reading *reading, const json_t *root, const char **ret_host)
 {
@@ -323,19 +308,14 @@ static void read_schema(struct reading *reading, const json_t *root)
 
 static void read_batch(struct reading *reading, const json_t *root, struct sample_batch *batch)
 {
-    size_t count = 0;
-    const char *place = "";
     const size_t before = reading->problems->count;
     read_schema(reading, root);
     read_host(reading, root, &batch->host);
-    const json_t *list = read_list(reading, root, "", "samples", SAMPLES_MAX, &count);
-    if (count == 0 && reading->problems->count == before)
+    struct sample *samples = read_all(reading, root, "", &all_samples, &batch->count);
+    if (batch->count == 0 && reading->problems->count == before)
         refuse(reading, STATUS_MISSING_FIELD, "", "samples", "is missing: a list of samples, oldest first");
-    struct sample *samples = room_for(reading, count, sizeof *samples, &batch->count);
-    for (size_t i = 0; i < batch->count; i++) {
-        const json_t *entry = read_entry(reading, list, i, "", "samples", &place);
-        if (entry) read_sample(reading, entry, place, batch->host, &samples[i]);
-    }
+    for (size_t i = 0; i < batch->count; i++)
+        samples[i].host = batch->host;
     batch->samples = samples;
 }
 
@@ -367,11 +347,11 @@ enum status sample_read(const char *text, size_t length, const char *host, struc
                         struct problems *problems, struct sample *ret_sample)
 {
     struct reading reading = {.arena = arena, .problems = problems};
-    struct sample sample = {0};
+    struct sample sample = {.host = host};
     json_t *root = NULL;
     enum status status = read_root(text, length, "a sample", arena, problems, &root);
     if (status != STATUS_OK) return status;
-    read_sample(&reading, root, "", host, &sample);
+    read_sample(&reading, root, "", &sample);
     json_decref(root);
     status = problems_status(problems);
     if (status == STATUS_OK) *ret_sample = sample;

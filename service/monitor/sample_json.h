@@ -35,9 +35,6 @@ enum {
 struct out;
 /* One SAMPLE; key NULL inside a list. `all`: with processes and instances. */
 void sample_write(struct out *out, const char *key, const struct sample *sample, bool all);
-/* One GPU as in SAMPLE. */
-void sample_write_gpu(struct out *out, const struct gpu_reading *gpu, bool all);
-void sample_write_memory(struct out *out, const char *key, const struct memory_reading *memory);
 
 struct sample_batch {
     const char *host;

@@ -21,12 +21,6 @@ static const struct sample *at(const struct window *window, size_t i)
     return history_at(window->history, window->first + i);
 }
 
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Of window->values. The sum is the article's: in the order of time. */
 static struct series series_of(const struct window *window)
 {
@@ -39,7 +33,7 @@ static struct series series_of(const struct window *window)
         sum += window->values[i];
     }
     if (series.count == 0) return series;
-    qsort(window->sorted, series.count, sizeof *window->sorted, compare);
+    qsort(window->sorted, series.count, sizeof *window->sorted, double_compare);
     series.avg = sum / (double)series.count;
     series.min = window->sorted[0];
     series.max = window->sorted[series.count - 1];
@@ -124,19 +118,22 @@ static int compare_index(const void *a, const void *b)
     return (x->gpu->index > y->gpu->index) - (x->gpu->index < y->gpu->index);
 }
 
+static bool is_listed(const struct gpu_statistics *gpus, size_t count, const char *uuid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(gpus[i].gpu->uuid, uuid) == 0) return true;
+    return false;
+}
+
 /* Every GPU that the window has, as it was read last. */
-static enum status list_gpus(const struct window *window, const char *uuid, struct arena *arena,
-                             struct statistics *statistics)
+static enum status list_gpus(const struct window *window, struct arena *arena, struct statistics *statistics)
 {
     struct gpu_statistics *gpus = NULL;
     size_t count = 0, room = 0;
     for (size_t i = window->count; i > 0; i--) {
         const struct sample *sample = at(window, i - 1);
         for (size_t g = 0; g < sample->gpu_count; g++) {
-            bool wanted = !uuid || strcmp(uuid, sample->gpus[g].uuid) == 0;
-            for (size_t known = 0; wanted && known < count; known++)
-                wanted = strcmp(gpus[known].gpu->uuid, sample->gpus[g].uuid) != 0;
-            if (!wanted) continue;
+            if (is_listed(gpus, count, sample->gpus[g].uuid)) continue;
             if (count == room) {
                 struct gpu_statistics *more = ARENA_ARRAY(arena, room = room * 2 + 8, struct gpu_statistics);
                 if (!more) return STATUS_OUT_OF_MEMORY;
@@ -154,8 +151,8 @@ static enum status list_gpus(const struct window *window, const char *uuid, stru
     return STATUS_OK;
 }
 
-enum status statistics_compute(const struct history *history, double window_minutes, const char *uuid,
-                               struct arena *arena, struct statistics *ret_statistics)
+enum status statistics_compute(const struct history *history, double window_minutes, struct arena *arena,
+                               struct statistics *ret_statistics)
 {
     struct window window = {.history = history, .first = history_window(history, window_minutes)};
     window.count = history_count(history) - window.first;
@@ -174,7 +171,7 @@ enum status statistics_compute(const struct history *history, double window_minu
         statistics.to_unix_ms = at(&window, window.count - 1)->unix_ms;
     }
     statistics.system_memory = system_statistics(&window);
-    enum status status = list_gpus(&window, uuid, arena, &statistics);
+    enum status status = list_gpus(&window, arena, &statistics);
     if (status == STATUS_OK) *ret_statistics = statistics;
     return status;
 }

@@ -46,9 +46,9 @@ struct statistics {
     size_t gpu_count;
 };
 
-/* `uuid`: of this GPU alone; NULL: of all. Without a sample sample_count is 0 and figures are NaN. */
-enum status statistics_compute(const struct history *history, double window_minutes, const char *uuid,
-                               struct arena *arena, struct statistics *ret_statistics) MUST_CHECK;
+/* Without a sample sample_count is 0 and figures are NaN. */
+enum status statistics_compute(const struct history *history, double window_minutes, struct arena *arena,
+                               struct statistics *ret_statistics) MUST_CHECK;
 
 struct out;
 void statistics_write(struct out *out, const char *key, const struct statistics *statistics);

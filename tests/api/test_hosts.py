@@ -99,6 +99,7 @@ def test_history_goes_back_page_by_page(report, ask):
     times, query = [], {"host": "past", "gpu": "1", "limit": 7}
     while True:
         page = ask("history", **query).json
+        assert len(page["samples"]) <= 7
         times += [one["time"] for one in page["samples"]]
         assert all([card["uuid"] for card in one["gpus"]] == ["GPU-1"] for one in page["samples"])
         if not page["next_until"]:

@@ -85,6 +85,7 @@ def test_the_same_answers_as_memory(watched, start_service):
 
 def test_a_restart_forgets_nothing(watched, sql):
     first = watched("--alert-for", "30")
+    first.report(batch("kept", sample(65, gpu(1))))
     first.report(batch("kept", sample(60, gpu(79))))
     assert first.ask("alerts").json["alerts"][0]["state"] == "pending"
     before = first.ask("history", host="kept").json
@@ -126,7 +127,8 @@ def test_days_are_made_and_dropped(watched, sql):
     today = sql("select to_char(now() at time zone 'UTC', 'YYYYMMDD')")
     assert 3 <= len(days) <= 4 and (today in days or max(days) < today)
     assert sql("select count(*) from gpusize.monitor_sample") == "3"
-    assert sql("select gpusize.monitor_keep(3)") == "0"
+    assert sql("select gpusize.monitor_make_days(day, day), gpusize.monitor_keep(3)"  # the oldest that is kept
+               " from (select (now() at time zone 'UTC')::date - 3 as day) oldest") == "|0"
     assert int(sql("select gpusize.monitor_keep(1)")) >= 1
     assert one.ask("history", host="days", window_minutes=10080).json["samples"]
 

@@ -43,7 +43,7 @@ static void use(const struct sample_batch *batch, struct arena *arena, struct pr
         assert(history_add(history, &batch->samples[i]) &&
                alert_set_update(alerts, &batch->samples[i], pass_over, NULL));
     }
-    enum status status = statistics_compute(history, WINDOW_MINUTES_DEFAULT, NULL, arena, &statistics);
+    enum status status = statistics_compute(history, WINDOW_MINUTES_DEFAULT, arena, &statistics);
     assert(status == STATUS_OK && statistics.sample_count > 0);
     out_init(&out, 0);
     statistics_write(&out, NULL, &statistics);

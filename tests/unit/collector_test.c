@@ -14,6 +14,7 @@ struct world {
     struct arena arena;
     struct problems problems;
     struct collector *collector;
+    struct alert_rule rules[ALERT_RULES];
     size_t alerts;
 };
 
@@ -26,15 +27,14 @@ static void count_alert(void *data, const struct alert *alert)
 
 static void open_world(struct world *world, size_t max_bytes)
 {
-    struct alert_rule rules[ALERT_RULES];
-    alert_rules(0.85, 0.05, 90, 0, rules);
     *world = (struct world){0};
+    alert_rules(0.85, 0.05, 90, 0, world->rules);
     arena_init(&world->arena, 0);
     problems_init(&world->problems, &world->arena);
     const struct collector_settings settings = {.hosts_max = HOSTS_MAX,
                                                 .samples_max = SAMPLES_MAX_HERE,
                                                 .max_bytes = max_bytes,
-                                                .rules = rules,
+                                                .rules = world->rules,
                                                 .rule_count = ALERT_RULES,
                                                 .alert = count_alert,
                                                 .data = world};
@@ -152,13 +152,26 @@ static void memory_has_an_end(void **state)
     close_world(&world);
 }
 
+static void the_oldest_goes_whosever_it_is(void **state)
+{
+    (void)state;
+    struct world world;
+    open_world(&world, 4 * sample_bytes(&(struct sample){.host = "a", .reason = ""}));
+    for (int64_t time = 1; time <= 2; time++) {
+        (void)add(&world, "a", time + 4, 0.5, STATUS_OK);
+        (void)add(&world, "b", time, 0.5, STATUS_OK);
+    }
+    (void)add(&world, "a", 7, 0.5, STATUS_OK);
+    assert_world(&world, "a:5,6,7 b:2");
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(samples_are_sorted_and_come_once),
-        cmocka_unit_test(late_samples_raise_no_alert),
-        cmocka_unit_test(silent_hosts_make_room),
-        cmocka_unit_test(memory_has_an_end),
+        cmocka_unit_test(samples_are_sorted_and_come_once), cmocka_unit_test(late_samples_raise_no_alert),
+        cmocka_unit_test(silent_hosts_make_room),           cmocka_unit_test(memory_has_an_end),
+        cmocka_unit_test(the_oldest_goes_whosever_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,23 +20,11 @@
 
 static struct gpu_reading gpu_of(double used_gib, double total_gib)
 {
-    struct gpu_reading gpu = {.uuid = "GPU-1",
-                              .name = "NVIDIA H200",
-                              .memory_total_bytes = total_gib * GIB,
-                              .memory_used_bytes = used_gib * GIB,
-                              .memory_reserved_bytes = UNKNOWN,
-                              .busy_percent = UNKNOWN,
-                              .memory_busy_percent = UNKNOWN,
-                              .power_watts = UNKNOWN,
-                              .power_limit_watts = UNKNOWN,
-                              .temperature_c = UNKNOWN,
-                              .sm_clock_mhz = UNKNOWN,
-                              .memory_clock_mhz = UNKNOWN,
-                              .throttle_bits = UNKNOWN,
-                              .energy_joules = UNKNOWN,
-                              .ecc_corrected = UNKNOWN,
-                              .ecc_uncorrected = UNKNOWN,
-                              .mig = UNKNOWN};
+    struct gpu_reading gpu = gpu_reading_unknown();
+    (void)snprintf(gpu.uuid, sizeof gpu.uuid, "GPU-1");
+    (void)snprintf(gpu.name, sizeof gpu.name, "NVIDIA H200");
+    gpu.memory_total_bytes = total_gib * GIB;
+    gpu.memory_used_bytes = used_gib * GIB;
     return gpu;
 }
 
@@ -61,7 +49,7 @@ static void add(struct history *history, double second, double used_gib)
 static struct statistics figures(const struct history *history, double minutes)
 {
     struct statistics statistics;
-    assert_int_equal(statistics_compute(history, minutes, NULL, &arena, &statistics), STATUS_OK);
+    assert_int_equal(statistics_compute(history, minutes, &arena, &statistics), STATUS_OK);
     return statistics;
 }
 
@@ -203,7 +191,8 @@ static void take_note(void *data, const struct alert *alert)
 
 static struct alert_set *alerts_for(double for_s)
 {
-    const struct alert_rule rule = {ALERT_GPU_MEMORY, 0.85, 0.05, for_s};
+    static struct alert_rule rule; /* the last set's */
+    rule = (struct alert_rule){ALERT_GPU_MEMORY, 0.85, 0.05, for_s};
     struct alert_set *set = alert_set_new(&rule, 1);
     assert_non_null(set);
     return set;
@@ -233,6 +222,18 @@ static void alerts_have_hysteresis(void **state)
     assert_int_equal(told.count, 3);
     assert_int_equal(step(set, 53, UNKNOWN, &told), ALERT_FIRING); /* what is not known changes nothing */
     alert_set_free(set);
+}
+
+static void all_changes_are_noted(void **state)
+{
+    struct alert_changes changes = {.arena = &arena};
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        alert_note_change(&changes, &(struct alert){.gpu_index = i});
+    assert_int_equal(changes.count, 100);
+    assert_false(changes.failed);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(changes.items[i].gpu_index, i);
 }
 
 static void alerts_wait_for_their_time(void **state)
@@ -417,6 +418,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(empty_windows_know_nothing, fixture_setup_empty, fixture_teardown),
         cmocka_unit_test_setup_teardown(counters_may_begin_anew, fixture_setup_empty, fixture_teardown),
         cmocka_unit_test_setup_teardown(alerts_have_hysteresis, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(all_changes_are_noted, fixture_setup_empty, fixture_teardown),
         cmocka_unit_test_setup_teardown(alerts_wait_for_their_time, fixture_setup_empty, fixture_teardown),
         cmocka_unit_test_setup_teardown(thresholds_are_ratios, fixture_setup_empty, fixture_teardown),
         cmocka_unit_test_setup_teardown(lines_are_found_exactly, fixture_setup_empty, fixture_teardown),

@@ -28,11 +28,8 @@ static void print(struct out *out, const struct gpu_reading *gpus, size_t count,
 
 static struct gpu_reading unknown_gpu(void)
 {
-    struct gpu_reading gpu = {.index = 3, .mig = UNKNOWN, .throttle_bits = UNKNOWN, .energy_joules = UNKNOWN};
-    gpu.memory_total_bytes = gpu.memory_used_bytes = gpu.memory_reserved_bytes = UNKNOWN;
-    gpu.busy_percent = gpu.memory_busy_percent = gpu.sm_clock_mhz = gpu.memory_clock_mhz = UNKNOWN;
-    gpu.power_watts = gpu.power_limit_watts = gpu.temperature_c = UNKNOWN;
-    gpu.ecc_corrected = gpu.ecc_uncorrected = UNKNOWN;
+    struct gpu_reading gpu = gpu_reading_unknown();
+    gpu.index = 3;
     return gpu;
 }
 
