@@ -72,9 +72,10 @@ static const struct field fields[] = {
            "Mean length of what is padded to sequence_tokens."),
     INTEGER(micro_batch_sequences, micro_batch_sequences, "training", 1, 65536, "sequences", "the fastest that fits",
             "Sequences that a rank has on it at a time."),
-    INTEGER(batch_sequences, batch_sequences, "training", 1, 1e7, "sequences",
-            "what 131,072 tokens fill, of pretrain 4,194,304; at least one on each rank",
-            "Sequences of one step of the optimizer, on all ranks together."),
+    INTEGER(
+        batch_sequences, batch_sequences, "training", 1, 1e7, "sequences",
+        "what 131,072 tokens fill, of pretrain 4,194,304; at least one for each GPU, and a micro-batch on each copy",
+        "Sequences of one step of the optimizer, on all ranks together."),
     NUMBER(training_tokens, training_tokens, "training", 1, 1e18, "tokens", NULL,
            "Tokens of the whole run, all epochs, without padding."),
     CHOICE(framework, framework, "training", framework_names,

@@ -74,7 +74,8 @@ static void consider(struct searcher *searcher, const struct training_setup *set
     best->state = state;
 }
 
-/* Micro-batches of a step: whole ones; where the batch was not asked for, at least one, and more than asked for. */
+/* Micro-batches of a step: whole ones. Where the batch was not asked for, a sequence for each GPU at least: so many are
+ * without model parallelism, and a pipeline that had fewer would be compared by its bubble. */
 static bool set_micro_batches(const struct training_question *question, struct training_setup *setup)
 {
     double ranks = training_data_parallel(setup) * setup->micro_batch_sequences;
@@ -86,7 +87,7 @@ static bool set_micro_batches(const struct training_question *question, struct t
         setup->micro_batches = question->batch_sequences / ranks;
         return setup->micro_batches >= 1 && setup->micro_batches == floor(setup->micro_batches);
     }
-    setup->micro_batches = fmax(1, ceil(question->batch_sequences_default / ranks));
+    setup->micro_batches = ceil(fmax(fmax(question->batch_sequences_default, setup->gpus), ranks) / ranks);
     return true;
 }
 
