@@ -224,7 +224,7 @@ static void read_megatron(const struct reading *reading)
     }
     if (!find_model(reading)) return;
     run->setup.method = strstr(task, "LoRA") ? TRAINING_LORA : strstr(task, "SFT") ? TRAINING_FULL : TRAINING_PRETRAIN;
-    run->setup.lora_rank = 16;
+    run->setup.lora_rank = TRAINING_LORA_RANK;
     run->setup.precision = strstr(precision, "FP4")   ? PRECISION_NVFP4
                            : strstr(precision, "FP8") ? PRECISION_FP8
                                                       : PRECISION_BF16_MIXED;
@@ -242,7 +242,7 @@ static void set_method(const struct reading *reading)
 {
     const char *method = cell(reading, "method"), *notes = cell(reading, "notes");
     struct training_setup *setup = &reading->run->setup;
-    setup->lora_rank = 16;
+    setup->lora_rank = TRAINING_LORA_RANK;
     setup->method = strstr(method, "QLoRA") ? TRAINING_QLORA : strstr(method, "LoRA") ? TRAINING_LORA : TRAINING_FULL;
     setup->precision = PRECISION_BF16;
     setup->optimizer = OPTIMIZER_ADAMW;

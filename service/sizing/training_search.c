@@ -295,13 +295,16 @@ static struct training_rejection judge_fleet(const struct training_question *que
     return rejected(TRAINING_LIMITS, short_of.needed, short_of.available, short_of.unit);
 }
 
+static struct training_rejection too_large(const struct training_memory *memory)
+{
+    return rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB");
+}
+
 /* GPUs that were asked about need no price, unless money is limited. */
 static struct training_rejection judge(const struct training_question *question, const struct training_plan *plan)
 {
     const struct question *fleet = &question->fleet;
-    const struct training_memory *memory = &plan->memory;
-    if (!memory->fits_safely) /* asked for as it is */
-        return rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB");
+    if (!plan->memory.fits_safely) return too_large(&plan->memory); /* asked for as it is */
     if (!plan->pack && usd_known(fleet->budget_usd)) return rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, "");
     if (is_known(question->tokens) && !isfinite(plan->hours.value)) /* interruptions leave no time */
         return rejected(TRAINING_DEADLINE, UNKNOWN, question->deadline_hours, "h");
@@ -354,14 +357,12 @@ static void try_pack(struct searcher *searcher, const struct layouts *layout, co
 
 static void note_layout(struct searcher *searcher, uint32_t gpu, const struct layouts *layout)
 {
-    const struct training_memory *memory = &layout->memory;
     if (!layout->rate_known)
         note(searcher, gpu, rejected(TRAINING_FACTS, UNKNOWN, UNKNOWN, ""));
     else if (layout->state == LAYOUT_NONE)
         note(searcher, gpu, rejected(TRAINING_LAYOUT, UNKNOWN, UNKNOWN, ""));
     else
-        note(searcher, gpu,
-             rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB"));
+        note(searcher, gpu, too_large(&layout->memory));
 }
 
 static bool pack_serves(const struct pack *pack, uint32_t gpus)
