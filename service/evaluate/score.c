@@ -1,6 +1,8 @@
 /* score.c owns which figures are compared, and how far a prediction is off. */
 #include "evaluate/score.h"
 
+#include <stdlib.h>
+
 static const char *reason_of(const struct run *run, enum metric metric, struct predicted predicted)
 {
     if (run->refused) return run->refused;
@@ -66,4 +68,14 @@ int score_compare_errors(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+double score_quantile(double *values, size_t count, double share)
+{
+    if (count == 0) return UNKNOWN;
+    qsort(values, count, sizeof *values, score_compare_errors);
+    double place = share * (double)(count - 1);
+    size_t below = (size_t)place;
+    size_t above = below + 1 < count ? below + 1 : below;
+    return values[below] + (place - (double)below) * (values[above] - values[below]);
 }

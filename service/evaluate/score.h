@@ -18,6 +18,8 @@ struct scores {
 
 /* Of two doubles, for qsort. */
 int score_compare_errors(const void *a, const void *b);
+/* Between the two nearest of `values`, which are sorted here; NaN of none. */
+double score_quantile(double *values, size_t count, double share);
 /* One for each figure that a run has, at least one for each run. */
 enum status scores_make(const struct runs *runs, struct arena *arena, struct problems *problems,
                         struct scores *ret_scores) MUST_CHECK;

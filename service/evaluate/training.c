@@ -4,8 +4,6 @@
 #include "catalog/csv.h"
 #include "catalog/text.h"
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct reading {
@@ -25,12 +23,10 @@ static const char *cell(const struct reading *reading, const char *column)
     return "";
 }
 
-/* "8", "1 (4)" (what it was set to, and what another version had), "661[^note]"; NaN for "n/a" and nothing. */
-static double number(const struct reading *reading, const char *column)
+/* The first `length` characters as a number; NaN if they are none. */
+static double number_at(const char *text, size_t length)
 {
-    const char *text = cell(reading, column);
     char digits[32];
-    size_t length = strspn(text, "0123456789.");
     double value = UNKNOWN;
     if (length == 0 || length >= sizeof digits) return UNKNOWN;
     memcpy(digits, text, length);
@@ -38,17 +34,19 @@ static double number(const struct reading *reading, const char *column)
     return text_parse_double(digits, &value) ? value : UNKNOWN;
 }
 
+/* "8", "1 (4)" (what it was set to, and what another version had), "661[^note]"; NaN for "n/a" and nothing. */
+static double number(const struct reading *reading, const char *column)
+{
+    const char *text = cell(reading, column);
+    return number_at(text, strspn(text, "0123456789."));
+}
+
 /* Year and month of "26.02.01 NeMo Container". */
 static double version(const struct reading *reading)
 {
     const char *text = cell(reading, "framework_version");
-    char digits[8];
     size_t year = strspn(text, "0123456789"), month = text[year] == '.' ? strspn(text + year + 1, "0123456789") : 0;
-    double value = UNKNOWN;
-    if (month == 0 || year + 1 + month >= sizeof digits) return UNKNOWN;
-    memcpy(digits, text, year + 1 + month);
-    digits[year + 1 + month] = '\0';
-    return text_parse_double(digits, &value) ? value : UNKNOWN;
+    return month ? number_at(text, year + 1 + month) : UNKNOWN;
 }
 
 static uint32_t count_or_1(const struct reading *reading, const char *column)
