@@ -217,6 +217,8 @@ static void test_fixed(void **state)
     assert_true(search.found && layout->gpus == 16 && layout->tensor_parallel == 2 && layout->pipeline_parallel == 4);
     assert_true(layout->sharding == SHARDING_ZERO1 && layout->recompute == RECOMPUTE_SELECTIVE);
     assert_true(layout->micro_batches * layout->micro_batch_sequences * 2 == 64);
+    assert_int_equal(layout->host_gpus, 8); /* each of the two writes its half of a checkpoint */
+    assert_near("written", search.best.restarts.write_seconds, 12 * asked->answer.model.facts.parameters / 4e9, 1e-9);
     assert_string_equal(layout->profile->name, "megatron");
     question.gpus = 1;
     question.tensor_parallel = question.pipeline_parallel = question.data_parallel = 0;
