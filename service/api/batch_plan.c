@@ -80,6 +80,14 @@ static enum status fill_lengths(struct call *call, struct request_list *requests
     return STATUS_OK;
 }
 
+static double longest_tokens(const struct request_list *requests)
+{
+    double longest = 0;
+    for (size_t i = 0; i < requests->count; i++)
+        longest = fmax(longest, requests->items[i].input_tokens + requests->items[i].output_tokens);
+    return longest;
+}
+
 /* Bytes that a row of the assignments takes beside its id, and what an answer may have beside them. */
 enum { ROW_BYTES = sizeof "{\"line\":100000,\"id\":\"\",\"batch\":100000}," - 1, REST_BYTES = 64 * 1024 };
 
@@ -166,17 +174,16 @@ static void put_curve(struct call *call, const struct batch_plan_request *reques
 
 static void put_counts(struct out *out, const struct request_list *requests, size_t placed)
 {
-    double input_tokens = 0, output_tokens = 0, longest = 0;
+    double input_tokens = 0, output_tokens = 0;
     for (size_t i = 0; i < requests->count; i++) {
         input_tokens += requests->items[i].input_tokens;
         output_tokens += requests->items[i].output_tokens;
-        longest = fmax(longest, requests->items[i].input_tokens + requests->items[i].output_tokens);
     }
     out_integer(out, "request_count", (int64_t)requests->count);
     out_integer(out, "placed_count", (int64_t)placed);
     out_number(out, "prompt_tokens", input_tokens);
     out_number(out, "answer_tokens", output_tokens);
-    out_number(out, "longest_tokens", longest);
+    out_number(out, "longest_tokens", longest_tokens(requests));
 }
 
 static void put_unplaced(struct out *out, const struct request_list *requests, const struct batch_limits *limits)
@@ -392,9 +399,7 @@ static void take_means(const struct request_list *requests, const struct packed 
 static const char *length_note(const struct call *call, const struct request_list *requests, uint32_t limit_tokens,
                                bool asked)
 {
-    double longest = 0;
-    for (size_t i = 0; i < requests->count; i++)
-        longest = fmax(longest, requests->items[i].input_tokens + requests->items[i].output_tokens);
+    double longest = longest_tokens(requests);
     if (asked || longest <= limit_tokens) return NULL;
     return arena_printf(call->arena,
                         "The engine is started for %u tokens, and the longest request has %.0f: max_model_len_tokens "

@@ -35,6 +35,7 @@ struct call {
     const char *etag;                       /* set by a write: the version of the entry, as a header has it */
     bool may_wait;                          /* this thread may ask the store */
     const char *rows;                       /* set where rows depend on the question; NULL: the operation's */
+    bool found_nothing;                     /* set by an operation whose answer has nothing that fits the question */
     bool defer; /* set by an operation that has to ask it and may not: asked again on a thread that may */
     char id[ANSWER_ID_DIGITS + 1]; /* set by the operation when the answer is deterministic: 32 hex digits; else "" */
 };

@@ -10,6 +10,7 @@ static void put_options(struct call *call, const struct fleet_answer *answer)
 {
     const struct recommendation *found = &answer->recommendation;
     size_t first = found->has_recommended ? 1 : 0;
+    call->found_nothing = !found->has_recommended;
     if (found->has_recommended) {
         fleet_put_option(call->out, "recommended", call, answer, &found->options[0]);
     } else {

@@ -374,6 +374,7 @@ void training_put(struct call *call, const struct training_request *request, con
     api_put_model(out, &answer->model);
     out_text(out, "estimator", estimator_names[ESTIMATOR_ROOFLINE]);
     out_bool(out, "feasible", answer->search.found);
+    call->found_nothing = !answer->search.found;
     if (plan)
         put_plan(out, "plan", &answer->question, plan);
     else

@@ -176,15 +176,15 @@ static enum status read_options(const struct operation *operation, struct questi
 }
 
 /* Machine formats go through the same encoder as over HTTP: the same bytes. */
-static enum status print_encoded(struct question *question, const struct operation *operation, const char *rows,
-                                 const struct out *answer, const char *format)
+static enum status print_encoded(struct question *question, const struct operation *operation, const struct call *call,
+                                 const char *format)
 {
     struct encode_options options = {
         .field = question->form.field,
         .columns = question->form.columns,
     };
-    enum status chosen =
-        encode_choose_rows(question->form.rows, operation->tables, rows, &question->problems, &options.rows);
+    enum status chosen = encode_choose_rows(question->form.rows, operation->tables,
+                                            call->rows ? call->rows : operation->rows, call->problems, &options.rows);
     if (chosen != STATUS_OK) return chosen;
     if (!format_parse(format, &options.format)) {
         return problems_add(&question->problems, STATUS_NOT_ACCEPTABLE, "format",
@@ -192,7 +192,7 @@ static enum status print_encoded(struct question *question, const struct operati
     }
     struct out encoded;
     out_init(&encoded, 0);
-    enum status status = encode(answer->data, answer->length, &options, &question->problems, &encoded);
+    enum status status = encode(call->out->data, call->out->length, &options, &question->problems, &encoded);
     bool written = status == STATUS_OK && !encoded.failed && cli_write(encoded.data, encoded.length) &&
                    (options.format == FORMAT_CSV || cli_write("\n", 1));
     out_done(&encoded);
@@ -200,22 +200,12 @@ static enum status print_encoded(struct question *question, const struct operati
     return written ? STATUS_OK : problems_add(&question->problems, STATUS_IO, "", "the answer cannot be written");
 }
 
-static enum status print_answer(struct question *question, const struct operation *operation, const char *rows,
-                                const struct out *answer)
+static enum status print_answer(struct question *question, const struct operation *operation, const struct call *call)
 {
     const struct form *form = &question->form;
     const char *format = form->json ? "json" : form->format ? form->format : form->field ? "txt" : NULL;
-    if (format) return print_encoded(question, operation, rows, answer, format);
-    return table_print(operation, answer, &question->problems);
-}
-
-/* Answered, but with nothing to recommend. */
-static bool found_nothing(const struct operation *operation, const struct out *answer)
-{
-    static const char nothing[] = "\"recommended\":null,", infeasible[] = "\"feasible\":false,";
-    if (operation == &operation_training)
-        return memmem(answer->data, answer->length, infeasible, sizeof infeasible - 1);
-    return operation == &operation_recommend && memmem(answer->data, answer->length, nothing, sizeof nothing - 1);
+    if (format) return print_encoded(question, operation, call, format);
+    return table_print(operation, call);
 }
 
 /* Settings as the environment has them, and those that are options of the question. */
@@ -274,9 +264,8 @@ static enum status run_question(struct question *question, const struct operatio
     status = input_from_pairs(&question->arena, question->pairs, question->pair_count, &question->problems, &input);
     call.input = input;
     if (status == STATUS_OK) status = operation_run(operation, &call);
-    const char *rows = call.rows ? call.rows : operation->rows;
-    if (status == STATUS_OK) status = print_answer(question, operation, rows, &answer);
-    if (status == STATUS_OK) *ret_nothing = found_nothing(operation, &answer);
+    if (status == STATUS_OK) status = print_answer(question, operation, &call);
+    if (status == STATUS_OK) *ret_nothing = call.found_nothing;
     input_done(input);
     out_done(&answer);
     return status;

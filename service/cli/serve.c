@@ -1,5 +1,4 @@
 /* serve.c owns the life of the service: settings, catalog, server, signals, drain. */
-#include "api/service.h"
 #include "cli/cli.h"
 #include "cli/serve_catalog.h"
 #include "cli/serve_feed.h"
@@ -212,8 +211,9 @@ static enum status start_recorder(const struct settings *settings, struct archiv
 
 /* The catalog of the database, or, where none is set, the bundled one: never the one instead of the other. */
 static int run_catalog(const struct cli *cli, const struct settings *settings, struct serve_catalog *catalog,
-                       struct service *service, struct arena *arena, struct problems *problems)
+                       struct serving *serving, struct arena *arena, struct problems *problems)
 {
+    struct service *service = &serving->service;
     sigset_t signals;
     struct snapshot *bundled = NULL;
     enum status status = catalog->store ? STATUS_OK : cli_load_catalog(settings, problems, &bundled);
@@ -225,16 +225,15 @@ static int run_catalog(const struct cli *cli, const struct settings *settings, s
     live_settle(service->live, FIRST_LOAD_MS);
     struct archive archive = {.store = service->store, .max_bytes = settings->record_max_mib << 20};
     status = start_recorder(settings, &archive, problems, &service->recorder);
-    struct serve_feed feed = {0};
-    if (status == STATUS_OK) status = serve_feed_open(settings, service->store, print_line, arena, problems, &feed);
-    service->feed = feed.feed;
-    service->sinks = feed.sinks;
-    if (status == STATUS_OK) status = serve_watch_start(settings, feed.feed, print_line, problems, &service->watch);
+    if (status == STATUS_OK)
+        status = serve_feed_open(settings, service->store, print_line, arena, problems, &serving->feed);
+    service->feed = serving->feed.feed;
+    if (status == STATUS_OK) status = serve_watch_start(settings, service->feed, print_line, problems, &serving->watch);
     int code = status == STATUS_OK ? run_server(cli, settings, service, &signals, arena, problems)
                                    : cli_report(problems, status);
     recorder_free(service->recorder); /* after the last request: nothing that was accepted is lost */
-    const bool ended = serve_watch_stop(service->watch, print_line);
-    serve_feed_close(&feed);
+    const bool ended = serve_watch_stop(serving->watch, print_line);
+    serve_feed_close(&serving->feed);
     live_free(service->live);
     if (!ended) {
         (void)fflush(NULL);
@@ -250,33 +249,34 @@ int cli_serve(const struct cli *cli, int argc, char **argv)
     struct settings settings = {0};
     struct serve_catalog catalog = {
         .application_name = APPLICATION_NAME, .keys_state = -1, .imports = IMPORT_AGES_INIT};
-    struct service service = {.imports = &catalog.imports};
+    struct serving serving = {.imports = &catalog.imports};
+    struct service *service = &serving.service;
     bool help = false;
     arena_init(&arena, SERVE_ARENA_BYTES);
     problems_init(&problems, &arena);
     enum status status = settings_read(argc, argv, &arena, &problems, &settings, &help);
     catalog.listen_url = settings.database_listen_url;
-    catalog.keys = service.keys = keyring_new();
-    service.price_age_max_days = settings.max_price_age_days;
-    if (status == STATUS_OK && !service.keys) status = STATUS_OUT_OF_MEMORY;
+    catalog.keys = service->keys = keyring_new();
+    service->price_age_max_days = settings.max_price_age_days;
+    if (status == STATUS_OK && !service->keys) status = STATUS_OUT_OF_MEMORY;
     bool stored = status == STATUS_OK && !help && *settings.database_url;
     if (stored) status = cli_open_store(&settings, APPLICATION_NAME, 1, &problems, &catalog.store);
     if (stored && status == STATUS_OK)
         status = cli_open_store(&settings, APPLICATION_NAME,
                                 (unsigned)settings.db_workers + SERVER_WRITERS + 1 /* stores answers */ +
                                     (settings.monitor_interval_s > 0 ? 1 : 0) /* samples of this host */,
-                                &problems, &service.store);
+                                &problems, &service->store);
     int code = CLI_OK;
     if (help)
         settings_help();
     else if (status != STATUS_OK)
         code = cli_report(&problems, status);
     else
-        code = run_catalog(cli, &settings, &catalog, &service, &arena, &problems);
+        code = run_catalog(cli, &settings, &catalog, &serving, &arena, &problems);
     store_listener_close(catalog.listener);
     store_close(catalog.store);
-    store_close(service.store);
-    keyring_free(service.keys);
+    store_close(service->store);
+    keyring_free(service->keys);
     arena_done(&arena);
     return code;
 }

@@ -1,7 +1,6 @@
 /* serve_metrics.c owns the Prometheus text about the catalog that answers and what keeps it. */
 #include "cli/serve_metrics.h"
 
-#include "api/service.h"
 #include "cli/cli.h"
 #include "cli/import_ages.h"
 #include "cli/serve_feed.h"
@@ -197,7 +196,8 @@ static void append_records(struct recorder *recorder, void (*append)(void *sink,
 void serve_metrics(void *data, void (*append)(void *sink, const char *text), void *sink)
 {
     struct live_health health;
-    const struct service *service = data;
+    const struct serving *serving = data;
+    const struct service *service = &serving->service;
     struct live *live = service->live;
     const struct live_view *view = live_acquire(live);
     if (view->snapshot) append_catalog(view->snapshot, append, sink);
@@ -206,8 +206,8 @@ void serve_metrics(void *data, void (*append)(void *sink, const char *text), voi
     live_release(view);
     live_health(live, &health);
     if (health.sourced) append_health(&health, append, sink);
-    if (health.sourced) append_imports(service->imports, append, sink);
-    serve_feed_metrics(&(struct serve_feed){service->feed, service->sinks}, append, sink);
-    serve_watch_metrics(service->watch, append, sink);
+    if (health.sourced) append_imports(serving->imports, append, sink);
+    serve_feed_metrics(&serving->feed, append, sink);
+    serve_watch_metrics(serving->watch, append, sink);
     if (service->recorder) append_records(service->recorder, append, sink);
 }

@@ -26,7 +26,7 @@ struct layout { /* how an operation is shown */
     const struct bar *bar;        /* NULL = none */
     const char *when;             /* only if there is a value at this path; NULL = always */
     const char *rows;             /* a table of the operation; NULL = its usual rows */
-    size_t most;                  /* rows that are shown; 0 = all */
+    size_t most;                  /* rows that are shown; 0 = TABLE_ROWS_MAX */
 };
 
 struct part {
@@ -404,11 +404,10 @@ static double number_at(struct reader *reader, const char *parent, const char *m
 /* --- rows --------------------------------------------------------------------------------------------------------- */
 
 struct grid {
-    const char **cells;          /* row after row; row 0 holds the titles */
-    size_t rows, columns, shown; /* columns, and those of them that are printed */
+    const char **cells;                    /* row after row; row 0 holds the titles */
+    size_t rows, left_out, columns, shown; /* columns, and those of them that are printed */
     size_t width[TABLE_COLUMNS_MAX];
     bool numeric[TABLE_COLUMNS_MAX], filled[TABLE_COLUMNS_MAX];
-    bool cut; /* there are more rows than it holds */
 };
 
 /* Characters that a terminal shows: bytes that do not continue a UTF-8 sequence. */
@@ -447,11 +446,13 @@ static const char *column_list(const struct column *columns, struct arena *arena
     return list;
 }
 
-static bool read_grid(struct out *csv_text, const struct column *columns, struct arena *arena, struct grid *grid)
+/* The first `most` rows. */
+static bool read_grid(struct out *csv_text, const struct column *columns, size_t most, struct arena *arena,
+                      struct grid *grid)
 {
     while (columns[grid->columns].path)
         grid->columns++;
-    grid->cells = ARENA_ARRAY(arena, (TABLE_ROWS_MAX + 1) * grid->columns, const char *);
+    grid->cells = ARENA_ARRAY(arena, (most + 1) * grid->columns, const char *);
     if (!grid->cells) return false;
     for (size_t i = 0; i < grid->columns; i++) {
         grid->cells[i] = columns[i].title;
@@ -462,8 +463,10 @@ static bool read_grid(struct out *csv_text, const struct column *columns, struct
     csv_init(&csv, csv_text->data, csv_text->length);
     for (bool header = true; csv_next(&csv) == CSV_RECORD; header = false) {
         if (header || csv.field_count != grid->columns) continue;
-        grid->cut = grid->rows == TABLE_ROWS_MAX;
-        if (grid->cut) break;
+        if (grid->rows == most) {
+            grid->left_out++;
+            continue;
+        }
         grid->rows++;
         for (size_t i = 0; i < grid->columns; i++) {
             const char *cell = human_cell(csv.fields[i], columns[i].form, arena);
@@ -474,14 +477,6 @@ static bool read_grid(struct out *csv_text, const struct column *columns, struct
     size_t last = grid->columns - 1;
     grid->shown = columns[last].form == IF_ANY && !grid->filled[last] ? last : grid->columns;
     return true;
-}
-
-/* Keeps the first rows; how many others there are. */
-static size_t cut_grid(struct grid *grid, size_t most)
-{
-    size_t left_out = most && grid->rows > most ? grid->rows - most : 0;
-    grid->rows -= left_out;
-    return left_out;
 }
 
 static void print_grid(const struct grid *grid)
@@ -518,19 +513,16 @@ static enum status print_rows(struct reader *reader, const struct operation *ope
     out_init(&csv_text, 0);
     const struct encode_options options = {.format = FORMAT_CSV,
                                            .rows = layout->rows ? layout->rows : operation->rows,
-                                           .columns = column_list(columns, &reader->arena),
-                                           .limit = TABLE_ROWS_MAX + 1};
+                                           .columns = column_list(columns, &reader->arena)};
     enum status status = encode_value(reader->answer, &options, problems, &csv_text);
     out_raw(&csv_text, "", 1); /* the reader may cut at the very end */
     struct grid grid = {0};
     if (status == STATUS_OK && !csv_text.failed) {
         csv_text.length--;
-        if (read_grid(&csv_text, columns, &reader->arena, &grid) && grid.rows) {
-            size_t left_out = cut_grid(&grid, layout->most);
+        size_t most = layout->most ? layout->most : TABLE_ROWS_MAX;
+        if (read_grid(&csv_text, columns, most, &reader->arena, &grid) && grid.rows) {
             print_grid(&grid);
-            if (left_out) (void)printf("%zu more with --json\n", left_out);
-            if (!left_out && grid.cut)
-                (void)printf("These are the first %d: --format csv has all of them\n", TABLE_ROWS_MAX);
+            if (grid.left_out) (void)printf("%zu more with --json\n", grid.left_out);
             if (!layout->when) print_rest(reader, grid.rows);
         }
     }
@@ -603,15 +595,10 @@ static void print_lines(struct reader *reader, const char *const *lines)
 static enum status print_layouts(struct reader *reader, const struct operation *operation, struct problems *problems)
 {
     enum status status = STATUS_OK;
-    const char *feasible = operation == &operation_training ? value_at(reader, "feasible") : NULL;
-    if (feasible && strcmp(feasible, "false") == 0) (void)printf("Nothing fits.\n");
     for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++) {
         const struct layout *layout = &layouts[i];
         if (strcmp(layout->operation, operation->id) != 0) continue;
         if (layout->when && !value_at(reader, layout->when)) continue;
-        if (operation == &operation_recommend && !value_at(reader, "recommended.gpu")) {
-            (void)printf("Nothing fits.\n");
-        }
         if (layout->columns) status = print_rows(reader, operation, layout, problems);
         if (status != STATUS_OK) break;
         if (layout->bar) print_bar(reader, layout->bar);
@@ -624,17 +611,18 @@ static enum status print_layouts(struct reader *reader, const struct operation *
     return status;
 }
 
-enum status table_print(const struct operation *operation, const struct out *answer, struct problems *problems)
+enum status table_print(const struct operation *operation, const struct call *call)
 {
     struct reader reader = {0};
-    enum status status = encode_read(answer->data, answer->length, problems, &reader.answer);
+    enum status status = encode_read(call->out->data, call->out->length, call->problems, &reader.answer);
     if (status != STATUS_OK) return status;
     arena_init(&reader.arena, 0);
-    status = print_layouts(&reader, operation, problems);
+    if (call->found_nothing) (void)printf("Nothing fits.\n");
+    status = print_layouts(&reader, operation, call->problems);
     arena_done(&reader.arena);
     encode_forget(reader.answer);
     if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout))) {
-        status = problems_add(problems, STATUS_IO, "", "the answer cannot be written");
+        status = problems_add(call->problems, STATUS_IO, "", "the answer cannot be written");
     }
     return status;
 }

@@ -2,7 +2,7 @@
 #pragma once
 #include "api/operation.h"
 
-enum status table_print(const struct operation *operation, const struct out *answer,
-                        struct problems *problems) MUST_CHECK;
+/* The answer that is in call->out. */
+enum status table_print(const struct operation *operation, const struct call *call) MUST_CHECK;
 /* Whether bars may be drawn with more than ASCII. */
 bool terminal_is_utf8(void);

@@ -7,6 +7,8 @@ extern struct arena arena;
 extern struct problems problems;
 extern struct snapshot *snapshot;
 
-/* For cmocka_run_group_tests; problems of the catalog fail it, and are printed. */
+/* Problems of the catalog fail it, and are printed. */
 int fixture_setup(void **state);
-int fixture_teardown(void **state);
+/* Without the catalog. */
+int fixture_setup_empty(void **state);
+int fixture_teardown(void **state); /* of either */

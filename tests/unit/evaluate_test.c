@@ -4,6 +4,7 @@
 #include "evaluate/read.h"
 #include "evaluate/report.h"
 #include "import/import.h"
+#include "support/fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,26 +19,7 @@
     "uid,engine,engine_version,model,precision_weights,precision_kv,gpu,gpus_total,tp,pp,ep,isl,osl,concurrency,"      \
     "load_mode,out_tok_s_total,prefill_tok_s,ttft_ms,tpot_ms,e2e_s,notes\n"
 
-static struct arena arena;
-static struct problems problems;
-static struct snapshot *snapshot;
 static const struct run_defaults none = {"", "", "", "", "", "", UNKNOWN, ""};
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    return catalog_load(catalog_bundled(), &problems, &snapshot) == STATUS_OK ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    snapshot_free(snapshot);
-    arena_done(&arena);
-    return 0;
-}
 
 static enum status read_text(const char *text, const struct run_defaults *defaults, struct runs *ret_runs)
 {
@@ -557,5 +539,5 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_shared_rows),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -4,6 +4,7 @@
 #include "hf/hf_config.h"
 #include "hf/hf_weights.h"
 #include "sizing/memory.h"
+#include "support/fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,24 +13,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static struct arena arena;
-static struct problems problems;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 /* --- GGUF --- */
 
@@ -423,5 +406,5 @@ int main(void)
         cmocka_unit_test(test_safetensors_index),
         cmocka_unit_test(test_weight_bits),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup_empty, fixture_teardown);
 }

@@ -4,6 +4,7 @@
 #include "monitor/sample_json.h"
 #include "monitor/statistics.h"
 
+#include "support/fixture.h"
 #include "wire/out.h"
 
 #include <setjmp.h>
@@ -16,24 +17,6 @@
 #include <cmocka.h>
 
 #define START_MS 1790000000000LL
-
-static struct arena arena;
-static struct problems problems;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0);
-    problems_init(&problems, &arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 static struct gpu_reading gpu_of(double used_gib, double total_gib)
 {
@@ -427,21 +410,21 @@ static void bad_members_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(time_is_read_as_it_is_written, setup, teardown),
-        cmocka_unit_test_setup_teardown(clocks_may_jump, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_ring_keeps_the_newest, setup, teardown),
-        cmocka_unit_test_setup_teardown(statistics_are_the_articles, setup, teardown),
-        cmocka_unit_test_setup_teardown(empty_windows_know_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(counters_may_begin_anew, setup, teardown),
-        cmocka_unit_test_setup_teardown(alerts_have_hysteresis, setup, teardown),
-        cmocka_unit_test_setup_teardown(alerts_wait_for_their_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(thresholds_are_ratios, setup, teardown),
-        cmocka_unit_test_setup_teardown(lines_are_found_exactly, setup, teardown),
-        cmocka_unit_test_setup_teardown(outliers_turn_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(steps_are_no_trend, setup, teardown),
-        cmocka_unit_test_setup_teardown(noise_and_walks_seldom_rise, setup, teardown),
-        cmocka_unit_test_setup_teardown(batches_are_read_as_they_were_written, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_members_are_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(time_is_read_as_it_is_written, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(clocks_may_jump, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(the_ring_keeps_the_newest, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(statistics_are_the_articles, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(empty_windows_know_nothing, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(counters_may_begin_anew, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(alerts_have_hysteresis, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(alerts_wait_for_their_time, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(thresholds_are_ratios, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(lines_are_found_exactly, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(outliers_turn_nothing, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(steps_are_no_trend, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(noise_and_walks_seldom_rise, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(batches_are_read_as_they_were_written, fixture_setup_empty, fixture_teardown),
+        cmocka_unit_test_setup_teardown(bad_members_are_named, fixture_setup_empty, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

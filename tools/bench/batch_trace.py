@@ -16,7 +16,7 @@ REQUESTS = 100_000
 RUNS = 5
 LIMIT_TOKENS = 8192  # of prompt and answer together, as the question's own
 PLAN = ["batch-plan", "--model", "llama-3.1-8b", "--gpu", "l40s", "--trace"]
-FORMS = [[], ["--assignments", "true"], ["--assignments", "true", "--format", "csv"]]
+FORMS = [[], ["--assignments", "true"], ["--assignments", "true", "--json"], ["--assignments", "true", "--format", "csv"]]
 
 
 def write_trace(file):
