@@ -38,9 +38,9 @@ struct catalog_text catalog_training_text(void)
         .name = FILE_NAME, .text = file->begin, .length = file->begin ? (size_t)(file->end - file->begin) : 0};
 }
 
-static double *coefficient_at(struct training_profile *profile, size_t index)
+double *training_coef_at(struct training_profile *profile, size_t coefficient)
 {
-    return (double *)(void *)((char *)&profile->coef + training_coef_infos[index].offset);
+    return (double *)(void *)((char *)&profile->coef + training_coef_infos[coefficient].offset);
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -59,7 +59,7 @@ static struct training_profile *profile_of(struct snapshot *snapshot, const stru
     struct training_profile *profile = &snapshot->training_profiles[snapshot->training_profile_count++];
     profile->name = row->profile;
     for (size_t i = 0; i < training_coef_count; i++)
-        *coefficient_at(profile, i) = UNKNOWN;
+        *training_coef_at(profile, i) = UNKNOWN;
     return profile;
 }
 
@@ -73,7 +73,7 @@ static void set_coefficient(struct loading *loading, struct training_profile *pr
                        row->coefficient);
         return;
     }
-    *coefficient_at(profile, i) = row->value;
+    *training_coef_at(profile, i) = row->value;
     if (training_coef_infos[i].offset != SPOKESMAN) return;
     profile->source = row->source;
     profile->as_of = row->as_of;
@@ -82,7 +82,7 @@ static void set_coefficient(struct loading *loading, struct training_profile *pr
 static void check_complete(struct loading *loading, struct training_profile *profile)
 {
     for (size_t i = 0; i < training_coef_count; i++) {
-        if (!is_known(*coefficient_at(profile, i)))
+        if (!is_known(*training_coef_at(profile, i)))
             loading_refuse(loading, FILE_NAME, 1, "coefficient", "%s lacks %s", profile->name,
                            training_coef_infos[i].name);
     }

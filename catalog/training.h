@@ -25,3 +25,4 @@ struct training_coef_info {
 };
 extern const struct training_coef_info training_coef_infos[];
 extern const size_t training_coef_count;
+double *training_coef_at(struct training_profile *profile, size_t coefficient);

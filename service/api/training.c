@@ -1,6 +1,7 @@
 /* training.c owns the operation training: what it takes to train a model, and on which GPUs it is cheapest. */
 #include "api/training.h"
 #include "api/constraints.h"
+#include "api/fleet.h"
 #include "sizing/article.h"
 #include "sizing/question.h"
 
@@ -72,9 +73,10 @@ static const struct field fields[] = {
            "Mean length of what is padded to sequence_tokens."),
     INTEGER(micro_batch_sequences, micro_batch_sequences, "training", 1, 65536, "sequences", "the fastest that fits",
             "Sequences that a rank has on it at a time."),
-    INTEGER(batch_sequences, batch_sequences, "training", 1, 1e7, "sequences",
-            "what 131,072 tokens fill, of pretrain 4,194,304; at least one on each rank",
-            "Sequences of one step of the optimizer, on all ranks together."),
+    INTEGER(
+        batch_sequences, batch_sequences, "training", 1, 1e7, "sequences",
+        "what 131,072 tokens fill, of pretrain 4,194,304; at least one for each GPU, and a micro-batch on each copy",
+        "Sequences of one step of the optimizer, on all ranks together."),
     NUMBER(training_tokens, training_tokens, "training", 1, 1e18, "tokens", NULL,
            "Tokens of the whole run, all epochs, without padding."),
     CHOICE(framework, framework, "training", framework_names,
@@ -132,13 +134,7 @@ enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
 /* --- resolution ------------------------------------------------------------------------------------------------- */
 
-enum {
-    MAX_GPUS = 64,
-    SEQUENCE_TOKENS = 4096,
-    LORA_RANK = 16,
-    TUNING_BATCH_TOKENS = 131072,
-    PRETRAIN_BATCH_TOKENS = 4194304
-};
+enum { MAX_GPUS = 64, SEQUENCE_TOKENS = 4096, TUNING_BATCH_TOKENS = 131072, PRETRAIN_BATCH_TOKENS = 4194304 };
 
 static void preset(int64_t *value, int64_t otherwise)
 {
@@ -147,7 +143,7 @@ static void preset(int64_t *value, int64_t otherwise)
 
 static bool has_adapters(const struct training_request *request)
 {
-    return request->method == TRAINING_LORA || request->method == TRAINING_QLORA;
+    return training_has_adapters((enum training_method)request->method);
 }
 
 static void fill_defaults(struct training_request *request, const struct model *model)
@@ -168,7 +164,7 @@ static void fill_defaults(struct training_request *request, const struct model *
     preset(&request->fleet.max_gpus, request->gpu_count > MAX_GPUS ? request->gpu_count : MAX_GPUS);
     preset(&request->objective, 0);
     if (has_adapters(request)) {
-        preset(&request->lora_rank, LORA_RANK);
+        preset(&request->lora_rank, TRAINING_LORA_RANK);
         preset(&request->adapter_targets, LORA_ALL_LINEAR);
     }
 }
@@ -350,39 +346,13 @@ static const struct gpu *resolve_gpu(struct call *call, struct training_request 
 }
 
 /* A question about a fleet that says nothing: of it only the constraints are asked here. */
-static struct recommend_request silent_fleet(void)
+static void silence_fleet(struct recommend_request *fleet)
 {
-    return (struct recommend_request){
-        .max_model_len_tokens = VALUE_ABSENT,
-        .gpu_memory_utilization_ratio = UNKNOWN,
-        .input_tokens = DEFAULT_INPUT_TOKENS,
-        .output_tokens = DEFAULT_OUTPUT_TOKENS,
-        .shared_prefix_tokens = UNKNOWN,
-        .prefix_cache_hit_ratio = UNKNOWN,
-        .draft_acceptance_ratio = UNKNOWN,
-        .requests_per_second = UNKNOWN,
-        .concurrency = UNKNOWN,
-        .output_tokens_per_second = UNKNOWN,
-        .throughput_tokens_per_second = UNKNOWN,
-        .users = UNKNOWN,
-        .requests_per_user_hour = UNKNOWN,
-        .total_tokens = UNKNOWN,
-        .deadline_hours = UNKNOWN,
-        .arrival_cv2 = UNKNOWN,
-        .ttft_ms = UNKNOWN,
-        .tpot_ms = UNKNOWN,
-        .e2e_ms = UNKNOWN,
-        .percentile = UNKNOWN,
-        .budget_usd_per_hour = UNKNOWN,
-        .duration_hours = UNKNOWN,
-        .hours_per_day = UNKNOWN,
-        .spare_replicas = VALUE_ABSENT,
-        .min_weight_bits = VALUE_ABSENT,
-        .min_basis = VALUE_ABSENT,
-        .objective = OBJECTIVE_COST,
-        .estimator = VALUE_ABSENT,
-        .alternatives = VALUE_ABSENT,
-    };
+    input_clear(fleet_fields, FLEET_FIELD_COUNT, fleet);
+    fleet->input_tokens = DEFAULT_INPUT_TOKENS;
+    fleet->output_tokens = DEFAULT_OUTPUT_TOKENS;
+    fleet->objective = OBJECTIVE_COST;
+    fleet->extras = (struct memory_extras){.max_loras = 0};
 }
 
 /* The constraints of a fleet question; nothing else of it is asked. */
@@ -506,9 +476,10 @@ static void check_estimator(struct call *call, const struct training_request *re
 
 static enum status run(struct call *call)
 {
-    struct training_request request = {.fleet = silent_fleet()};
+    struct training_request request = {.gpu = NULL};
     struct training_answer *answer = ARENA_NEW(call->arena, struct training_answer);
     if (!answer) return problems_add(call->problems, STATUS_OUT_OF_MEMORY, "", "no memory for the answer");
+    silence_fleet(&request.fleet);
     enum status status = input_decode(call->input, call->arena, fields, FIELD_COUNT, &request, call->problems);
     if (status == STATUS_OUT_OF_MEMORY) return status;
     if (request.estimator == VALUE_ABSENT) request.estimator = ESTIMATOR_ROOFLINE;

@@ -10,7 +10,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { TRAINING_FILES_MAX = 16, PROFILES_MAX = 8, FILE_MAX_BYTES = 16 << 20 };
@@ -109,15 +108,6 @@ struct figures {
     double covered;                   /* by the intervals of answers */
 };
 
-static double quantile(const double *sorted, size_t count, double share)
-{
-    if (count == 0) return UNKNOWN;
-    double at = share * (double)(count - 1);
-    size_t below = (size_t)at;
-    double above = sorted[below + 1 < count ? below + 1 : below];
-    return sorted[below] + (above - sorted[below]) * (at - (double)below);
-}
-
 /* Of errors ln(predicted / measured), which are used up; how many are covered is not theirs to know. */
 static struct figures figures_of(double *errors, size_t count, struct arena *arena)
 {
@@ -127,11 +117,9 @@ static struct figures figures_of(double *errors, size_t count, struct arena *are
     if (!sizes || count == 0) return figures;
     for (size_t i = 0; i < count; i++)
         sizes[i] = fabs(expm1(errors[i]));
-    qsort(sizes, count, sizeof *sizes, double_compare);
-    qsort(errors, count, sizeof *errors, double_compare);
-    figures.median = quantile(sizes, count, 0.5);
-    figures.p90 = quantile(sizes, count, 0.9);
-    figures.bias = quantile(errors, count, 0.5);
+    figures.median = score_quantile(sizes, count, 0.5);
+    figures.p90 = score_quantile(sizes, count, 0.9);
+    figures.bias = score_quantile(errors, count, 0.5);
     figures.factor = conformal_factor(errors, count, COVERAGE_RATIO);
     return figures;
 }
@@ -206,11 +194,6 @@ static void print_time(const struct evaluation *evaluation)
     }
 }
 
-static const char *group_of(const struct training_run *run, enum training_holdout holdout)
-{
-    return holdout == TRAINING_WITHOUT_GPU ? run->setup.gpu->family : run->model_name;
-}
-
 /* One group of the rows of a fit, by the coefficients of a fit without it and by the bundled ones. */
 struct group {
     const struct training_fit *fit;
@@ -227,7 +210,7 @@ static struct group make_group(const struct evaluation *evaluation, const struct
     double *bundled = left_out + fit->error_count + 1;
     size_t count = 0;
     for (size_t i = 0; left_out && i < fit->error_count; i++) {
-        if (strcmp(group_of(fit->errors[i].run, holdout), name) != 0) continue;
+        if (strcmp(training_group_of(fit->errors[i].run, holdout), name) != 0) continue;
         bundled[count] = fit->errors[i].bundled;
         left_out[count++] = fit->errors[i].fitted[holdout];
     }
@@ -244,10 +227,10 @@ static void each_group(const struct evaluation *evaluation, void (*take)(const s
         const struct training_fit *fit = &evaluation->fits[i];
         for (int key = TRAINING_WITHOUT_GPU; key < TRAINING_HOLDOUT_COUNT; key++) {
             for (size_t j = 0; j < fit->error_count; j++) {
-                const char *name = group_of(fit->errors[j].run, (enum training_holdout)key);
+                const char *name = training_group_of(fit->errors[j].run, (enum training_holdout)key);
                 bool first = true;
                 for (size_t k = 0; k < j && first; k++)
-                    first = strcmp(group_of(fit->errors[k].run, (enum training_holdout)key), name) != 0;
+                    first = strcmp(training_group_of(fit->errors[k].run, (enum training_holdout)key), name) != 0;
                 if (!first) continue;
                 struct group group = make_group(evaluation, fit, (enum training_holdout)key, name);
                 take(&group, out);
@@ -410,13 +393,11 @@ static void put_coefficients(const struct evaluation *evaluation, FILE *file)
 {
     (void)fputs("profile,coefficient,value\n", file);
     for (size_t i = 0; i < evaluation->fit_count; i++) {
-        const struct training_profile *fitted = &evaluation->fits[i].fitted;
+        struct training_profile fitted = evaluation->fits[i].fitted;
         for (size_t c = 0; c < training_coef_count; c++) {
-            const char *at = (const char *)&fitted->coef + training_coef_infos[c].offset;
-            double value;
-            memcpy(&value, at, sizeof value);
             if (training_fit_changes(c))
-                (void)fprintf(file, "%s,%s,%.4g\n", fitted->name, training_coef_infos[c].name, value);
+                (void)fprintf(file, "%s,%s,%.4g\n", fitted.name, training_coef_infos[c].name,
+                              *training_coef_at(&fitted, c));
         }
     }
 }

@@ -126,17 +126,6 @@ static struct entry *sorted_entries(const struct scores *scores, const struct gr
 
 /* --- statistics --- */
 
-/* Between the two nearest of `values`, which are sorted here. */
-static double quantile(double *values, size_t count, double share)
-{
-    if (count == 0) return UNKNOWN;
-    qsort(values, count, sizeof *values, double_compare);
-    double place = share * (double)(count - 1);
-    size_t below = (size_t)place;
-    size_t above = below + 1 < count ? below + 1 : below;
-    return values[below] + (place - (double)below) * (values[above] - values[below]);
-}
-
 static double share(size_t part, size_t whole)
 {
     return whole ? (double)part / (double)whole : UNKNOWN;
@@ -173,11 +162,11 @@ static struct group summarise(const struct entry *entries, size_t count, double 
         covered += predicted->low <= score->measured && score->measured <= predicted->high;
     }
     add_share_within(errors, group.scored, &group);
-    group.median = quantile(errors, group.scored, 0.5);
-    group.p90 = quantile(errors, group.scored, 0.9);
+    group.median = score_quantile(errors, group.scored, 0.5);
+    group.p90 = score_quantile(errors, group.scored, 0.9);
     group.covered = share(covered, width_count);
-    group.half_width = quantile(widths, width_count, 0.5);
-    group.bias = quantile(logs, log_count, 0.5);
+    group.half_width = score_quantile(widths, width_count, 0.5);
+    group.bias = score_quantile(logs, log_count, 0.5);
     return group;
 }
 

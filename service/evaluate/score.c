@@ -1,6 +1,8 @@
 /* score.c owns which figures are compared, and how far a prediction is off. */
 #include "evaluate/score.h"
 
+#include <stdlib.h>
+
 static const char *reason_of(const struct run *run, enum metric metric, struct predicted predicted)
 {
     if (run->refused) return run->refused;
@@ -60,4 +62,14 @@ enum status scores_make(const struct runs *runs, struct arena *arena, struct pro
     for (size_t i = 0; i < runs->count; i++)
         add_scores(&runs->items[i], ret_scores);
     return STATUS_OK;
+}
+
+double score_quantile(double *values, size_t count, double share)
+{
+    if (count == 0) return UNKNOWN;
+    qsort(values, count, sizeof *values, double_compare);
+    double place = share * (double)(count - 1);
+    size_t below = (size_t)place;
+    size_t above = below + 1 < count ? below + 1 : below;
+    return values[below] + (place - (double)below) * (values[above] - values[below]);
 }

@@ -16,6 +16,8 @@ struct scores {
     size_t count;
 };
 
+/* Between the two nearest of `values`, which are sorted here; NaN of none. */
+double score_quantile(double *values, size_t count, double share);
 /* One for each figure that a run has, at least one for each run. */
 enum status scores_make(const struct runs *runs, struct arena *arena, struct problems *problems,
                         struct scores *ret_scores) MUST_CHECK;

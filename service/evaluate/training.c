@@ -4,8 +4,6 @@
 #include "catalog/csv.h"
 #include "catalog/text.h"
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct reading {
@@ -25,12 +23,10 @@ static const char *cell(const struct reading *reading, const char *column)
     return "";
 }
 
-/* "8", "1 (4)" (what it was set to, and what another version had), "661[^note]"; NaN for "n/a" and nothing. */
-static double number(const struct reading *reading, const char *column)
+/* The first `length` characters as a number; NaN if they are none. */
+static double number_at(const char *text, size_t length)
 {
-    const char *text = cell(reading, column);
     char digits[32];
-    size_t length = strspn(text, "0123456789.");
     double value = UNKNOWN;
     if (length == 0 || length >= sizeof digits) return UNKNOWN;
     memcpy(digits, text, length);
@@ -38,17 +34,19 @@ static double number(const struct reading *reading, const char *column)
     return text_parse_double(digits, &value) ? value : UNKNOWN;
 }
 
+/* "8", "1 (4)" (what it was set to, and what another version had), "661[^note]"; NaN for "n/a" and nothing. */
+static double number(const struct reading *reading, const char *column)
+{
+    const char *text = cell(reading, column);
+    return number_at(text, strspn(text, "0123456789."));
+}
+
 /* Year and month of "26.02.01 NeMo Container". */
 static double version(const struct reading *reading)
 {
     const char *text = cell(reading, "framework_version");
-    char digits[8];
     size_t year = strspn(text, "0123456789"), month = text[year] == '.' ? strspn(text + year + 1, "0123456789") : 0;
-    double value = UNKNOWN;
-    if (month == 0 || year + 1 + month >= sizeof digits) return UNKNOWN;
-    memcpy(digits, text, year + 1 + month);
-    digits[year + 1 + month] = '\0';
-    return text_parse_double(digits, &value) ? value : UNKNOWN;
+    return month ? number_at(text, year + 1 + month) : UNKNOWN;
 }
 
 static uint32_t count_or_1(const struct reading *reading, const char *column)
@@ -224,7 +222,7 @@ static void read_megatron(const struct reading *reading)
     }
     if (!find_model(reading)) return;
     run->setup.method = strstr(task, "LoRA") ? TRAINING_LORA : strstr(task, "SFT") ? TRAINING_FULL : TRAINING_PRETRAIN;
-    run->setup.lora_rank = 16;
+    run->setup.lora_rank = TRAINING_LORA_RANK;
     run->setup.precision = strstr(precision, "FP4")   ? PRECISION_NVFP4
                            : strstr(precision, "FP8") ? PRECISION_FP8
                                                       : PRECISION_BF16_MIXED;
@@ -242,7 +240,7 @@ static void set_method(const struct reading *reading)
 {
     const char *method = cell(reading, "method"), *notes = cell(reading, "notes");
     struct training_setup *setup = &reading->run->setup;
-    setup->lora_rank = 16;
+    setup->lora_rank = TRAINING_LORA_RANK;
     setup->method = strstr(method, "QLoRA") ? TRAINING_QLORA : strstr(method, "LoRA") ? TRAINING_LORA : TRAINING_FULL;
     setup->precision = PRECISION_BF16;
     setup->optimizer = OPTIMIZER_ADAMW;

@@ -32,8 +32,7 @@ enum { PARAMETER_COUNT = sizeof parameters / sizeof *parameters };
 static double *coefficient_of(struct training_profile *profile, const char *name)
 {
     for (size_t i = 0; i < training_coef_count; i++) {
-        if (strcmp(training_coef_infos[i].name, name) == 0)
-            return (double *)(void *)((char *)&profile->coef + training_coef_infos[i].offset);
+        if (strcmp(training_coef_infos[i].name, name) == 0) return training_coef_at(profile, i);
     }
     return NULL;
 }
@@ -167,12 +166,10 @@ static bool take_step(struct fitting *fitting, double *damping, double *least, d
 }
 
 /* The profile at the minimum over the runs that are not left out. */
-static enum status minimize(const struct training_fit *fit, const bool *left_out, struct arena *arena,
-                            struct training_profile *ret_profile)
+static enum status minimize(const struct training_fit *fit, const bool *left_out, struct training_profile *ret_profile)
 {
     struct arena scratch;
     struct fitting fitting = {fit->errors, fit->error_count, left_out, *fit->profile, {0}, {0}, NULL, NULL};
-    (void)arena;
     arena_init(&scratch, 0);
     fitting.residuals = ARENA_ARRAY(&scratch, fit->error_count + 1, double);
     fitting.slopes = ARENA_ARRAY(&scratch, (fit->error_count + 1) * PARAMETER_COUNT, double);
@@ -194,7 +191,7 @@ static enum status minimize(const struct training_fit *fit, const bool *left_out
     return room ? STATUS_OK : STATUS_OUT_OF_MEMORY;
 }
 
-static const char *group_of(const struct training_run *run, enum training_holdout holdout)
+const char *training_group_of(const struct training_run *run, enum training_holdout holdout)
 {
     return holdout == TRAINING_WITHOUT_GPU ? run->setup.gpu->family : run->model_name;
 }
@@ -207,10 +204,10 @@ static enum status hold_out(struct training_fit *fit, enum training_holdout hold
     for (size_t i = 0; i < fit->error_count; i++) {
         if (is_known(fit->errors[i].fitted[holdout])) continue;
         struct training_profile profile;
-        const char *group = group_of(fit->errors[i].run, holdout);
+        const char *group = training_group_of(fit->errors[i].run, holdout);
         for (size_t j = 0; j < fit->error_count; j++)
-            left_out[j] = strcmp(group_of(fit->errors[j].run, holdout), group) == 0;
-        enum status status = minimize(fit, left_out, arena, &profile);
+            left_out[j] = strcmp(training_group_of(fit->errors[j].run, holdout), group) == 0;
+        enum status status = minimize(fit, left_out, &profile);
         if (status != STATUS_OK) return status;
         for (size_t j = 0; j < fit->error_count; j++) {
             if (left_out[j]) fit->errors[j].fitted[holdout] = training_run_error(fit->errors[j].run, &profile);
@@ -234,7 +231,7 @@ enum status training_fit_runs(const struct training_runs *runs, const struct tra
         fit.errors[fit.error_count++] = (struct training_error){run, bundled, {UNKNOWN, UNKNOWN, UNKNOWN}};
     }
     fit.fitted = *profile;
-    enum status status = fit.error_count ? minimize(&fit, none, arena, &fit.fitted) : STATUS_OK;
+    enum status status = fit.error_count ? minimize(&fit, none, &fit.fitted) : STATUS_OK;
     for (size_t i = 0; i < fit.error_count; i++)
         fit.errors[i].fitted[TRAINING_IN_FIT] = training_run_error(fit.errors[i].run, &fit.fitted);
     for (int key = TRAINING_WITHOUT_GPU; key < TRAINING_HOLDOUT_COUNT && status == STATUS_OK; key++)

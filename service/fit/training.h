@@ -6,6 +6,9 @@
 enum training_holdout { TRAINING_IN_FIT, TRAINING_WITHOUT_GPU, TRAINING_WITHOUT_MODEL, TRAINING_HOLDOUT_COUNT };
 const char *training_holdout_name(enum training_holdout holdout);
 
+/* The family of GPUs, or the model, that is left out with the run. */
+const char *training_group_of(const struct training_run *run, enum training_holdout holdout);
+
 /* One run of a profile's fit: ln(predicted / measured), by the bundled coefficients, and by fits. */
 struct training_error {
     const struct training_run *run;

@@ -47,14 +47,9 @@ double training_data_parallel(const struct training_setup *setup)
     return (double)setup->gpus / ((double)setup->tensor_parallel * setup->pipeline_parallel * setup->context_parallel);
 }
 
-static bool is_adapter(const struct training_setup *setup)
-{
-    return setup->method == TRAINING_LORA || setup->method == TRAINING_QLORA;
-}
-
 double training_trained_parameters(const struct training_setup *setup)
 {
-    if (!is_adapter(setup)) return setup->model->parameters;
+    if (!training_has_adapters(setup->method)) return setup->model->parameters;
     return setup->lora_rank * lora_rank_parameters(setup->model, setup->lora_targets);
 }
 

@@ -12,6 +12,12 @@ enum training_method {
     TRAINING_QLORA,
     TRAINING_METHOD_COUNT
 };
+enum { TRAINING_LORA_RANK = 16 }; /* where nobody says */
+/* Whether the weights are frozen, and adapters beside them are trained. */
+static inline bool training_has_adapters(enum training_method method)
+{
+    return method == TRAINING_LORA || method == TRAINING_QLORA;
+}
 enum training_optimizer {
     OPTIMIZER_ADAMW,
     OPTIMIZER_ADAMW_8BIT,

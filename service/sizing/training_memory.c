@@ -35,6 +35,8 @@ static double expert_ranks(const struct training_setup *setup)
 /* What one rank has of the model before anything is sharded: dense parameters and experts apart, since the ranks that
  * hold copies of them differ in number. */
 struct slice {
+    struct parts parts; /* of the whole model */
+    double ends;        /* embedding and head, of the stage that has more of them */
     double dense, experts;
     double dense_copies, expert_copies;
 };
@@ -45,6 +47,8 @@ static struct slice slice_of(const struct training_setup *setup)
     double ends = setup->pipeline_parallel > 1 ? larger(parts.embedding, parts.head) : parts.embedding + parts.head;
     double ranks = setup->gpus / ((double)setup->pipeline_parallel * expert_ranks(setup));
     return (struct slice){
+        .parts = parts,
+        .ends = ends,
         .dense = (parts.layers * share_of_stage(setup) + ends) / setup->tensor_parallel,
         .experts = parts.experts * share_of_stage(setup) / expert_ranks(setup),
         .dense_copies = training_data_parallel(setup) * setup->context_parallel,
@@ -68,11 +72,6 @@ static double held(const struct training_setup *setup, const struct slice *slice
     if (!sharded) return slice->dense + slice->experts;
     double most = setup->sharding == SHARDING_FSDP_HYBRID ? (double)setup->host_gpus : INFINITY;
     return slice->dense / smaller(slice->dense_copies, most) + slice->experts / smaller(slice->expert_copies, most);
-}
-
-static bool is_frozen(const struct training_setup *setup)
-{
-    return setup->method == TRAINING_LORA || setup->method == TRAINING_QLORA;
 }
 
 /* --- activations ------------------------------------------------------------------------------------------------ */
@@ -145,7 +144,7 @@ static double layer_bytes_per_token(const struct training_setup *setup, bool sel
 {
     struct kept kept = kept_of(setup, selective);
     double tp = setup->tensor_parallel, sums_over = setup->sequence_parallel ? tp : 1;
-    double frozen_ratio = is_frozen(setup) ? setup->profile->coef.frozen_activation_ratio : 1;
+    double frozen_ratio = training_has_adapters(setup->method) ? setup->profile->coef.frozen_activation_ratio : 1;
     double width_ratio = setup->precision == PRECISION_FP32 ? 2 : 1;
     double all = kept.sums / sums_over + (kept.attention + kept.ffn + kept.scores) / tp;
     return frozen_ratio * width_ratio * all / setup->model->layers;
@@ -204,23 +203,21 @@ static double weight_bytes_each(const struct training_setup *setup)
 {
     const struct training_coefs *coef = &setup->profile->coef;
     double plain = training_parameter_bytes(setup->precision, setup->optimizer).weights;
-    if (is_frozen(setup)) plain = smaller(plain, setup->precision == PRECISION_FP32 ? 4 : 2);
+    if (training_has_adapters(setup->method)) plain = smaller(plain, setup->precision == PRECISION_FP32 ? 4 : 2);
     return setup->method == TRAINING_QLORA ? coef->frozen_weight_bits / 8 : plain;
 }
 
 /* Frozen weights in 4 bits leave the embedding and the head in 16. */
-static double plain_ends_bytes(const struct training_setup *setup, double held_ratio)
+static double plain_ends_bytes(const struct training_setup *setup, const struct slice *slice, double held_ratio)
 {
     if (setup->method != TRAINING_QLORA) return 0;
-    struct parts parts = parts_of(setup->model);
-    double ends = setup->pipeline_parallel > 1 ? larger(parts.embedding, parts.head) : parts.embedding + parts.head;
-    return ends / setup->tensor_parallel * held_ratio * (2 - weight_bytes_each(setup));
+    return slice->ends / setup->tensor_parallel * held_ratio * (2 - weight_bytes_each(setup));
 }
 
 /* Adapters, which are small, are held whole on every rank unless everything is sharded. */
 static double trained_held(const struct training_setup *setup, const struct slice *slice, bool sharded)
 {
-    if (!is_frozen(setup)) return held(setup, slice, sharded);
+    if (!training_has_adapters(setup->method)) return held(setup, slice, sharded);
     double rank_share = share_of_stage(setup) / setup->tensor_parallel;
     return training_trained_parameters(setup) * rank_share / (sharded ? larger(slice->dense_copies, 1) : 1);
 }
@@ -231,8 +228,9 @@ static void size_states(const struct training_setup *setup, const struct slice *
     struct training_bytes each = training_parameter_bytes(setup->precision, setup->optimizer);
     double weights = held(setup, slice, sharded->weights);
     memory->weights_bytes =
-        weights * weight_bytes_each(setup) + plain_ends_bytes(setup, weights / (slice->dense + slice->experts));
-    if (is_frozen(setup)) memory->weights_bytes += trained_held(setup, slice, sharded->weights) * each.weights;
+        weights * weight_bytes_each(setup) + plain_ends_bytes(setup, slice, weights / (slice->dense + slice->experts));
+    if (training_has_adapters(setup->method))
+        memory->weights_bytes += trained_held(setup, slice, sharded->weights) * each.weights;
     if (!setup->fused_backward)
         memory->gradients_bytes = trained_held(setup, slice, sharded->gradients) * each.gradients;
     memory->optimizer_bytes = trained_held(setup, slice, sharded->optimizer) * (each.master + each.moments);
@@ -269,9 +267,10 @@ static struct passing passing_of(const struct training_setup *setup, const struc
 {
     const struct sharded *sharded = &shardings[setup->sharding];
     const struct training_coefs *coef = &setup->profile->coef;
-    struct parts parts = parts_of(setup->model);
-    double layer = (parts.layers / setup->tensor_parallel + parts.experts / expert_ranks(setup)) / setup->model->layers;
-    double end = parts.embedding / setup->tensor_parallel, wide = setup->precision == PRECISION_FP32 ? 4 : 2;
+    const struct parts *parts = &slice->parts;
+    double layer =
+        (parts->layers / setup->tensor_parallel + parts->experts / expert_ranks(setup)) / setup->model->layers;
+    double end = parts->embedding / setup->tensor_parallel, wide = setup->precision == PRECISION_FP32 ? 4 : 2;
     double copies = larger(slice->dense_copies, slice->expert_copies);
     double bytes = setup->method == TRAINING_QLORA ? coef->frozen_weight_bits / 8 : wide;
     struct passing passing = {0};
@@ -280,7 +279,7 @@ static struct passing passing_of(const struct training_setup *setup, const struc
         passing.layer_weights = bytes * coef->gathered_layers * layer;
     }
     bool kept = !(sharded->gradients && copies > 1) && !places[setup->offload].optimizer && !setup->fused_backward;
-    if (kept || is_frozen(setup)) return passing;
+    if (kept || training_has_adapters(setup->method)) return passing;
     passing.end_gradients = wide * end;
     passing.layer_gradients = wide * layer;
     return passing;

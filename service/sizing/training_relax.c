@@ -80,7 +80,7 @@ static enum status relax_method(struct training_question question, enum training
     struct training_search search;
     question.setup.method = method;
     question.memo = NULL;
-    if (!question.setup.lora_rank) question.setup.lora_rank = 16;
+    if (!question.setup.lora_rank) question.setup.lora_rank = TRAINING_LORA_RANK;
     enum status status = training_search_run(&question, arena, &search);
     if (status != STATUS_OK || !search.found) return status;
     struct training_relaxation *item = add(relaxations, &search.best);

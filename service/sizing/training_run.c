@@ -36,11 +36,16 @@ double training_checkpoint_bytes(const struct training_setup *setup)
     return training_trained_parameters(setup) * (weights + each.moments);
 }
 
+static double hosts_of(const struct training_setup *setup)
+{
+    return ceil((double)setup->gpus / setup->host_gpus);
+}
+
 static double interruptions_per_hour(const struct training_plan *plan,
                                      const struct training_interruptions *interruptions)
 {
     const struct training_coefs *coef = &plan->setup.profile->coef;
-    double hosts = ceil((double)plan->setup.gpus / plan->setup.host_gpus);
+    double hosts = hosts_of(&plan->setup);
     if (is_known(interruptions->per_instance_hour)) return hosts * interruptions->per_instance_hour;
     bool spot = plan->pack && plan->pack->purchase == PURCHASE_SPOT;
     return plan->setup.gpus * coef->failures_per_gpu_hour + (spot ? hosts * coef->spot_interruptions_per_hour : 0);
@@ -54,8 +59,8 @@ static double known_or(double value, double otherwise)
 static void add_restarts(const struct training_interruptions *interruptions, struct training_plan *plan)
 {
     const struct training_coefs *coef = &plan->setup.profile->coef;
-    double hosts = ceil((double)plan->setup.gpus / plan->setup.host_gpus);
-    double rate = known_or(interruptions->checkpoint_gb_per_s, coef->checkpoint_gb_per_s) * GB * hosts;
+    double host_gb_per_s = known_or(interruptions->checkpoint_gb_per_s, coef->checkpoint_gb_per_s);
+    double rate = host_gb_per_s * GB * hosts_of(&plan->setup);
     double restart_seconds = 60 * known_or(interruptions->restart_minutes, coef->restart_minutes);
     double hours = plan->tokens / plan->time.tokens_per_second.value / SECONDS_PER_HOUR;
     training_restarts_make(training_checkpoint_bytes(&plan->setup), rate, interruptions_per_hour(plan, interruptions),

@@ -74,7 +74,8 @@ static void consider(struct searcher *searcher, const struct training_setup *set
     best->state = state;
 }
 
-/* Micro-batches of a step: whole ones; where the batch was not asked for, at least one, and more than asked for. */
+/* Micro-batches of a step: whole ones. Where the batch was not asked for, a sequence for each GPU at least: so many are
+ * without model parallelism, and a pipeline that had fewer would be compared by its bubble. */
 static bool set_micro_batches(const struct training_question *question, struct training_setup *setup)
 {
     double ranks = training_data_parallel(setup) * setup->micro_batch_sequences;
@@ -86,7 +87,7 @@ static bool set_micro_batches(const struct training_question *question, struct t
         setup->micro_batches = question->batch_sequences / ranks;
         return setup->micro_batches >= 1 && setup->micro_batches == floor(setup->micro_batches);
     }
-    setup->micro_batches = fmax(1, ceil(question->batch_sequences_default / ranks));
+    setup->micro_batches = ceil(fmax(fmax(question->batch_sequences_default, setup->gpus), ranks) / ranks);
     return true;
 }
 
@@ -294,13 +295,16 @@ static struct training_rejection judge_fleet(const struct training_question *que
     return rejected(TRAINING_LIMITS, short_of.needed, short_of.available, short_of.unit);
 }
 
+static struct training_rejection too_large(const struct training_memory *memory)
+{
+    return rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB");
+}
+
 /* GPUs that were asked about need no price, unless money is limited. */
 static struct training_rejection judge(const struct training_question *question, const struct training_plan *plan)
 {
     const struct question *fleet = &question->fleet;
-    const struct training_memory *memory = &plan->memory;
-    if (!memory->fits_safely) /* asked for as it is */
-        return rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB");
+    if (!plan->memory.fits_safely) return too_large(&plan->memory); /* asked for as it is */
     if (!plan->pack && usd_known(fleet->budget_usd)) return rejected(TRAINING_NO_PRICE, UNKNOWN, UNKNOWN, "");
     if (is_known(question->tokens) && !isfinite(plan->hours.value)) /* interruptions leave no time */
         return rejected(TRAINING_DEADLINE, UNKNOWN, question->deadline_hours, "h");
@@ -353,14 +357,12 @@ static void try_pack(struct searcher *searcher, const struct layouts *layout, co
 
 static void note_layout(struct searcher *searcher, uint32_t gpu, const struct layouts *layout)
 {
-    const struct training_memory *memory = &layout->memory;
     if (!layout->rate_known)
         note(searcher, gpu, rejected(TRAINING_FACTS, UNKNOWN, UNKNOWN, ""));
     else if (layout->state == LAYOUT_NONE)
         note(searcher, gpu, rejected(TRAINING_LAYOUT, UNKNOWN, UNKNOWN, ""));
     else
-        note(searcher, gpu,
-             rejected(TRAINING_MEMORY, memory->total_bytes.high / GIB, memory->available_bytes / GIB, "GiB"));
+        note(searcher, gpu, too_large(&layout->memory));
 }
 
 static bool pack_serves(const struct pack *pack, uint32_t gpus)

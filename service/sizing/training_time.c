@@ -167,7 +167,7 @@ static struct work work_of(const struct training_setup *setup)
     const struct deployment deployment = {.model = setup->model, .kv_dtype = DTYPE_BF16};
     bool again = setup->recompute == RECOMPUTE_FULL;
     bool scores_again = setup->recompute == RECOMPUTE_SELECTIVE && !setup->flash_attention;
-    struct work work = {.frozen = setup->method == TRAINING_LORA || setup->method == TRAINING_QLORA};
+    struct work work = {.frozen = training_has_adapters(setup->method)};
     workload_init(&deployment, 1, &work.of_model);
     work.attention_flops = attention_flops(setup);
     work.product_ratio = (work.frozen ? 4.0 / 6 : 1) + (again ? 2.0 / 6 : 0);

@@ -244,8 +244,7 @@ static void unknown_members(const struct decoder *decoder, const struct field *f
 void decode_object(const struct decoder *decoder, const struct field *fields, size_t count, const char *path,
                    json_t *value, void *members)
 {
-    for (size_t i = 0; i < count; i++)
-        field_set_absent(&fields[i], members);
+    input_clear(fields, count, members);
     if (!json_is_object(value)) {
         wrong_type(decoder, path, "an object", value);
         return;
@@ -566,9 +565,10 @@ static const struct {
     [FIELD_CONFIG] = {ABSENT(absent_text), decode_config},
 };
 
-void field_set_absent(const struct field *field, void *request)
+void input_clear(const struct field *fields, size_t field_count, void *request)
 {
-    memcpy((char *)request + field->offset, kinds[field->kind].absent, kinds[field->kind].size);
+    for (size_t i = 0; i < field_count; i++)
+        memcpy((char *)request + fields[i].offset, kinds[fields[i].kind].absent, kinds[fields[i].kind].size);
 }
 
 void field_decode(const struct decoder *decoder, const struct field *field, const char *path, json_t *value,

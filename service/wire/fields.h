@@ -32,7 +32,6 @@ struct request_place {
 void request_decode(const struct decoder *decoder, const struct request_place *place, json_t *value,
                     struct request_lengths *ret_request);
 
-void field_set_absent(const struct field *field, void *request);
 /* `value` is not null. Problems name `path`. */
 void field_decode(const struct decoder *decoder, const struct field *field, const char *path, json_t *value,
                   void *request);

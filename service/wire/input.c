@@ -237,7 +237,6 @@ static void take_pair(const struct reading *reading, const struct pair *pair)
 
 static void decode_slot(const struct reading *reading, const struct field *field, struct slot *slot, void *request)
 {
-    field_set_absent(field, request);
     if (slot->value && !json_is_null(slot->value))
         field_decode(&reading->decoder, field, field_path(reading, field), slot->value, request);
     else if (field->required && !slot->given)
@@ -256,6 +255,7 @@ enum status input_decode(const struct input *input, struct arena *arena, const s
                               .flat = !input->body};
     size_t before = problems->count + problems->dropped;
     if (!reading.slots) return no_memory(problems);
+    input_clear(fields, field_count, request);
     if (input->body) take_body(&reading, input->body);
     for (size_t i = 0; i < input->count; i++)
         take_pair(&reading, &input->pairs[i]);

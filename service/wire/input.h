@@ -50,6 +50,8 @@ enum status input_from_pairs(struct arena *arena, const struct pair *pairs, size
                              struct input **ret_input) MUST_CHECK;
 void input_done(struct input *input);
 
+/* Every member that a field names becomes "absent". */
+void input_clear(const struct field *fields, size_t field_count, void *request);
 /* Writes every member that a field names: the value, or "absent". Unknown and duplicate names, wrong types,
  * values out of range and missing required fields are problems with a suggestion for near misses. */
 enum status input_decode(const struct input *input, struct arena *arena, const struct field *fields, size_t field_count,

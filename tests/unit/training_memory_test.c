@@ -148,6 +148,8 @@ static void test_adapters(void **state)
     double ends = 2 * 32000.0 * 4096;
     memory = training_memory_of(setup);
     assert_near("4 bits", memory.weights_bytes, (6738415616 - ends) * 4.127 / 8 + 2 * ends + 2 * 8388608.0, 1e-4);
+    setup.gpus = setup.tensor_parallel = 2;
+    assert_near("halves", training_memory_of(setup).weights_bytes, memory.weights_bytes / 2, 1e-9);
 }
 
 /* --- measured: pytorch/torchtune 0031bfb0, README (BSD-3), 2 sequences of 2048 on one GPU; the others' frameworks ---
@@ -249,6 +251,9 @@ static void test_activations_parallel(void **state)
     assert_near("1F1B", training_memory_of(setup).activations_bytes, 8 * 4 * 41 * one, 1e-9);
     setup.virtual_stages = 2; /* and 3 / 8 more */
     assert_near("interleaved", training_memory_of(setup).activations_bytes, 8 * 4 * 41 * one * 11 / 8, 1e-9);
+    setup.virtual_stages = 1;
+    setup.micro_batches = 2; /* more are not there to be in flight */
+    assert_near("two", training_memory_of(setup).activations_bytes, 8 * 2 * 41 * one, 1e-9);
 }
 
 /* Qwen3-30B-A3B: 48 layers, h 2048, 32 heads of 128 and 4 of keys, 8 experts of width 768 for each token: 8 h + 4 *

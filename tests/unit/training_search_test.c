@@ -177,6 +177,27 @@ static void test_more_freedom(void **state)
     fleet_done(spot);
 }
 
+/* Where nobody says how large a step is, many GPUs have a sequence each, however the model is divided. */
+static void test_batch_of_many(void **state)
+{
+    (void)state;
+    struct asked *asked = ask("'gpus':['h100-sxm'],'max_gpus':64");
+    struct training_question question = question_of(asked);
+    question.fixed = true;
+    question.gpus = 64;
+    question.micro_batch_sequences = 1;
+    question.tensor_parallel = question.pipeline_parallel = 1;
+    assert_true(search_of(&question, asked).best.setup.micro_batches == 1);
+    question.tensor_parallel = 8;
+    question.pipeline_parallel = 4;
+    assert_true(search_of(&question, asked).best.setup.micro_batches * 2 == 64);
+    question.batch_sequences_default = 128;
+    assert_true(search_of(&question, asked).best.setup.micro_batches * 2 == 128);
+    question.batch_sequences = 32;
+    assert_true(search_of(&question, asked).best.setup.micro_batches * 2 == 32);
+    fleet_done(asked);
+}
+
 /* GPUs and their number given: that plan, also where it does not fit, and with a layout as it was asked for. */
 static void test_fixed(void **state)
 {
@@ -196,6 +217,8 @@ static void test_fixed(void **state)
     assert_true(search.found && layout->gpus == 16 && layout->tensor_parallel == 2 && layout->pipeline_parallel == 4);
     assert_true(layout->sharding == SHARDING_ZERO1 && layout->recompute == RECOMPUTE_SELECTIVE);
     assert_true(layout->micro_batches * layout->micro_batch_sequences * 2 == 64);
+    assert_int_equal(layout->host_gpus, 8); /* each of the two writes its half of a checkpoint */
+    assert_near("written", search.best.restarts.write_seconds, 12 * asked->answer.model.facts.parameters / 4e9, 1e-9);
     assert_string_equal(layout->profile->name, "megatron");
     question.gpus = 1;
     question.tensor_parallel = question.pipeline_parallel = question.data_parallel = 0;
@@ -407,10 +430,13 @@ static void test_several_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_holds),        cmocka_unit_test(test_linear),       cmocka_unit_test(test_fused_backward),
-        cmocka_unit_test(test_fixed),        cmocka_unit_test(test_experts),      cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_more_freedom), cmocka_unit_test(test_reasons),      cmocka_unit_test(test_outranked),
-        cmocka_unit_test(test_one_limit),    cmocka_unit_test(test_joint_limits), cmocka_unit_test(test_several_limits),
+        cmocka_unit_test(test_holds),          cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_fused_backward), cmocka_unit_test(test_batch_of_many),
+        cmocka_unit_test(test_fixed),          cmocka_unit_test(test_experts),
+        cmocka_unit_test(test_ranks),          cmocka_unit_test(test_more_freedom),
+        cmocka_unit_test(test_reasons),        cmocka_unit_test(test_outranked),
+        cmocka_unit_test(test_one_limit),      cmocka_unit_test(test_joint_limits),
+        cmocka_unit_test(test_several_limits),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

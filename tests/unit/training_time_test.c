@@ -188,6 +188,11 @@ static void test_links(void **state)
     setup.sharding = SHARDING_DDP;
     assert_near("reduced once", training_time_of(setup).terms.shard_comm,
                 fsdp->shard_link_share * 2 * 2 * 8030261248.0 / 450e9 / fsdp->network_link_ratio / 4096, 1e-9);
+    setup.sharding = SHARDING_ZERO2; /* gradients are scattered each time, weights gathered once */
+    setup.micro_batches = 4;
+    assert_near("scattered each time", training_time_of(setup).terms.shard_comm,
+                fsdp->shard_link_share * 2 * 8030261248.0 * (1 + 1.0 / 4) / 450e9 / fsdp->network_link_ratio / 4096,
+                1e-9);
     setup = training_setup_plain(snapshot, model, "h100-sxm", 8);
     setup.profile = snapshot_find_training(snapshot, "megatron");
     const struct training_coefs *megatron = &setup.profile->coef;
