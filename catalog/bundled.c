@@ -22,7 +22,10 @@ static const char *const file_names[CATALOG_FILE_COUNT] = {
     [FILE_CALIBRATIONS] = "calibrations.csv",
 };
 static struct catalog_text bundled[CATALOG_FILE_COUNT];
-static struct catalog_text qualities = {.name = "quantisation_quality.csv"};
+static struct catalog_text own[OWN_FILE_COUNT] = {
+    [OWN_TRAINING] = {.name = "training_profiles.csv"},
+    [OWN_QUALITIES] = {.name = "quantisation_quality.csv"},
+};
 static once_flag bundled_once = ONCE_FLAG_INIT;
 
 static void find_file(struct catalog_text *text)
@@ -40,7 +43,8 @@ static void find_files(void)
         bundled[i].name = file_names[i];
         find_file(&bundled[i]);
     }
-    find_file(&qualities);
+    for (size_t i = 0; i < OWN_FILE_COUNT; i++)
+        find_file(&own[i]);
 }
 
 const struct catalog_text *catalog_bundled(void)
@@ -49,8 +53,8 @@ const struct catalog_text *catalog_bundled(void)
     return bundled;
 }
 
-const struct catalog_text *catalog_bundled_qualities(void)
+const struct catalog_text *catalog_own(void)
 {
     call_once(&bundled_once, find_files);
-    return &qualities;
+    return own;
 }

@@ -28,9 +28,8 @@ static void set_version(struct loading *loading)
         hash_text(&state, &loading->files[i]);
         if (loading->files[i].over) hash_text(&state, loading->files[i].over);
     }
-    const struct catalog_text training = catalog_training_text();
-    hash_text(&state, &training);
-    hash_text(&state, catalog_bundled_qualities());
+    for (size_t i = 0; i < OWN_FILE_COUNT; i++)
+        hash_text(&state, &catalog_own()[i]);
     (void)crypto_generichash_final(&state, hash, sizeof hash);
     char *version = loading_alloc(loading, &loading->snapshot->arena, 2 * sizeof hash + 1, 1);
     if (version) loading->snapshot->version = sodium_bin2hex(version, 2 * sizeof hash + 1, hash, sizeof hash);

@@ -44,8 +44,9 @@ enum status catalog_load_version(const struct catalog_text files[CATALOG_FILE_CO
 
 /* The facts that are built into the program (catalog/data). */
 const struct catalog_text *catalog_bundled(void);
-/* Published figures of quality: no file of a catalog, since they hold for each of them. */
-const struct catalog_text *catalog_bundled_qualities(void);
+/* Facts of the program itself, which hold for every catalog: no database has them. OWN_FILE_COUNT of them. */
+enum own_file { OWN_TRAINING, OWN_QUALITIES, OWN_FILE_COUNT };
+const struct catalog_text *catalog_own(void);
 
 /* The columns of FILE_GPUS, FILE_MODELS or FILE_OFFERS, in their order; NULL after the last. What only a database
  * gives its rows (id of an offer, version) is none of them. */

@@ -55,7 +55,7 @@ static int compare_qualities(const void *a, const void *b)
 
 void load_qualities(struct loading *loading)
 {
-    struct rows rows = table_read_text(loading, &quality_table, catalog_bundled_qualities());
+    struct rows rows = table_read_text(loading, &quality_table, &catalog_own()[OWN_QUALITIES]);
     rows_sort(&rows, compare_qualities);
     rows_refuse_equal(loading, &rows, "recipe", compare_qualities);
     loading->snapshot->qualities =

@@ -1,5 +1,4 @@
 /* load_training.c owns how training_profiles.csv, one row per coefficient, becomes one profile per name. */
-#include "catalog/embed.h"
 #include "catalog/loaders.h"
 
 #include <string.h>
@@ -11,7 +10,6 @@ const struct training_coef_info training_coef_infos[] = {
 };
 const size_t training_coef_count = sizeof training_coef_infos / sizeof *training_coef_infos;
 
-#define FILE_NAME "training_profiles.csv"
 #define SPOKESMAN offsetof(struct training_coefs, product_16bit_ratio) /* whose source stands for the profile's */
 
 struct training_row {
@@ -28,15 +26,6 @@ static const struct column training_columns[] = {
 };
 /* It is no file of struct loading: of the table's members only the columns count. */
 static const struct table training_table = TABLE(CATALOG_FILE_COUNT, training_columns, struct training_row);
-
-struct catalog_text catalog_training_text(void)
-{
-    const struct embedded_file *file = catalog_data;
-    while (file->name && strcmp(file->name, FILE_NAME) != 0)
-        file++;
-    return (struct catalog_text){
-        .name = FILE_NAME, .text = file->begin, .length = file->begin ? (size_t)(file->end - file->begin) : 0};
-}
 
 double *training_coef_at(struct training_profile *profile, size_t coefficient)
 {
@@ -69,8 +58,8 @@ static void set_coefficient(struct loading *loading, struct training_profile *pr
     while (i < training_coef_count && strcmp(training_coef_infos[i].name, row->coefficient) != 0)
         i++;
     if (i == training_coef_count) {
-        loading_refuse(loading, FILE_NAME, row->row.line, "coefficient", "there is no coefficient \"%s\"",
-                       row->coefficient);
+        loading_refuse(loading, catalog_own()[OWN_TRAINING].name, row->row.line, "coefficient",
+                       "there is no coefficient \"%s\"", row->coefficient);
         return;
     }
     *training_coef_at(profile, i) = row->value;
@@ -83,15 +72,15 @@ static void check_complete(struct loading *loading, struct training_profile *pro
 {
     for (size_t i = 0; i < training_coef_count; i++) {
         if (!is_known(*training_coef_at(profile, i)))
-            loading_refuse(loading, FILE_NAME, 1, "coefficient", "%s lacks %s", profile->name,
+            loading_refuse(loading, catalog_own()[OWN_TRAINING].name, 1, "coefficient", "%s lacks %s", profile->name,
                            training_coef_infos[i].name);
     }
 }
 
-void load_training_text(struct loading *loading, const struct catalog_text *text)
+void load_training(struct loading *loading)
 {
     struct snapshot *snapshot = loading->snapshot;
-    struct rows rows = table_read_text(loading, &training_table, text);
+    struct rows rows = table_read_text(loading, &training_table, &catalog_own()[OWN_TRAINING]);
     rows_sort(&rows, compare_rows);
     rows_refuse_equal(loading, &rows, "coefficient", compare_rows);
     snapshot->training_profiles =
@@ -102,12 +91,6 @@ void load_training_text(struct loading *loading, const struct catalog_text *text
     }
     for (size_t i = 0; i < snapshot->training_profile_count; i++)
         check_complete(loading, &snapshot->training_profiles[i]);
-}
-
-void load_training(struct loading *loading)
-{
-    const struct catalog_text text = catalog_training_text();
-    load_training_text(loading, &text);
 }
 
 const struct training_profile *snapshot_find_training(const struct snapshot *snapshot, const char *name)

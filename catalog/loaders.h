@@ -15,10 +15,8 @@ void load_operating_costs(struct loading *loading);
 void load_api_prices(struct loading *loading);
 void load_measurements(struct loading *loading); /* after GPUs, models and profiles */
 void load_calibrations(struct loading *loading); /* after GPUs */
-void load_training(struct loading *loading);     /* the profiles that are built in */
-void load_training_text(struct loading *loading, const struct catalog_text *text);
-struct catalog_text catalog_training_text(void);
-void load_qualities(struct loading *loading); /* of the program itself */
+void load_training(struct loading *loading);     /* of the program itself, as the next */
+void load_qualities(struct loading *loading);
 
 extern const struct table gpu_table, model_table, offer_table;
 
