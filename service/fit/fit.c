@@ -81,16 +81,22 @@ static enum status make_workspace(struct fitting *fitting)
 
 /* --- one solution --- */
 
+static void evaluate_residuals(const void *items, size_t count, int owner, unsigned threads, double *ret_errors)
+{
+    residuals_evaluate(items, count, owner, threads, ret_errors);
+}
+
 /* What one stage sees; returns its problem. */
 static struct fit_problem stage_problem(struct fitting *fitting, enum fit_stage stage, const bool *left_out)
 {
-    struct fit_problem problem = {.items = fitting->chosen,
+    struct fit_problem problem = {.rows = {fitting->chosen, 0, fitting->weights, evaluate_residuals},
                                   .parameters = fitting->free,
                                   .scale = stage_scales[stage],
                                   .threads = fitting->options->threads};
     for (size_t i = 0; i < fitting->residuals.count; i++) {
-        if (fitting->residuals.items[i].stage == stage && !(left_out && left_out[i]))
-            fitting->chosen[problem.item_count++] = fitting->residuals.items[i];
+        if (fitting->residuals.items[i].stage != stage || (left_out && left_out[i])) continue;
+        fitting->weights[problem.rows.count] = fitting->residuals.items[i].weight;
+        fitting->chosen[problem.rows.count++] = fitting->residuals.items[i];
     }
     for (size_t i = 0; i < fitting->parameters.count; i++) {
         if (fitting->parameters.items[i].stage == stage)
@@ -166,13 +172,14 @@ static enum status prepare(struct fitting *fitting, const struct runs *runs)
     if (status != STATUS_OK) return status;
     size_t count = fitting->parameters.count;
     fitting->chosen = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, struct residual);
+    fitting->weights = ARENA_ARRAY(fitting->arena, fitting->residuals.count + 1, double);
     fitting->free = ARENA_ARRAY(fitting->arena, count + 1, struct parameter);
     fitting->stage_values = ARENA_ARRAY(fitting->arena, 3 * count + 1, double);
     fitting->logs = ARENA_ARRAY(fitting->arena, count + 1, double);
     fitting->deviation = ARENA_ARRAY(fitting->arena, count + 1, double);
     fitting->information = ARENA_ARRAY(fitting->arena, count + 1, double);
-    return fitting->chosen && fitting->free && fitting->stage_values && fitting->logs && fitting->deviation &&
-                   fitting->information
+    return fitting->chosen && fitting->weights && fitting->free && fitting->stage_values && fitting->logs &&
+                   fitting->deviation && fitting->information
                ? STATUS_OK
                : problems_add(fitting->problems, STATUS_OUT_OF_MEMORY, "", "no memory for a fit");
 }

@@ -8,6 +8,7 @@ struct fitting {
     struct parameters parameters;
     struct residuals residuals;
     struct residual *chosen; /* what one stage of a solution sees of the residuals */
+    double *weights;         /* of those */
     struct parameter *free;  /* and of the parameters */
     double *stage_values;    /* of those */
     double *logs;            /* of each parameter: the solution */

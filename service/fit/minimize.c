@@ -18,7 +18,7 @@ struct search {
     const struct fit_problem *problem;
     size_t n;
     double *at, *next, *low, *high, *start; /* n each */
-    double *errors, *next_errors, *slopes;  /* item_count; slopes: parameter after parameter */
+    double *errors, *next_errors, *slopes;  /* count; slopes: parameter after parameter */
     double *curvature, *gradient;           /* n·n, n */
     double *row, *step, *units;             /* n each */
     double damping, objective;
@@ -26,7 +26,7 @@ struct search {
 
 static bool search_init(struct search *search, const struct fit_problem *problem, struct arena *arena)
 {
-    size_t n = problem->parameter_count, m = problem->item_count;
+    size_t n = problem->parameter_count, m = problem->rows.count;
     *search = (struct search){.problem = problem, .n = n, .damping = DAMPING_START};
     double **const vectors[] = {&search->at,       &search->next, &search->low,  &search->high, &search->start,
                                 &search->gradient, &search->row,  &search->step, &search->units};
@@ -62,10 +62,10 @@ static double objective_of(const struct search *search, const double *logs, doub
     const struct fit_problem *problem = search->problem;
     double sum = 0, square = problem->scale * problem->scale;
     set_all(search, logs);
-    residuals_evaluate(problem->items, problem->item_count, OWNER_ALL, problem->threads, ret_errors);
-    for (size_t i = 0; i < problem->item_count; i++) {
+    problem->rows.evaluate(problem->rows.items, problem->rows.count, OWNER_ALL, problem->threads, ret_errors);
+    for (size_t i = 0; i < problem->rows.count; i++) {
         double part = ret_errors[i] / problem->scale;
-        sum += problem->items[i].weight * square * (sqrt(1 + part * part) - 1);
+        sum += problem->rows.weights[i] * square * (sqrt(1 + part * part) - 1);
     }
     for (size_t i = 0; i < search->n; i++)
         sum += prior_pull(search, logs, i) * prior_pull(search, logs, i) / 2;
@@ -79,12 +79,12 @@ static void find_slopes(struct search *search)
     set_all(search, search->at);
     for (size_t p = 0; p < search->n; p++) {
         const struct parameter *parameter = &problem->parameters[p];
-        double *slopes = search->slopes + p * problem->item_count;
-        memcpy(slopes, search->errors, problem->item_count * sizeof *slopes);
+        double *slopes = search->slopes + p * problem->rows.count;
+        memcpy(slopes, search->errors, problem->rows.count * sizeof *slopes);
         parameter_set(parameter, search->at[p] + DIFFERENCE);
-        residuals_evaluate(problem->items, problem->item_count, parameter->owner, problem->threads, slopes);
+        problem->rows.evaluate(problem->rows.items, problem->rows.count, parameter->owner, problem->threads, slopes);
         parameter_set(parameter, search->at[p]);
-        for (size_t i = 0; i < problem->item_count; i++)
+        for (size_t i = 0; i < problem->rows.count; i++)
             slopes[i] = (slopes[i] - search->errors[i]) / DIFFERENCE;
     }
 }
@@ -93,13 +93,13 @@ static void find_slopes(struct search *search)
 static double square_weight(const struct fit_problem *problem, const double *errors, size_t i)
 {
     double part = errors[i] / problem->scale;
-    return problem->items[i].weight / sqrt(1 + part * part);
+    return problem->rows.weights[i] / sqrt(1 + part * part);
 }
 
 static void make_model(struct search *search)
 {
     const struct fit_problem *problem = search->problem;
-    size_t n = search->n, m = problem->item_count;
+    size_t n = search->n, m = problem->rows.count;
     find_slopes(search);
     memset(search->curvature, 0, n * n * sizeof(double));
     memset(search->gradient, 0, n * sizeof(double));
@@ -226,9 +226,9 @@ static double error_variance(const struct search *search)
 {
     const struct fit_problem *problem = search->problem;
     double sum = 0, rows = 0;
-    for (size_t i = 0; i < problem->item_count; i++) {
+    for (size_t i = 0; i < problem->rows.count; i++) {
         sum += square_weight(problem, search->errors, i) * search->errors[i] * search->errors[i];
-        rows += problem->items[i].weight;
+        rows += problem->rows.weights[i];
     }
     return rows > 0 ? sum / rows : 0;
 }
@@ -258,7 +258,7 @@ enum status fit_minimize(const struct fit_problem *problem, double *ret_logs, st
     bool ready = search_init(&search, problem, &arena);
     if (ready) {
         search.objective = objective_of(&search, search.at, search.errors);
-        while (problem->item_count > 0 && taken < STEPS_MAX && descend(&search))
+        while (problem->rows.count > 0 && taken < STEPS_MAX && descend(&search))
             taken++;
         set_all(&search, search.at);
         if (ret_curvature) find_curvature(&search, ret_curvature);

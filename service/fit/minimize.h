@@ -1,13 +1,22 @@
 /* minimize.h owns the search for the parameters at which residuals and priors together are least. */
 #pragma once
-#include "fit/residuals.h"
+#include "fit/parameters.h"
+
+/* Rows of measurements, of whatever kind. */
+struct fit_rows {
+    const void *items;
+    size_t count;
+    const double *weights;
+    /* ln(predicted / measured) of each, with what the parameters' targets say now; rows of other owners than `owner`
+     * stay as they are. */
+    void (*evaluate)(const void *items, size_t count, int owner, unsigned threads, double *ret_errors);
+};
 
 /* Least squares on ln(predicted / measured) with a soft-L1 loss, so that outliers pull with a constant force, and the
  * priors: F = sum w·s²·(sqrt(1 + (r/s)²) - 1) + 1/2 sum s²·((ln x - ln start)/width)²: a residual of s weighs as
  * much as a parameter that is one width off. */
 struct fit_problem {
-    const struct residual *items;
-    size_t item_count;
+    struct fit_rows rows;
     const struct parameter *parameters; /* of one stage */
     size_t parameter_count;
     double scale; /* s: below it residuals count as squares, above it as distances */
